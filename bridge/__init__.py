@@ -1,0 +1,1 @@
+"""The gateway: answers every feed request with a valid page within 150 ms."""

@@ -1,0 +1,1 @@
+"""How the system is started: the `feed` command, the process list, local Kafka and PostgreSQL."""

@@ -1,0 +1,154 @@
+"""The HTTP side of a process: its routes, health, readiness, metrics, and one place where errors become problems."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runtime.errors import RequestError
+from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
+from runtime.metrics import ServerMetrics
+from runtime.request_context import REQUEST_ID_KEY, request_scope
+
+_LOG = structlog.get_logger(__name__)
+
+
+class HttpEdge:
+    """Wraps every request: request id, metrics, security headers, and no exception text to callers."""
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        given = dict(scope["headers"]).get(REQUEST_ID_KEY.encode(), b"").decode("latin-1")
+        with request_scope(given) as request_id:
+
+            async def send_marked(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    message["headers"] = [*message["headers"], *_headers(request_id)]
+                await send(message)
+
+            try:
+                await self._app(scope, receive, send_marked)
+            except Exception:  # noqa: BLE001  # logged whole; the caller gets a fixed text
+                _LOG.exception("http.failed", route=_route(scope))
+                await problem(RequestError("INTERNAL", INTERNAL_TEXT))(scope, receive, send_marked)
+            finally:
+                self._metrics.http_ended(_method(scope), _route(scope), status, time.perf_counter() - start)
+
+
+def build_http(
+    routes: Sequence[BaseRoute],
+    registry: CollectorRegistry,
+    metrics: ServerMetrics,
+    not_ready: Callable[[], str | None],
+) -> ASGIApp:
+    """Makes the HTTP application of a process."""
+
+    async def healthz(_request: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        reason = not_ready()
+        return (
+            json_response({"status": "not ready", "reason": reason}, 503)
+            if reason
+            else json_response({"status": "ready"})
+        )
+
+    async def expose(_request: Request) -> Response:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", expose)]
+    handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error}
+    return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics)
+
+
+class HttpServer(uvicorn.Server):
+    """Uvicorn on a socket of ours; signals are the process's business."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=5,
+                ws="none",
+                h11_max_incomplete_event_size=16_384,
+            )
+        )
+        self._listener = listener
+
+    async def run_until_stopped(self) -> None:
+        """Serves until `should_exit` is set, then finishes running requests."""
+        await self.serve(sockets=[self._listener])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Opens a listening socket; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+async def _request_error(_request: Request, error: RequestError) -> Response:
+    return problem(error)
+
+
+async def _path_error(_request: Request, error: HTTPException) -> Response:
+    return problem(PathError(HTTPStatus(error.status_code)))
+
+
+def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (REQUEST_ID_KEY.encode(), request_id.encode("latin-1")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return str(getattr(route, "path", "unmatched"))
+
+
+def _method(scope: Scope) -> str:
+    # A caller may send any word as method; a label must come from a closed set.
+    return scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "DELETE"} else "other"

@@ -1,0 +1,138 @@
+"""Settings from `FEED_*` environment variables: typed, frozen, and all errors at once."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "FEED_"
+
+# Every process reads the same environment, so a name with another process's prefix is that process's to judge.
+PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer")
+
+SettingsT = TypeVar("SettingsT", bound="CommonSettings")
+
+
+class SettingsError(Exception):
+    """The environment is wrong; the text lists every error. The operator mends it and starts again."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class CommonSettings(BaseSettings):
+    """What every process knows. A process adds its own as `<process>_<name>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
+
+    data_dir: Path = Field(Path("var"), description="Where journal, models, keys and the SQLite database live.")
+    database_url: str = Field(
+        "",
+        pattern=r"^$|^postgresql://|^sqlite:///",
+        description="postgresql://… or sqlite:///…; empty: SQLite in the data directory.",
+    )
+    kafka_bootstrap_servers: str = Field("", description="host:port,… ; empty: the embedded journal.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_ssl_ca_location: str = ""
+    scorer_targets: str = Field(
+        "127.0.0.1:50052", pattern=r"^[^,\s]+:\d+(,[^,\s]+:\d+)*$", description="host:port,… of the scorers."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    drain_s: float = Field(10.0, ge=0, le=300, description="Longest wait for running requests at shutdown, seconds.")
+
+    @property
+    def effective_database_url(self) -> str:
+        """URL of the database, the embedded one when none is set."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'feed.db'}"
+
+    @property
+    def scorer_target_list(self) -> tuple[str, ...]:
+        """Targets of the scorers, in order."""
+        return tuple(self.scorer_targets.split(","))
+
+    def kafka_config(self) -> dict[str, str]:
+        """Returns the connection part of a librdkafka configuration."""
+        named = {
+            "bootstrap.servers": self.kafka_bootstrap_servers,
+            "security.protocol": self.kafka_security_protocol,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+            "sasl.username": self.kafka_sasl_username,
+            "sasl.password": self.kafka_sasl_password.get_secret_value(),
+            "ssl.ca.location": self.kafka_ssl_ca_location,
+        }
+        return {name: value for name, value in named.items() if value}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads only what `load` hands over: a settings object never looks at the environment by itself."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
+    """Reads the settings of a process.
+
+    Args:
+        cls: The settings class of the process.
+        environ: The environment; only `FEED_*` names are read.
+
+    Raises:
+        SettingsError: With every unknown name and every wrong value.
+    """
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    known = {PREFIX + field.upper(): field for field in cls.model_fields}
+    problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
+    values = {field: given[name] for name, field in known.items() if name in given}
+    try:
+        settings = cls(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError([*problems, *(_wrong(cls, detail) for detail in error.errors())]) from error
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def describe(settings: CommonSettings) -> list[str]:
+    """Returns the effective settings as `NAME=value` lines, secrets hidden."""
+    return [f"{PREFIX}{name.upper()}={value}" for name, value in settings]
+
+
+def _is_anothers(name: str, cls: type[CommonSettings]) -> bool:
+    own_fields = cls.model_fields.keys() - CommonSettings.model_fields.keys()
+    others = [process for process in PROCESSES if not any(field.startswith(f"{process}_") for field in own_fields)]
+    return any(name.startswith(f"{PREFIX}{process.upper()}_") for process in others)
+
+
+def _unknown(name: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{name}: unknown setting.{hint}"
+
+
+def _wrong(cls: type[CommonSettings], detail: ErrorDetails) -> str:
+    field = str(detail["loc"][0]) if detail["loc"] else "?"
+    secret = cls.model_fields[field].annotation is SecretStr if field in cls.model_fields else True
+    value = "(hidden)" if secret else repr(detail["input"])
+    return f"{PREFIX}{field.upper()}={value}: {detail['msg']}{_accepted(cls, field)}"
+
+
+def _accepted(cls: type[CommonSettings], field: str) -> str:
+    schema = cls.model_json_schema()["properties"].get(field, {})
+    if "minimum" in schema and "maximum" in schema:
+        return f" (accepted: {schema['minimum']} to {schema['maximum']})"
+    return f" ({schema['description']})" if "description" in schema else ""

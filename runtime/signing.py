@@ -1,0 +1,77 @@
+"""Keys on disk: Ed25519 for model bundles, a shared secret for tokens."""
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+SECRET_BYTES = 32
+
+
+class KeyFileError(Exception):
+    """A key file is missing, unreadable or of another kind; the operator restores it."""
+
+
+def load_or_create_private_key(path: Path) -> Ed25519PrivateKey:
+    """Returns the signing key at `path`, making it (mode 0600) and its public half (`.pub`) at first use."""
+    if not path.exists():
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _create(path, pem)
+    loaded = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise KeyFileError(f"{path.name}: not an Ed25519 private key")
+    public = loaded.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if not path.with_suffix(".pub").exists():
+        _create(path.with_suffix(".pub"), public)
+    return loaded
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """Returns the verifying key at `path`.
+
+    Raises:
+        KeyFileError: When there is none.
+    """
+    try:
+        loaded = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"{path.name}: no readable public key") from error
+    if not isinstance(loaded, Ed25519PublicKey):
+        raise KeyFileError(f"{path.name}: not an Ed25519 public key")
+    return loaded
+
+
+def load_or_create_secret(path: Path) -> bytes:
+    """Returns the secret at `path`, 32 random bytes made (mode 0600) at first use."""
+    if not path.exists():
+        _create(path, secrets.token_bytes(SECRET_BYTES))
+    secret = path.read_bytes()
+    if len(secret) != SECRET_BYTES:
+        raise KeyFileError(f"{path.name}: holds {len(secret)} bytes, not {SECRET_BYTES}")
+    return secret
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Writes a new file that appears whole, or keeps the one another process made first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

@@ -1,0 +1,1 @@
+"""The scoring server: ranks videos with the newest verified model bundle."""

@@ -1,0 +1,112 @@
+"""Connections to the one database, PostgreSQL or SQLite."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# SQLite waits this long for another process's write to end.
+BUSY_TIMEOUT_S = 10
+
+# Execution option of a transaction that only reads.
+_READ_ONLY = {"feed_read_only": True}
+
+_ASYNC_DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+_SYNC_DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
+
+
+class Database:
+    """A pool of connections for a server process.
+
+    Args:
+        url: `postgresql://…` or `sqlite:///…`.
+        pool_size: Most connections to PostgreSQL at a time.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        parsed = sa.make_url(url)
+        self.engine: AsyncEngine = create_async_engine(
+            parsed.set(drivername=_ASYNC_DRIVERS[parsed.drivername]), **_options(parsed, pool_size)
+        )
+        _tune_sqlite(self.engine.sync_engine)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that may write: committed at the end, rolled back on an error."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that only reads; on SQLite it never waits for a writer."""
+        async with self.engine.connect() as connection:
+            yield await connection.execution_options(**_READ_ONLY)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+def sync_engine(url: str) -> sa.Engine:
+    """Makes an engine for a job that runs outside an event loop."""
+    parsed = sa.make_url(url)
+    _make_folder(parsed)
+    engine = sa.create_engine(parsed.set(drivername=_SYNC_DRIVERS[parsed.drivername]), **_options(parsed, 2))
+    _tune_sqlite(engine)
+    return engine
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Opens a transaction that only reads; on SQLite it never waits for a writer."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**_READ_ONLY)
+
+
+def upgrade(url: str) -> None:
+    """Brings the database to the newest schema; does nothing when it is there already."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = sync_engine(url)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def _options(url: sa.URL, pool_size: int) -> dict[str, Any]:
+    if url.drivername == "sqlite":
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    return {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
+
+
+def _make_folder(url: sa.URL) -> None:
+    if url.drivername == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _tune_sqlite(engine: sa.Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def tune(connection: Any, _record: Any) -> None:
+        # Transactions are begun by `begin` below: the driver's own way starts them only at the first write,
+        # and a read that turns into a write then fails at once instead of waiting (SQLITE_BUSY_SNAPSHOT).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().keys() >= _READ_ONLY.keys()
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,31 @@
+"""The few statements that PostgreSQL and SQLite spell alike but SQLAlchemy keeps apart."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def insert(table: sa.Table, dialect_name: str) -> Insert:
+    """Returns an INSERT that knows ON CONFLICT.
+
+    Args:
+        table: The table.
+        dialect_name: `connection.dialect.name`.
+    """
+    return postgresql.insert(table) if dialect_name == "postgresql" else sqlite.insert(table)
+
+
+def insert_ignore(table: sa.Table, dialect_name: str, conflict: Sequence[str]) -> Insert:
+    """Returns an INSERT that leaves rows alone whose `conflict` columns are there already."""
+    return insert(table, dialect_name).on_conflict_do_nothing(index_elements=list(conflict))
+
+
+def upsert(table: sa.Table, dialect_name: str, conflict: Sequence[str], update: Sequence[str]) -> Insert:
+    """Returns an INSERT that overwrites `update` columns of rows that are there already."""
+    statement = insert(table, dialect_name)
+    return statement.on_conflict_do_update(
+        index_elements=list(conflict), set_={name: statement.excluded[name] for name in update}
+    )

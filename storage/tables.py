@@ -1,0 +1,256 @@
+"""The tables, for PostgreSQL and SQLite alike; `migrations/` creates them.
+
+Ids from outside are strings of at most 128 characters. No foreign keys from facts to the catalogue: an
+interaction with a video that nobody has announced yet is still a fact worth keeping.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ID_CHARS = 128
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A UTC time. SQLite drops the zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Turns any aware time into UTC; a naive one is a bug."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Returns an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# JSONB where it exists: factor fields are queried by insights.
+Json = JSON().with_variant(JSONB(), "postgresql")
+Id = String(ID_CHARS)
+# SQLite numbers rows by itself only for INTEGER, not for BIGINT.
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("video_id", Id, primary_key=True),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("author_id", Id, nullable=False, server_default=""),
+    Column("duration_s", Float),
+    Column("tags", Json, nullable=False),
+    Column("language", String(35), nullable=False, server_default=""),
+    Column("country", String(2), nullable=False, server_default=""),
+    Column("published_at", UtcDateTime, index=True),
+    Column("is_active", Boolean, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Id, primary_key=True),
+    Column("features", Json, nullable=False),
+    Column("locale", String(35), nullable=False, server_default=""),
+    Column("country", String(2), nullable=False, server_default=""),
+    Column("personalised", Boolean, nullable=False),
+    Column("erased_at", UtcDateTime),
+)
+
+user_interactions = Table(
+    "user_interactions",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("event_id", String(36), nullable=False, unique=True),
+    Column("user_id", Id, nullable=False),
+    Column("video_id", Id, nullable=False),
+    Column("interaction_type", String(16), nullable=False),
+    Column("watch_time_s", Float, nullable=False),
+    Column("event_time", UtcDateTime, nullable=False, index=True),
+    Column("ingest_time", UtcDateTime, nullable=False),
+    Column("feed_session_id", Id),
+    Column("recommendation_id", Id),
+    Column("position", Integer),
+    Column("algorithm", String(64)),
+    Column("model_version", Id),
+    Column("recommendation_score", Float),
+    Column("experiments", Json),
+    Column("rating", Float),
+    Column("metadata", Json),
+    Index(None, "user_id", "event_time"),
+    Index(None, "video_id", "event_time"),
+)
+
+feed_cache = Table(
+    "feed_cache",
+    metadata,
+    Column("feed_session_id", Id, primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("user_id", Id, nullable=False, index=True),
+    Column("algorithm", String(64), nullable=False),
+    Column("model_version", Id),
+    Column("source", String(16), nullable=False),
+    Column("fallback_reason", String(32), nullable=False),
+    Column("video_ids", Json, nullable=False),
+    Column("scores", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+user_recommendations = Table(
+    "user_recommendations",
+    metadata,
+    Column("user_id", Id, primary_key=True),
+    Column("video_id", Id, primary_key=True),
+    Column("score", Float, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("algorithm", String(64), nullable=False),
+    Column("model_version", Id, nullable=False),
+    Column("generated_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index(None, "user_id", "score"),
+)
+
+recommendation_decisions = Table(
+    "recommendation_decisions",
+    metadata,
+    Column("recommendation_id", Id, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("user_id", Id, nullable=False),
+    Column("video_id", Id, nullable=False),
+    Column("media_type", String(32), nullable=False, server_default="video"),
+    Column("final_score", Float),
+    Column("score_components", Json),
+    Column("filters_applied", Json),
+    Column("rejections", Json),
+    Column("source_type", String(16), nullable=False),
+    Column("similar_user_id", Id),
+    Column("algorithm", String(64), nullable=False),
+    Column("model_version", Id),
+    Column("experiments", Json),
+    Column("propensity", Float),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "user_id", "created_at"),
+    Index(None, "algorithm", "created_at"),
+)
+
+prediction_outcomes = Table(
+    "prediction_outcomes",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("recommendation_id", Id, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("user_action", String(16), nullable=False),
+    Column("rating", Float),
+    Column("watch_time_s", Float),
+    Column("status_after", String(32)),
+    Column("was_successful", Boolean),
+    Column("confidence_match", Float),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("recommendation_id", "position", "user_action"),
+)
+
+model_corrections = Table(
+    "model_corrections",
+    metadata,
+    Column("correction_id", String(36), primary_key=True),
+    Column("user_id", Id, index=True),
+    Column("video_id", Id),
+    Column("media_type", String(64)),
+    Column("correction_type", String(16), nullable=False, index=True),
+    Column("target_factor", String(64)),
+    Column("target_value", Id),
+    Column("correction_value", Float),
+    Column("reason", Text, nullable=False),
+    Column("admin_id", Id, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+model_trainings = Table(
+    "model_trainings",
+    metadata,
+    Column("model_version", Id, primary_key=True),
+    Column("algorithm", String(64), nullable=False),
+    Column("weights", Json),
+    Column("thresholds", Json),
+    Column("training_data_size", BigInteger),
+    Column("accuracy", Float),
+    Column("precision", Float),
+    Column("recall", Float),
+    Column("ndcg", Float),
+    Column("coverage", Float),
+    Column("metrics", Json),
+    Column("status", String(16), nullable=False, index=True),
+    Column("error", Text),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+)
+
+trending = Table(
+    "trending",
+    metadata,
+    Column("segment", String(16), primary_key=True),
+    Column("bucket", UtcDateTime, primary_key=True),
+    Column("video_id", Id, primary_key=True),
+    Column("weight", Float, nullable=False),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("salt", String(64), nullable=False),
+    Column("traffic", Float, nullable=False),
+    Column("variants", Json, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+)
+
+log_offsets = Table(
+    "log_offsets",
+    metadata,
+    Column("consumer_group", Id, primary_key=True),
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+import_progress = Table(
+    "import_progress",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("file", String(128), primary_key=True),
+    Column("next_line", BigInteger, nullable=False),
+    Column("finished", Boolean, nullable=False),
+)

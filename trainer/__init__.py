@@ -1,0 +1,1 @@
+"""The nightly job: export, fit, evaluate, gate, publish."""
