@@ -51,10 +51,9 @@ class HttpEdge:
                 await send(message)
 
             try:
-                await self._app(scope, receive, send_marked)
-            except Exception:  # noqa: BLE001  # logged whole; the caller gets a fixed text
-                _LOG.exception("http.failed", route=_route(scope))
-                await problem(RequestError("INTERNAL", INTERNAL_TEXT))(scope, receive, send_marked)
+                # Starlette raises again what its handler has logged and answered.
+                with contextlib.suppress(Exception):
+                    await self._app(scope, receive, send_marked)
             finally:
                 self._metrics.http_ended(_method(scope), _route(scope), status, time.perf_counter() - start)
 
@@ -82,7 +81,7 @@ def build_http(
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", expose)]
-    handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error}
+    handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error, Exception: _failed}
     return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics)
 
 
@@ -130,6 +129,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _request_error(_request: Request, error: RequestError) -> Response:
     return problem(error)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _LOG.error("http.failed", route=_route(request.scope), exc_info=error)
+    return problem(RequestError("INTERNAL", INTERNAL_TEXT))
 
 
 async def _path_error(_request: Request, error: HTTPException) -> Response:

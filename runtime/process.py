@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -87,20 +88,21 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Starts the app, then listens: nobody is answered before it can answer."""
-        metrics = ServerMetrics(self._app.registry, self._name)
-        self._metrics = metrics
         grpc_port, http_port = self._wanted
-        listener = listen(self._host, http_port)
-        self.http_port = listener.getsockname()[1]
-        self._grpc, self._health = build_server(metrics, self._app.grpc_services)
-        if grpc_port is not None:
-            self.grpc_port = self._bind_grpc(grpc_port)
-        await self._app.start()
-        self._http = HttpServer(
-            build_http(self._app.http_routes, self._app.registry, metrics, self._not_ready), listener
-        )
+        self._metrics = ServerMetrics(self._app.registry, self._name)
+        async with AsyncExitStack() as undo:
+            listener = undo.enter_context(listen(self._host, http_port))
+            self.http_port = listener.getsockname()[1]
+            self._grpc, self._health = build_server(self._metrics, self._app.grpc_services)
+            if grpc_port is not None:
+                self.grpc_port = self._bind_grpc(grpc_port)
+            await self._app.start()
+            undo.push_async_callback(self._app.stop)
+            app = build_http(self._app.http_routes, self._app.registry, self._metrics, self._not_ready)
+            self._http = HttpServer(app, listener)
+            await self._grpc.start()
+            undo.pop_all()
         self._http_task = asyncio.create_task(self._http.run_until_stopped(), name="http")
-        await self._grpc.start()
         self._health_task = asyncio.create_task(self._follow_readiness(), name="health")
         _LOG.info("process.started", grpc_port=self.grpc_port, http_port=self.http_port)
         return self

@@ -1,0 +1,56 @@
+# One line a target is its help text. Everything runs in .venv, which `setup` makes and keeps in step.
+PY := .venv/bin/python
+BIN := .venv/bin
+BROKER ?= embedded
+DATABASE ?= embedded
+DATA ?=
+OUR_CODE := bridge scorer interactions trainer eventlog storage runtime deploy tests protos/generate.py protos/openapi.py
+
+.PHONY: help setup run test check format protos lock bench chaos clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@echo "  run takes BROKER=kafka, DATABASE=postgres and DATA=DIR (a KuaiRand log to import instead of simulated data)"
+
+setup: .venv/.in-step ## Make the virtual environment with the locked packages
+
+.venv/.in-step: requirements.lock pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh
+	@touch $@
+
+run: setup ## Set everything up and run the whole system until Ctrl-C
+	@$(BIN)/feed up --broker $(BROKER) --database $(DATABASE) $(if $(DATA),--data $(DATA))
+
+test: setup ## Run all tests, on the embedded and on the real parts
+	$(PY) -m pytest
+
+check: setup ## Format, lint, types, layers, contract, lock file
+	$(BIN)/ruff format --check -q $(OUR_CODE)
+	$(BIN)/ruff check -q $(OUR_CODE)
+	$(BIN)/mypy $(OUR_CODE)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/CONTRACT.binpb
+	$(PY) protos/generate.py --check
+	$(PY) protos/openapi.py --check
+	sh deploy/lock.sh --check
+
+format: setup ## Put the code into its form
+	$(BIN)/ruff check -q --fix $(OUR_CODE)
+	$(BIN)/ruff format -q $(OUR_CODE)
+
+protos: setup ## Generate the code and the OpenAPI document of the contract
+	$(PY) protos/generate.py
+	$(PY) protos/openapi.py
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	sh deploy/lock.sh
+
+bench: setup ## Measure P01, P02, P03 and P07 against their bare references, a JSON line each
+	$(PY) -m tests.bench
+
+chaos: setup ## Kill what the system depends on while it is under load, for longer than the tests do
+	$(PY) -m pytest tests/chaos --long
+
+clean: ## Remove what was made: environment, data, caches
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache

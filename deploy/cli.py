@@ -1,0 +1,164 @@
+"""The `feed` command. Each command imports only what it needs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.settings import CommonSettings
+
+app = typer.Typer(
+    help="A recommendation bridge for a short-video feed.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+import_app = typer.Typer(help="Bring real data in.", no_args_is_help=True)
+topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+app.add_typer(topics_app, name="topics")
+app.add_typer(db_app, name="db")
+
+# A command that hands its arguments on, so that its own parser answers --help.
+FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=FORWARD)
+def bridge(context: typer.Context) -> None:
+    """Run the gateway."""
+    from bridge.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(context_settings=FORWARD)
+def scorer(context: typer.Context) -> None:
+    """Run the scoring server."""
+    from scorer.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(context_settings=FORWARD)
+def interactions(context: typer.Context) -> None:
+    """Run the ingest of interactions."""
+    from interactions.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(context_settings=FORWARD)
+def sink(context: typer.Context) -> None:
+    """Run the consumer that brings interactions into the database."""
+    from interactions.sink.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(context_settings=FORWARD)
+def trainer(context: typer.Context) -> None:
+    """Export, fit, evaluate, promote, roll back, run or schedule the nightly training."""
+    from trainer.cli import app as trainer_app
+
+    trainer_app(args=context.args, prog_name="feed trainer")
+
+
+@app.command()
+def up(
+    *,
+    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    database: Annotated[str, typer.Option(help="embedded or postgres")] = "embedded",
+    data: Annotated[Path | None, typer.Option(help="folder of a KuaiRand log, instead of simulated data")] = None,
+) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    from deploy.local.errors import LocalServerError
+    from deploy.supervisor import StartError
+    from deploy.up import StepError, Wishes
+    from deploy.up import up as start
+    from runtime.settings import SettingsError
+
+    wishes = Wishes(
+        kafka=_choice("--broker", broker, "kafka"), postgres=_choice("--database", database, "postgres"), data=data
+    )
+    try:
+        start(wishes)
+    except (LocalServerError, StartError, StepError, SettingsError) as error:
+        _fail(str(error))
+
+
+@import_app.command("kuairand")
+def import_kuairand(
+    directory: Annotated[Path, typer.Argument(help="folder with events.csv.gz and its siblings")],
+) -> None:
+    """Import a KuaiRand log: videos, users, interactions, trending."""
+    from interactions.bulk.cli import import_kuairand as run
+
+    run(directory, _database_url())
+
+
+@app.command()
+def seed(
+    *,
+    users: Annotated[int, typer.Option(min=1, max=1_000_000)] = 2000,
+    videos: Annotated[int, typer.Option(min=1, max=1_000_000)] = 1500,
+    days: Annotated[int, typer.Option(min=1, max=365)] = 14,
+    seed: Annotated[int, typer.Option(help="the same seed makes the same data")] = 7,
+) -> None:
+    """Make a simulated catalogue and log, for who has no data yet."""
+    from interactions.bulk.cli import seed as run
+
+    run(users=users, videos=videos, days=days, seed=seed, database_url=_database_url())
+
+
+@topics_app.command("apply")
+def topics_apply() -> None:
+    """Create what is missing of the declared topics; safe to repeat."""
+    from eventlog.topics import apply
+
+    settings = _settings()
+    if not settings.kafka_bootstrap_servers:
+        _fail("FEED_KAFKA_BOOTSTRAP_SERVERS is not set: the embedded journal needs no topics")
+    for line in apply(settings.kafka_config()):
+        typer.echo(line)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to the newest schema; safe to repeat."""
+    from storage.database import upgrade
+
+    upgrade(_database_url())
+
+
+def _settings() -> "CommonSettings":
+    from runtime.settings import CommonSettings, SettingsError, load
+
+    try:
+        return load(CommonSettings, os.environ)
+    except SettingsError as error:
+        _fail(f"wrong settings:\n{error}", code=2)
+
+
+def _database_url() -> str:
+    return _settings().effective_database_url
+
+
+def _choice(option: str, value: str, real: str) -> bool:
+    if value not in ("embedded", real):
+        _fail(f"{option} must be embedded or {real}, not {value!r}", code=2)
+    return value == real
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the Debian or Ubuntu packages that setup needs, only those that are missing, and says which:
+#   python3-venv     makes the virtual environment
+#   build-essential  compiles LightFM, which comes as source only
+#   python3-dev      headers of Python, for the same
+#   git              the check that the contract has not been broken
+set -eu
+
+missing=""
+command -v python3 >/dev/null 2>&1 || missing="$missing python3"
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+command -v cc >/dev/null 2>&1 || missing="$missing build-essential"
+python3 -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null ||
+    missing="$missing python3-dev"
+command -v make >/dev/null 2>&1 || missing="$missing make"
+
+if [ -z "$missing" ]; then
+    echo "system packages: all there"
+    exit 0
+fi
+echo "system packages: installing$missing"
+as_root=""
+[ "$(id -u)" = 0 ] || as_root=sudo
+$as_root apt-get update -qq
+# shellcheck disable=SC2086  # a list of words on purpose
+DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing

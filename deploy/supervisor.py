@@ -1,0 +1,148 @@
+"""Keeps the processes of the feed running on one machine: starts, watches, restarts, stops."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# A process that dies is started again after this, doubling up to the longest; once it has lived, from the start.
+FIRST_RESTART_S = 0.5
+LONGEST_RESTART_S = 10.0
+LIVED_S = 30.0
+
+READY_BOUND_S = 60.0
+POLL_S = 0.1
+# Longer than the processes' own drain, so that SIGKILL is for those that hang.
+STOP_BOUND_S = 20.0
+TAIL_LINES = 15
+
+
+class StartError(Exception):
+    """A process did not become ready; the text names it and shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process of the list.
+
+    Args:
+        name: Its name, also the name of its log and pid file.
+        arguments: Arguments of the `feed` command.
+        ready_url: Answers 200 once the process can serve.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    ready_url: str
+
+
+class Supervisor:
+    """The running processes.
+
+    Args:
+        specs: What to run.
+        environ: Environment of all of them.
+        folder: Where `log/NAME.log` and `run/NAME.pid` go.
+        say: Takes a line for the person who watches.
+    """
+
+    def __init__(
+        self, specs: Sequence[ProcessSpec], environ: Mapping[str, str], folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._specs = specs
+        self._environ = dict(environ)
+        self._folder = folder
+        self._say = say
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._watchers: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Starts every process and waits until each is ready.
+
+        Raises:
+            StartError: When one ends or is not ready within a minute; nothing is left running.
+        """
+        for name in ("log", "run"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            await asyncio.gather(*(self._start_first(spec) for spec in self._specs))
+        except BaseException:
+            await self.stop()
+            raise
+        self._watchers = [asyncio.create_task(self._watch(spec), name=spec.name) for spec in self._specs]
+
+    async def stop(self) -> None:
+        """Stops every process by its own id: SIGTERM, and SIGKILL for one that hangs."""
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*(self._stop_one(name, each) for name, each in self._running.items()))
+        self._running.clear()
+
+    async def _start_first(self, spec: ProcessSpec) -> None:
+        process = await self._spawn(spec)
+        deadline = time.monotonic() + READY_BOUND_S
+        while not await asyncio.to_thread(_answers, spec.ready_url):
+            if process.returncode is not None:
+                raise StartError(f"{spec.name} ended with exit code {process.returncode}:\n{self._tail(spec)}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{spec.name} is not ready after {READY_BOUND_S:.0f} s:\n{self._tail(spec)}")
+            await asyncio.sleep(POLL_S)
+
+    async def _watch(self, spec: ProcessSpec) -> None:
+        delay_s = FIRST_RESTART_S
+        while True:
+            born = time.monotonic()
+            code = await self._running[spec.name].wait()
+            delay_s = FIRST_RESTART_S if time.monotonic() - born > LIVED_S else min(2 * delay_s, LONGEST_RESTART_S)
+            self._say(f"{spec.name} ended with exit code {code}; starting it again in {delay_s:.1f} s")
+            await asyncio.sleep(delay_s)
+            await self._spawn(spec)
+
+    async def _spawn(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
+        command = (sys.executable, "-m", "deploy.cli", *spec.arguments)
+        with self._log(spec).open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environ,
+                # Ctrl-C reaches the whole terminal group; the processes must be told once, by us.
+                start_new_session=True,
+            )
+        self._running[spec.name] = process
+        (self._folder / "run" / f"{spec.name}.pid").write_text(f"{process.pid}\n")
+        return process
+
+    async def _stop_one(self, name: str, process: asyncio.subprocess.Process) -> None:
+        (self._folder / "run" / f"{name}.pid").unlink(missing_ok=True)
+        if process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_BOUND_S)
+        except TimeoutError:
+            self._say(f"{name} did not stop within {STOP_BOUND_S:.0f} s; killing it")
+            process.kill()
+            await process.wait()
+
+    def _log(self, spec: ProcessSpec) -> Path:
+        return self._folder / "log" / f"{spec.name}.log"
+
+    def _tail(self, spec: ProcessSpec) -> str:
+        lines = self._log(spec).read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        return os.linesep.join(lines)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310  # loopback, built here
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,185 @@
+"""`feed up`: the whole system on one machine, from an empty folder to a personal feed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from bridge.settings import BridgeSettings
+from deploy.local.kafka import LocalKafka
+from deploy.local.postgres import LocalPostgres
+from deploy.supervisor import ProcessSpec, Supervisor
+from interactions.settings import InteractionsSettings
+from interactions.sink.settings import SinkSettings
+from runtime.settings import CommonSettings, load
+from scorer.settings import ScorerSettings
+from storage.database import reading, sync_engine, upgrade
+from storage.tables import videos
+from trainer.settings import TrainerSettings
+
+
+class StepError(Exception):
+    """A step of the set-up failed; its own output says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person asked for.
+
+    Args:
+        kafka: Whether to start Apache Kafka; otherwise the journal, or the broker that the settings name.
+        postgres: Whether to start PostgreSQL; otherwise SQLite, or the database that the settings name.
+        data: Folder of a KuaiRand log to import into an empty database; None: simulated data.
+    """
+
+    kafka: bool
+    postgres: bool
+    data: Path | None
+
+
+def up(wishes: Wishes) -> None:
+    """Starts everything, says how to use it, and stays until Ctrl-C or SIGTERM.
+
+    Raises:
+        StepError, StartError, LocalServerError: With what failed.
+    """
+    started = time.monotonic()
+    settings = load(CommonSettings, os.environ)
+    folder = settings.data_dir
+    with ExitStack() as stack:
+        environ = {**os.environ, **_servers(stack, wishes, folder)}
+        settings = load(CommonSettings, environ)
+        _prepare(settings, environ, wishes)
+        asyncio.run(_serve(environ, folder, started))
+
+
+def _servers(stack: ExitStack, wishes: Wishes, folder: Path) -> dict[str, str]:
+    """Starts the real servers that were asked for; returns the settings that point to them."""
+    found: dict[str, str] = {}
+    if wishes.postgres:
+        with _step("starting PostgreSQL"):
+            postgres = LocalPostgres(folder / "local" / "postgres").start()
+        stack.callback(postgres.stop)
+        found["FEED_DATABASE_URL"] = postgres.url
+    if wishes.kafka:
+        with _step("starting Apache Kafka"):
+            kafka = LocalKafka(folder / "local" / "kafka").start()
+        stack.callback(kafka.stop)
+        found["FEED_KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+    return found
+
+
+def _prepare(settings: CommonSettings, environ: Mapping[str, str], wishes: Wishes) -> None:
+    """Creates topics and tables, fills an empty database, trains a first model."""
+    if settings.kafka_bootstrap_servers:
+        _feed("creating the topics", environ, "topics", "apply")
+    upgrade(settings.effective_database_url)
+    if not _has_videos(settings.effective_database_url):
+        if wishes.data:
+            _feed(f"importing {wishes.data}", environ, "import", "kuairand", str(wishes.data))
+        else:
+            _feed("making simulated data", environ, "seed")
+    if not (settings.data_dir / "models" / "LIVE").exists():
+        _feed("training the first model", environ, "trainer", "run")
+
+
+async def _serve(environ: Mapping[str, str], folder: Path, started: float) -> None:
+    stopped = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    supervisor = Supervisor(process_list(environ), environ, folder, _say)
+    _say("starting the processes")
+    await supervisor.start()
+    _say(_welcome(environ, folder, time.monotonic() - started))
+    await stopped.wait()
+    _say("stopping")
+    await supervisor.stop()
+
+
+def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
+    """Returns the processes of the system, with the ports that the settings give them."""
+    bridge = load(BridgeSettings, environ)
+    scorer = load(ScorerSettings, environ)
+    interactions = load(InteractionsSettings, environ)
+    sink = load(SinkSettings, environ)
+    trainer = load(TrainerSettings, environ)
+    return [
+        ProcessSpec("scorer", ("scorer",), _ready(scorer.scorer_host, scorer.scorer_http_port)),
+        ProcessSpec("bridge", ("bridge",), _ready(bridge.bridge_host, bridge.bridge_http_port)),
+        ProcessSpec(
+            "interactions",
+            ("interactions",),
+            _ready(interactions.interactions_host, interactions.interactions_http_port),
+        ),
+        ProcessSpec("sink", ("sink",), _ready(sink.sink_host, sink.sink_http_port)),
+        ProcessSpec("trainer", ("trainer", "schedule"), _ready(trainer.trainer_host, trainer.trainer_http_port)),
+    ]
+
+
+def _ready(host: str, port: int) -> str:
+    return f"http://{host}:{port}/readyz"
+
+
+def _has_videos(url: str) -> bool:
+    engine = sync_engine(url)
+    try:
+        with reading(engine) as connection:
+            return connection.execute(sa.select(videos.c.video_id).limit(1)).first() is not None
+    finally:
+        engine.dispose()
+
+
+def _feed(what: str, environ: Mapping[str, str], *arguments: str) -> None:
+    with _step(what):
+        done = subprocess.run([sys.executable, "-m", "deploy.cli", *arguments], env=dict(environ), check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise StepError(f"{what}: feed {' '.join(arguments)} ended with exit code {done.returncode}")
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    _say(what)
+    start = time.monotonic()
+    yield
+    _say(f"{what}: done in {time.monotonic() - start:.1f} s")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _welcome(environ: Mapping[str, str], folder: Path, elapsed_s: float) -> str:
+    bridge = load(BridgeSettings, environ)
+    interactions = load(InteractionsSettings, environ)
+    user = _someone(environ)
+    method = "feed.recommendations.v1.RecommendationService/GetRecommendations"
+    rest = f"{bridge.bridge_host}:{bridge.bridge_http_port}"
+    return f"""
+ready after {elapsed_s:.1f} s; Ctrl-C stops everything
+
+  a feed          curl '{rest}/feed/recommendations?userId={user}'
+  the same        grpcurl -plaintext -d '{{"user_id":"{user}"}}' {bridge.bridge_host}:{bridge.bridge_grpc_port} \\
+                    {method}
+  an interaction  POST {interactions.interactions_host}:{interactions.interactions_http_port}/feed/interactions
+  metrics         {rest}/metrics
+  logs            {folder / "log"}    process ids   {folder / "run"}
+"""
+
+
+def _someone(environ: Mapping[str, str]) -> str:
+    """Returns a user of the data, for the examples."""
+    engine = sync_engine(load(CommonSettings, environ).effective_database_url)
+    try:
+        with reading(engine) as connection:
+            row = connection.execute(sa.text("SELECT user_id FROM users ORDER BY user_id LIMIT 1")).first()
+            return str(row[0]) if row else "u1"
+    finally:
+        engine.dispose()

@@ -1,0 +1,247 @@
+"""Model bundles on disk: published whole or not at all, read only when every check holds.
+
+`<models_dir>/<model_version>/` holds `arrays.npz`, `manifest.json` and `manifest.sig` (Ed25519 over the
+manifest's bytes, which state the hash of the arrays). `<models_dir>/LIVE` names the version in use.
+"""
+
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from runtime.contract import CONTRACT_RELEASE
+from runtime.model_bundle import (
+    ARRAY_NAMES,
+    FORMAT_VERSION,
+    Array,
+    ArrayInfo,
+    BundleError,
+    BundleFault,
+    Manifest,
+    ModelArrays,
+    ModelBundle,
+    check_arrays,
+)
+
+ARRAYS_FILE: Final = "arrays.npz"
+MANIFEST_FILE: Final = "manifest.json"
+SIGNATURE_FILE: Final = "manifest.sig"
+LIVE_FILE: Final = "LIVE"
+
+# Far above any manifest; read before anything of it is trusted.
+MAX_MANIFEST_BYTES: Final = 1 << 20
+SIGNATURE_BYTES: Final = 64
+# 10 million rows of 64 dimensions: more than one process should hold.
+MAX_ARRAYS_BYTES: Final = 4 << 30
+# What an .npy header and a zip directory may add to one array.
+_ENTRY_OVERHEAD_BYTES: Final = 4096
+
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25519PrivateKey) -> ModelBundle:
+    """Writes a bundle that appears whole under its version, or not at all.
+
+    Args:
+        models_dir: Where bundles live; made when missing.
+        manifest: What is known of the model; shapes, size and hash are filled in here.
+        arrays: The model; must keep every rule of the format.
+        key: Signs it.
+
+    Raises:
+        BundleError: When an array breaks a rule.
+        FileExistsError: When the version is there already.
+    """
+    check_arrays(arrays.named(), manifest.dimensions)
+    content = _pack(arrays)
+    whole = msgspec.structs.replace(
+        manifest,
+        arrays={name: ArrayInfo(array.shape, array.dtype.str) for name, array in arrays.named().items()},
+        arrays_bytes=len(content),
+        arrays_sha256=hashlib.sha256(content).hexdigest(),
+    )
+    text = msgspec.json.format(msgspec.json.encode(whole, order="deterministic"))
+    target = _folder(models_dir, manifest.model_version)
+    if target.exists():
+        raise FileExistsError(target.name)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    temporary = models_dir / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}"
+    temporary.mkdir()
+    try:
+        _write(temporary / ARRAYS_FILE, content)
+        _write(temporary / MANIFEST_FILE, text)
+        _write(temporary / SIGNATURE_FILE, key.sign(text))
+        _sync_folder(temporary)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync_folder(models_dir)
+    return ModelBundle(whole, arrays)
+
+
+def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBundle:
+    """Reads a bundle, checking sizes, signature, hash, shapes and values, in this order.
+
+    Raises:
+        BundleError: When any check fails; nothing of the bundle is then in use.
+    """
+    folder = _folder(models_dir, model_version)
+    manifest = _read_manifest(folder, key)
+    if manifest.model_version != model_version:
+        raise BundleError(BundleFault.BAD_MANIFEST, f"{model_version} holds the model {manifest.model_version}")
+    content = _read_bounded(folder / ARRAYS_FILE, min(manifest.arrays_bytes, MAX_ARRAYS_BYTES))
+    if hashlib.sha256(content).hexdigest() != manifest.arrays_sha256:
+        raise BundleError(BundleFault.BAD_HASH, "the arrays are not those that were signed")
+    named = _unpack(content, manifest)
+    return ModelBundle(manifest, check_arrays(named, manifest.dimensions))
+
+
+def read_manifest(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> Manifest:
+    """Reads the signed facts of a bundle without its arrays.
+
+    Raises:
+        BundleError: When they cannot be trusted.
+    """
+    return _read_manifest(_folder(models_dir, model_version), key)
+
+
+def live_version(models_dir: Path) -> str | None:
+    """Returns the version in use; None before the first promotion.
+
+    Raises:
+        BundleError: When the pointer holds something else than a version.
+    """
+    try:
+        text = _read_bounded(models_dir / LIVE_FILE, MAX_MANIFEST_BYTES).decode("utf-8", "replace").strip()
+    except BundleError as error:
+        if error.fault is BundleFault.MISSING:
+            return None
+        raise
+    _folder(models_dir, text)
+    return text
+
+
+def promote(models_dir: Path, model_version: str) -> None:
+    """Makes a published version the one in use.
+
+    Raises:
+        BundleError: MISSING when there is no such version.
+    """
+    if not (_folder(models_dir, model_version) / MANIFEST_FILE).is_file():
+        raise BundleError(BundleFault.MISSING, f"no model {model_version}")
+    temporary = models_dir / f".{LIVE_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+    _write(temporary, f"{model_version}\n".encode())
+    temporary.replace(models_dir / LIVE_FILE)
+    _sync_folder(models_dir)
+
+
+def published_versions(models_dir: Path) -> list[str]:
+    """Returns the versions on disk, sorted; half-written ones are not among them."""
+    if not models_dir.is_dir():
+        return []
+    return sorted(each.parent.name for each in models_dir.glob(f"*/{MANIFEST_FILE}") if each.parent.name[0] != ".")
+
+
+def remove(models_dir: Path, model_version: str) -> None:
+    """Deletes a published version: first out of sight, then file by file."""
+    folder = _folder(models_dir, model_version)
+    doomed = models_dir / f".{folder.name}.removed.{secrets.token_hex(4)}"
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _folder(models_dir: Path, model_version: str) -> Path:
+    if not _VERSION.fullmatch(model_version):
+        raise BundleError(BundleFault.BAD_MANIFEST, "a version is 1 to 64 characters of A-Z a-z 0-9 _ . -")
+    return models_dir / model_version
+
+
+def _read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
+    text = _read_bounded(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
+    try:
+        key.verify(_read_bounded(folder / SIGNATURE_FILE, SIGNATURE_BYTES), text)
+    except InvalidSignature as error:
+        raise BundleError(BundleFault.BAD_SIGNATURE, "not signed with our key") from error
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(BundleFault.BAD_MANIFEST, str(error)) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise BundleError(BundleFault.BAD_MANIFEST, f"format {manifest.format_version}, not {FORMAT_VERSION}")
+    if manifest.contract != CONTRACT_RELEASE:
+        raise BundleError(BundleFault.OTHER_CONTRACT, f"made for {manifest.contract}, not {CONTRACT_RELEASE}")
+    return manifest
+
+
+def _pack(arrays: ModelArrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays.named())  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes, manifest: Manifest) -> dict[str, Array]:
+    """Reads the arrays, after the sizes that the zip declares were held against the shapes in the manifest."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            declared = {entry.filename: entry.file_size for entry in archive.infolist()}
+        allowed = {f"{name}.npy": _array_bytes(info) for name, info in manifest.arrays.items()}
+        if set(declared) != {f"{name}.npy" for name in ARRAY_NAMES} or set(declared) != set(allowed):
+            raise BundleError(BundleFault.BAD_ARRAYS, "other arrays than the manifest states")
+        if any(size > allowed[name] + _ENTRY_OVERHEAD_BYTES for name, size in declared.items()):
+            raise BundleError(BundleFault.TOO_LARGE, "an array is larger than the manifest states")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            named: dict[str, Array] = {name: file[name] for name in ARRAY_NAMES}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(BundleFault.BAD_ARRAYS, "not a readable array file") from error
+    for name, array in named.items():
+        if (array.shape, array.dtype.str) != (manifest.arrays[name].shape, manifest.arrays[name].dtype):
+            raise BundleError(BundleFault.BAD_ARRAYS, f"{name} is not what the manifest states")
+    return named
+
+
+def _array_bytes(info: ArrayInfo) -> int:
+    size = np.dtype(info.dtype).itemsize
+    for length in info.shape:
+        size *= length
+    if not 0 <= size <= MAX_ARRAYS_BYTES:
+        raise BundleError(BundleFault.TOO_LARGE, "an array of impossible size")
+    return size
+
+
+def _read_bounded(path: Path, max_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise BundleError(BundleFault.MISSING, f"no {path.name}") from error
+    except OSError as error:
+        raise BundleError(BundleFault.UNREADABLE, f"{path.name}: {error.strerror}") from error
+    if len(content) > max_bytes:
+        raise BundleError(BundleFault.TOO_LARGE, f"{path.name} is above {max_bytes} bytes")
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

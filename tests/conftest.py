@@ -1,0 +1,64 @@
+"""What tests share: the real servers, started once a run on loopback and a free port."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.errors import LocalServerError
+from deploy.local.kafka import LocalKafka
+from deploy.local.postgres import LocalPostgres
+from storage.database import upgrade
+from tests.databases import fresh_postgres_url
+
+# Jars are fetched once and kept between runs.
+KAFKA_LIBS = Path(__file__).parent.parent / "var" / "local" / "kafka" / "libs"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the long chaos and soak tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="long; make chaos runs it"))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A real Apache Kafka without topics; `.bootstrap_servers`."""
+    server = LocalKafka(tmp_path_factory.mktemp("kafka"), libs=KAFKA_LIBS)
+    yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    """A real PostgreSQL; `.url` of its first database."""
+    yield from _running(LocalPostgres(tmp_path_factory.mktemp("postgres")))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database with the newest schema, of each kind in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'feed.db'}"
+    else:
+        url = fresh_postgres_url(request.getfixturevalue("postgres").url)
+    upgrade(url)
+    return url
+
+
+def _running(server: LocalKafka | LocalPostgres) -> Iterator[Any]:
+    try:
+        server.start()
+    except LocalServerError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"needs a real server: {error}")
+    yield server
+    server.stop()

@@ -1,0 +1,49 @@
+"""A plain HTTP client for tests: one request, one connection, standard library only."""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.text)
+
+
+def call_now(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Sends one request to a loopback port."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        return Answer(
+            answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+        )
+    finally:
+        connection.close()
+
+
+async def call(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """The same, without holding up the loop."""
+    return await asyncio.to_thread(call_now, port, method, path, body, headers)
+
+
+def post_json(port: int, path: str, payload: Any) -> Answer:
+    """Posts JSON."""
+    return call_now(port, "POST", path, json.dumps(payload).encode(), {"content-type": "application/json"})
