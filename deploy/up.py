@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,7 +56,9 @@ def up(wishes: Wishes) -> None:
     settings = load(CommonSettings, os.environ)
     folder = settings.data_dir
     with ExitStack() as stack:
-        environ = {**os.environ, **_servers(stack, wishes, folder)}
+        found = _servers(stack, wishes, folder)
+        _write_environment(folder / "run" / "env", found)
+        environ = {**os.environ, **found}
         settings = load(CommonSettings, environ)
         _prepare(settings, environ, wishes)
         asyncio.run(_serve(environ, folder, started))
@@ -75,6 +78,13 @@ def _servers(stack: ExitStack, wishes: Wishes, folder: Path) -> dict[str, str]:
         stack.callback(kafka.stop)
         found["FEED_KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
     return found
+
+
+def _write_environment(path: Path, found: Mapping[str, str]) -> None:
+    """Leaves the settings of the started servers where other `feed` commands can take them from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in found.items()))
 
 
 def _prepare(settings: CommonSettings, environ: Mapping[str, str], wishes: Wishes) -> None:

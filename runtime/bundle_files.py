@@ -186,7 +186,7 @@ def _read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
 
 def _pack(arrays: ModelArrays) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays.named())  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays.named())
     return buffer.getvalue()
 
 

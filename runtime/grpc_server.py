@@ -114,6 +114,7 @@ class GrpcEdge(grpc.aio.ServerInterceptor):
                 finally:
                     elapsed_s = time.perf_counter() - start
                     self._metrics.rpc_ended(RpcRecord(kind, service, name, code.name, elapsed_s))
+                    _LOG.debug("rpc.ended", method=method, code=code.name, elapsed_s=elapsed_s)
 
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler

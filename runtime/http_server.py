@@ -55,7 +55,9 @@ class HttpEdge:
                 with contextlib.suppress(Exception):
                     await self._app(scope, receive, send_marked)
             finally:
-                self._metrics.http_ended(_method(scope), _route(scope), status, time.perf_counter() - start)
+                elapsed_s = time.perf_counter() - start
+                self._metrics.http_ended(_method(scope), _route(scope), status, elapsed_s)
+                _LOG.debug("http.ended", route=_route(scope), status=status, elapsed_s=elapsed_s)
 
 
 def build_http(
