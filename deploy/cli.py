@@ -1,6 +1,7 @@
 """The `feed` command. Each command imports only what it needs."""
 
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -27,33 +28,25 @@ FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 @app.command(context_settings=FORWARD)
 def bridge(context: typer.Context) -> None:
     """Run the gateway."""
-    from bridge.__main__ import main as run
-
-    raise typer.Exit(run(context.args))
+    _become("bridge", context.args)
 
 
 @app.command(context_settings=FORWARD)
 def scorer(context: typer.Context) -> None:
     """Run the scoring server."""
-    from scorer.__main__ import main as run
-
-    raise typer.Exit(run(context.args))
+    _become("scorer", context.args)
 
 
 @app.command(context_settings=FORWARD)
 def interactions(context: typer.Context) -> None:
     """Run the ingest of interactions."""
-    from interactions.__main__ import main as run
-
-    raise typer.Exit(run(context.args))
+    _become("interactions", context.args)
 
 
 @app.command(context_settings=FORWARD)
 def sink(context: typer.Context) -> None:
     """Run the consumer that brings interactions into the database."""
-    from interactions.sink.__main__ import main as run
-
-    raise typer.Exit(run(context.args))
+    _become("interactions.sink", context.args)
 
 
 @app.command(context_settings=FORWARD)
@@ -114,13 +107,15 @@ def seed(
 @topics_app.command("apply")
 def topics_apply() -> None:
     """Create what is missing of the declared topics; safe to repeat."""
-    from eventlog.topics import apply
+    from eventlog.topics import TopicsError, apply
 
     settings = _settings()
     if not settings.kafka_bootstrap_servers:
         _fail("FEED_KAFKA_BOOTSTRAP_SERVERS is not set: the embedded journal needs no topics")
-    for line in apply(settings.kafka_config()):
-        typer.echo(line)
+    try:
+        apply(settings.kafka_config())
+    except TopicsError as error:
+        _fail(str(error))
 
 
 @db_app.command("upgrade")
@@ -129,6 +124,12 @@ def db_upgrade() -> None:
     from storage.database import upgrade
 
     upgrade(_database_url())
+
+
+def _become(package: str, arguments: list[str]) -> None:
+    """Goes on as `python -m PACKAGE ARGUMENTS`."""
+    sys.argv = [package, *arguments]
+    runpy.run_module(package, run_name="__main__", alter_sys=True)
 
 
 def _settings() -> "CommonSettings":

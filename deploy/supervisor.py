@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -33,12 +32,12 @@ class ProcessSpec:
 
     Args:
         name: Its name, also the name of its log and pid file.
-        arguments: Arguments of the `feed` command.
+        command: What to start.
         ready_url: Answers 200 once the process can serve.
     """
 
     name: str
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
     ready_url: str
 
 
@@ -99,16 +98,17 @@ class Supervisor:
         while True:
             born = time.monotonic()
             code = await self._running[spec.name].wait()
-            delay_s = FIRST_RESTART_S if time.monotonic() - born > LIVED_S else min(2 * delay_s, LONGEST_RESTART_S)
+            if time.monotonic() - born > LIVED_S:
+                delay_s = FIRST_RESTART_S
             self._say(f"{spec.name} ended with exit code {code}; starting it again in {delay_s:.1f} s")
             await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, LONGEST_RESTART_S)
             await self._spawn(spec)
 
     async def _spawn(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
-        command = (sys.executable, "-m", "deploy.cli", *spec.arguments)
         with self._log(spec).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *spec.command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

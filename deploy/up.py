@@ -26,6 +26,9 @@ from storage.database import reading, sync_engine, upgrade
 from storage.tables import videos
 from trainer.settings import TrainerSettings
 
+# The command of this very installation, whatever else is on the PATH.
+FEED = (sys.executable, "-m", "deploy.cli")
+
 
 class StepError(Exception):
     """A step of the set-up failed; its own output says why."""
@@ -122,15 +125,15 @@ def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
     sink = load(SinkSettings, environ)
     trainer = load(TrainerSettings, environ)
     return [
-        ProcessSpec("scorer", ("scorer",), _ready(scorer.scorer_host, scorer.scorer_http_port)),
-        ProcessSpec("bridge", ("bridge",), _ready(bridge.bridge_host, bridge.bridge_http_port)),
+        ProcessSpec("scorer", (*FEED, "scorer"), _ready(scorer.scorer_host, scorer.scorer_http_port)),
+        ProcessSpec("bridge", (*FEED, "bridge"), _ready(bridge.bridge_host, bridge.bridge_http_port)),
         ProcessSpec(
             "interactions",
-            ("interactions",),
+            (*FEED, "interactions"),
             _ready(interactions.interactions_host, interactions.interactions_http_port),
         ),
-        ProcessSpec("sink", ("sink",), _ready(sink.sink_host, sink.sink_http_port)),
-        ProcessSpec("trainer", ("trainer", "schedule"), _ready(trainer.trainer_host, trainer.trainer_http_port)),
+        ProcessSpec("sink", (*FEED, "sink"), _ready(sink.sink_host, sink.sink_http_port)),
+        ProcessSpec("trainer", (*FEED, "trainer", "schedule"), _ready(trainer.trainer_host, trainer.trainer_http_port)),
     ]
 
 
@@ -149,7 +152,7 @@ def _has_videos(url: str) -> bool:
 
 def _feed(what: str, environ: Mapping[str, str], *arguments: str) -> None:
     with _step(what):
-        done = subprocess.run([sys.executable, "-m", "deploy.cli", *arguments], env=dict(environ), check=False)  # noqa: S603
+        done = subprocess.run([*FEED, *arguments], env=dict(environ), check=False)  # noqa: S603
         if done.returncode != 0:
             raise StepError(f"{what}: feed {' '.join(arguments)} ended with exit code {done.returncode}")
 
