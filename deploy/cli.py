@@ -3,6 +3,7 @@
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -80,28 +81,20 @@ def up(
         _fail(str(error))
 
 
-@import_app.command("kuairand")
-def import_kuairand(
-    directory: Annotated[Path, typer.Argument(help="folder with events.csv.gz and its siblings")],
-) -> None:
+@import_app.command("kuairand", context_settings=FORWARD)
+def import_kuairand(context: typer.Context) -> None:
     """Import a KuaiRand log: videos, users, interactions, trending."""
     from interactions.bulk.cli import import_kuairand as run
 
-    run(directory, _database_url())
+    _call(run, "feed import kuairand", context.args)
 
 
-@app.command()
-def seed(
-    *,
-    users: Annotated[int, typer.Option(min=1, max=1_000_000)] = 2000,
-    videos: Annotated[int, typer.Option(min=1, max=1_000_000)] = 1500,
-    days: Annotated[int, typer.Option(min=1, max=365)] = 14,
-    seed: Annotated[int, typer.Option(help="the same seed makes the same data")] = 7,
-) -> None:
+@app.command(context_settings=FORWARD)
+def seed(context: typer.Context) -> None:
     """Make a simulated catalogue and log, for who has no data yet."""
     from interactions.bulk.cli import seed as run
 
-    run(users=users, videos=videos, days=days, seed=seed, database_url=_database_url())
+    _call(run, "feed seed", context.args)
 
 
 @topics_app.command("apply")
@@ -130,6 +123,13 @@ def _become(package: str, arguments: list[str]) -> None:
     """Goes on as `python -m PACKAGE ARGUMENTS`."""
     sys.argv = [package, *arguments]
     runpy.run_module(package, run_name="__main__", alter_sys=True)
+
+
+def _call(command: Callable[..., None], name: str, arguments: list[str]) -> None:
+    """Parses the arguments as the command declares them, and calls it."""
+    forwarded = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    forwarded.command()(command)
+    forwarded(args=arguments, prog_name=name)
 
 
 def _settings() -> "CommonSettings":
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,1 @@
+"""What touches the outside: scorers, files, the database, pybreaker, gRPC and HTTP callers."""

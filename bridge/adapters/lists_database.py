@@ -1,0 +1,111 @@
+"""Fallback lists from the database."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.adapters.lists_file import ListFileError, load_video_ids
+from bridge.domain.filters import VideoFacts
+from bridge.domain.lists import EditorialList, TrendingLists, active_only
+from bridge.domain.trending import Bucket, Trend, trends
+from bridge.ports import ListError
+from storage.database import Database
+from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active
+from storage.trending import TrendingBucket, load_buckets
+
+
+@dataclass(frozen=True, slots=True)
+class ListPolicy:
+    """How the lists are made.
+
+    Args:
+        half_life_s: After how many seconds an interaction counts half in trending.
+        buckets: Most hourly sums read of a segment.
+        videos: Most videos of a list.
+        timeout_s: Longest time to read a list, in seconds.
+    """
+
+    half_life_s: float = 86_400.0
+    buckets: int = 2_000
+    videos: int = 500
+    timeout_s: float = 5.0
+
+
+class DatabaseLists:
+    """The port `ListReader` on the database, and on the operator's editorial file if there is one.
+
+    Args:
+        database: The pool.
+        policy: How the lists are made.
+        editorial_path: A JSON array of video ids; None: the newest active videos.
+    """
+
+    def __init__(self, database: Database, policy: ListPolicy, editorial_path: Path | None) -> None:
+        self._database = database
+        self._policy = policy
+        self._editorial_path = editorial_path
+
+    async def trending(self, now: float) -> TrendingLists:
+        """Reads what is watched most; of videos that are not active, nothing.
+
+        Raises:
+            ListError: When the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(self._policy.timeout_s), self._database.read() as connection:
+                rows = await load_buckets(connection, self._policy.buckets)
+                found = await asyncio.to_thread(_ranked, rows, self._policy)
+                wanted = sorted({video_id for trend in found.values() for video_id in trend.video_ids})
+                facts = _facts(await active_videos(connection, wanted))
+        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
+            raise ListError(f"trending: {type(error).__name__}") from error
+        return TrendingLists(now, active_only(found, facts), facts)
+
+    async def editorial(self) -> EditorialList:
+        """Reads the operator's list, or else the newest videos; only active ones.
+
+        Raises:
+            ListError: When neither can be read.
+        """
+        chosen = await self._chosen()
+        try:
+            async with asyncio.timeout(self._policy.timeout_s), self._database.read() as connection:
+                facts = _facts(await active_videos(connection, chosen))
+                video_ids = tuple(video_id for video_id in chosen if video_id in facts)
+                if not video_ids:
+                    facts = _facts(await newest_active(connection, self._policy.videos))
+                    video_ids = tuple(facts)
+        except (SQLAlchemyError, OSError) as error:
+            if chosen:  # better the operator's list unchecked than none
+                return EditorialList(chosen, {})
+            raise ListError(f"editorial: {type(error).__name__}") from error
+        return EditorialList(video_ids, facts)
+
+    async def _chosen(self) -> tuple[str, ...]:
+        if self._editorial_path is None:
+            return ()
+        try:
+            return await asyncio.to_thread(load_video_ids, self._editorial_path)
+        except ListFileError as error:
+            raise ListError(str(error)) from error
+
+
+def _ranked(rows: Iterable[TrendingBucket], policy: ListPolicy) -> Mapping[str, Trend]:
+    buckets = (Bucket(row.bucket.timestamp(), row.segment, row.video_id, row.weight) for row in rows)
+    return trends(buckets, half_life_s=policy.half_life_s, limit=policy.videos)
+
+
+def _facts(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:
+    return {
+        video.video_id: VideoFacts(
+            video.author_id,
+            frozenset(video.tags),
+            video.language,
+            video.duration_s,
+            video.published_at.timestamp() if video.published_at else None,
+        )
+        for video in found
+    }

@@ -1,0 +1,148 @@
+"""The service over HTTP: `GET /feed/recommendations`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.service import RecommendationService
+from feed.recommendations.v1 import recommendations_pb2
+from runtime.errors import InvalidArgumentError, Violation
+from runtime.json_http import json_response
+from runtime.validation import check
+
+PATH: Final = "/feed/recommendations"
+
+_INT32: Final = range(-(2**31), 2**31)
+
+_FeedRequest = recommendations_pb2.GetRecommendationsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    """A query parameter.
+
+    Args:
+        parent: The part of the request it belongs to; empty: the request itself.
+        field: Name of the field there.
+        read: Turns a value into the field's; raises ValueError with a text for the caller.
+        repeated: Whether it may be given several times, once an element.
+    """
+
+    parent: str
+    field: str
+    read: Callable[[str], Any]
+    repeated: bool = False
+
+
+def routes(service: RecommendationService) -> list[Route]:
+    """Returns the routes of the service."""
+
+    async def recommendations(request: Request) -> Response:
+        page = await service.get_recommendations(parse(request.query_params.multi_items()))
+        return json_response(json_format.MessageToDict(page, always_print_fields_with_no_presence=True))
+
+    return [Route(PATH, recommendations, methods=["GET"])]
+
+
+def parse(parameters: Sequence[tuple[str, str]]) -> _FeedRequest:
+    """Reads a request from query parameters and checks it against the contract's rules.
+
+    Raises:
+        InvalidArgumentError: With every unknown, repeated or wrong parameter.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in parameters:
+        given.setdefault(name, []).append(value)
+    request = _FeedRequest()
+    violations = [problem for name, values in given.items() for problem in _take(request, name, values)]
+    wrong = {violation.field for violation in violations}
+    violations += [problem for problem in map(_by_parameter, check(request)) if problem.field not in wrong]
+    if violations:
+        raise InvalidArgumentError(violations)
+    return request
+
+
+def _take(request: _FeedRequest, name: str, values: Sequence[str]) -> list[Violation]:
+    parameter = _PARAMETERS.get(name)
+    if parameter is None:
+        return [Violation(name, f"unknown parameter; known ones: {', '.join(_PARAMETERS)}")]
+    if len(values) > 1 and not parameter.repeated:
+        return [Violation(name, "must be given once")]
+    target = getattr(request, parameter.parent) if parameter.parent else request
+    try:
+        read = [parameter.read(value) for value in values]
+    except ValueError as error:
+        return [Violation(name, str(error))]
+    if parameter.repeated:
+        getattr(target, parameter.field).extend(read)
+    elif isinstance(read[0], Timestamp):
+        getattr(target, parameter.field).CopyFrom(read[0])
+    else:
+        setattr(target, parameter.field, read[0])
+    return []
+
+
+def _by_parameter(violation: Violation) -> Violation:
+    """Names the parameter where the rules name a path: `filters.maxDurationS` is `maxDurationS` here."""
+    return Violation(violation.field.removeprefix("filters.").removeprefix("context."), violation.reason)
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _page_size(value: str) -> int:
+    digits = value.removeprefix("-")
+    # A longer one cannot be in the range, and int() of a million digits would take its time.
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= len("2147483647") and int(value) in _INT32):
+        raise ValueError("must be a whole number from 0 to 100")
+    return int(value)
+
+
+def _duration(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("must be a number of seconds from 0 to 86400") from None
+
+
+def _flag(value: str) -> bool:
+    if value not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return value == "true"
+
+
+def _time(value: str) -> Timestamp:
+    time = Timestamp()
+    try:
+        time.FromJsonString(value)
+    except ValueError:
+        raise ValueError("must be a time as in RFC 3339, such as 2025-09-01T00:00:00Z") from None
+    return time
+
+
+# By the JSON names of the fields; the ranges are the contract's, checked on the finished message.
+_PARAMETERS: Final[Mapping[str, _Parameter]] = {
+    "userId": _Parameter("", "user_id", _text),
+    "pageSize": _Parameter("", "page_size", _page_size),
+    "pageToken": _Parameter("", "page_token", _text),
+    "feedSessionId": _Parameter("", "feed_session_id", _text),
+    "explain": _Parameter("", "explain", _flag),
+    "includeTags": _Parameter("filters", "include_tags", _text, repeated=True),
+    "excludeTags": _Parameter("filters", "exclude_tags", _text, repeated=True),
+    "excludeVideoIds": _Parameter("filters", "exclude_video_ids", _text, repeated=True),
+    "excludeAuthorIds": _Parameter("filters", "exclude_author_ids", _text, repeated=True),
+    "languages": _Parameter("filters", "languages", _text, repeated=True),
+    "maxDurationS": _Parameter("filters", "max_duration_s", _duration),
+    "publishedAfter": _Parameter("filters", "published_after", _time),
+    "locale": _Parameter("context", "locale", _text),
+    "country": _Parameter("context", "country", _text),
+    "device": _Parameter("context", "device", _text),
+    "appVersion": _Parameter("context", "app_version", _text),
+}

@@ -1,0 +1,62 @@
+"""Between the contract's messages and the domain's values."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.domain.filters import Conditions
+from bridge.domain.outcome import FallbackReason, Source
+from feed.common.v1 import common_pb2
+from feed.recommendations.v1 import recommendations_pb2
+from feed.scoring.v1 import scoring_pb2
+
+SOURCES: Final = {source: recommendations_pb2.Source.Value(source.value) for source in Source}
+REASONS: Final = {reason: recommendations_pb2.FallbackReason.Value(reason.value) for reason in FallbackReason}
+
+_REPEATED_FILTERS: Final = ("include_tags", "exclude_tags", "exclude_video_ids", "exclude_author_ids", "languages")
+_DIGEST_BYTES: Final = 16
+
+
+def rank_request(request: recommendations_pb2.GetRecommendationsRequest, k: int) -> scoring_pb2.RankRequest:
+    """Returns what a scorer is asked for a fresh feed."""
+    asked = scoring_pb2.RankRequest(user_id=request.user_id, k=k)
+    if request.HasField("filters"):
+        asked.filters.CopyFrom(request.filters)
+    if request.recent_interactions:
+        asked.recent_interactions.MergeFrom(request.recent_interactions)
+    return asked
+
+
+def excluded(request: recommendations_pb2.GetRecommendationsRequest) -> frozenset[str]:
+    """Returns the videos that must not appear: excluded by name, or just seen."""
+    seen = [interaction.video_id for interaction in request.recent_interactions]
+    return frozenset((*seen, *request.filters.exclude_video_ids)) if request.HasField("filters") else frozenset(seen)
+
+
+def conditions(request: recommendations_pb2.GetRecommendationsRequest) -> Conditions:
+    """Returns what is asked of every video of a page."""
+    if not request.HasField("filters"):
+        return Conditions(excluded(request))
+    filters = request.filters
+    return Conditions(
+        excluded(request),
+        frozenset(filters.include_tags),
+        frozenset(filters.exclude_tags),
+        frozenset(filters.exclude_author_ids),
+        frozenset(filters.languages),
+        filters.max_duration_s,
+        filters.published_after.ToNanoseconds() / 1e9 if filters.HasField("published_after") else None,
+    )
+
+
+def arguments_digest(request: recommendations_pb2.GetRecommendationsRequest) -> bytes:
+    """Returns a digest of what must stay the same from page to page: the filters, in any order."""
+    if not request.HasField("filters") or not request.filters.ByteSize():
+        return b""
+    ordered = common_pb2.VideoFilters()
+    ordered.CopyFrom(request.filters)
+    for name in _REPEATED_FILTERS:
+        values: Sequence[str] = sorted(getattr(ordered, name))
+        ordered.ClearField(name)
+        getattr(ordered, name).extend(values)
+    return hashlib.sha256(ordered.SerializeToString(deterministic=True)).digest()[:_DIGEST_BYTES]

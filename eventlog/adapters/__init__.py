@@ -1,0 +1,1 @@
+"""The log on real technology: Apache Kafka, or one SQLite file."""

@@ -1,0 +1,60 @@
+"""Composition root of the ingest service."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute
+
+from eventlog.opening import open_publisher
+from eventlog.ports import Publisher
+from eventlog.topics import INTERACTIONS
+from interactions.adapters.interactions_grpc import grpc_service
+from interactions.adapters.interactions_rest import routes
+from interactions.metrics import InteractionsMetrics
+from interactions.service import Recorder
+from interactions.settings import InteractionsSettings
+from interactions.system import System
+from runtime.grpc_server import GrpcService
+
+
+class InteractionsApp:
+    """The ingest service as a process.
+
+    Args:
+        publisher: Where events become durable; opened and closed with the process.
+        recorder: What answers.
+        registry: Its metrics.
+    """
+
+    def __init__(self, publisher: Publisher, recorder: Recorder, registry: CollectorRegistry) -> None:
+        self._publisher = publisher
+        self.grpc_services: Sequence[GrpcService] = (grpc_service(recorder),)
+        self.http_routes: Sequence[BaseRoute] = routes(recorder)
+        self.registry = registry
+
+    async def start(self) -> None:
+        """Opens the log."""
+        await self._publisher.start()
+
+    async def stop(self) -> None:
+        """Sends what is queued and closes the log."""
+        await self._publisher.close()
+
+    def not_ready(self) -> str | None:
+        """Says why an event sent now would not become durable."""
+        return self._publisher.not_ready()
+
+
+def build(settings: InteractionsSettings) -> InteractionsApp:
+    """Builds the process."""
+    registry = CollectorRegistry()
+    metrics = InteractionsMetrics(registry)
+    publisher = open_publisher(
+        settings,
+        topics=(INTERACTIONS,),
+        publish_timeout_s=settings.interactions_publish_timeout_ms / 1000,
+        journal_max_bytes=settings.interactions_journal_max_mb * 1_000_000,
+        on_authentication_failure=metrics.authentication_failed,
+    )
+    recorder = Recorder(publisher, metrics, System())
+    return InteractionsApp(publisher, recorder, registry)

@@ -1,0 +1,1 @@
+"""What an interaction is and which ones are taken; pure."""

@@ -1,0 +1,35 @@
+"""How much an interaction makes its video trend."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from interactions.domain.event import InteractionType
+
+# Source: the training weights of the feed (view 0.1, click 0.3, like 0.7, share 1.0); a comment or a follow
+# says as much as a like. A rating says how good, not how many; SKIP and HIDE are not counted against a video
+# here, because a video that nobody sees must not sink below one that everybody swipes away.
+WEIGHTS: Final[Mapping[InteractionType, float]] = {
+    InteractionType.VIEW: 0.1,
+    InteractionType.CLICK: 0.3,
+    InteractionType.LIKE: 0.7,
+    InteractionType.COMMENT: 0.7,
+    InteractionType.FOLLOW: 0.7,
+    InteractionType.SHARE: 1.0,
+    InteractionType.RATE: 0.0,
+    InteractionType.SKIP: 0.0,
+    InteractionType.HIDE: 0.0,
+}
+
+
+def trending_weight(interaction_type: InteractionType, watch_time_s: float, duration_s: float | None) -> float:
+    """Returns what one interaction adds to its video.
+
+    Args:
+        interaction_type: What the user did.
+        watch_time_s: Watch time, in seconds; a view counts by the share that was watched, at most once.
+        duration_s: Length of the video, in seconds; None: any view that lasted counts whole.
+    """
+    weight = WEIGHTS[interaction_type]
+    if interaction_type is not InteractionType.VIEW:
+        return weight
+    return weight * (min(watch_time_s / duration_s, 1.0) if duration_s else float(watch_time_s > 0))

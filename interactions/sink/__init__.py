@@ -1,0 +1,1 @@
+"""The sink: brings what the log holds into the database, each event once."""

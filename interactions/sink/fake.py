@@ -1,0 +1,39 @@
+"""A store in memory; for tests."""
+
+from collections.abc import Sequence
+
+from eventlog.ports import Offsets, Partition
+from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
+
+
+class MemoryStore:
+    """A store in memory that keeps the promises of the port.
+
+    Args:
+        refused: Event ids that it refuses, as a database refuses a value it cannot hold.
+    """
+
+    def __init__(self, refused: frozenset[str] = frozenset()) -> None:
+        self.events: dict[str, StoredEvent] = {}
+        self.offsets: dict[Partition, int] = {}
+        self.down = False
+        self._refused = refused
+
+    async def load_offsets(self) -> Offsets:
+        """Returns what was written last."""
+        self._require_up()
+        return dict(self.offsets)
+
+    async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+        """Keeps the new events."""
+        self._require_up()
+        if any(each.event.key in self._refused for each in events):
+            raise RowsRefusedError("told to refuse")
+        new = {each.event.key: each for each in events if each.event.key not in self.events}
+        self.events |= new
+        self.offsets |= offsets
+        return len(new)
+
+    def _require_up(self) -> None:
+        if self.down:
+            raise StoreUnavailableError("told to fail")

@@ -1,0 +1,32 @@
+"""What the ingest service tells about its work: one frozen record a call."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from eventlog.ports import Durability
+from interactions.domain.result import EventResult
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRecorded:
+    """Some events were taken in, or failed to be.
+
+    Args:
+        results: What became of each.
+        durability: Where the accepted ones are; None when none was accepted.
+        elapsed_s: From arrival until durable, in seconds.
+    """
+
+    results: tuple[EventResult, ...]
+    durability: Durability | None
+    elapsed_s: float
+
+
+class Telemetry(Protocol):
+    """Takes the records; must not raise."""
+
+    def events_recorded(self, record: EventsRecorded) -> None:
+        """Takes one call."""
+
+    def authentication_failed(self) -> None:
+        """Takes one refusal of our credentials by a broker; called from another thread."""

@@ -1,0 +1,117 @@
+"""The gRPC side: `feed.scoring.v1.ScoringService`."""
+
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from feed.common.v1 import common_pb2
+from feed.scoring.v1 import scoring_pb2 as pb
+from feed.scoring.v1 import scoring_pb2_grpc
+from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
+from runtime.errors import FailedPreconditionError
+from runtime.grpc_server import GrpcService
+from runtime.model_bundle import ModelBundle
+from runtime.validation import require_valid
+from scorer.domain.filters import NO_FILTERS, Filters
+from scorer.domain.ranker import Ranking, Wish
+from scorer.service import ScoringService
+
+
+class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
+    """Answers by the ScoringService."""
+
+    def __init__(self, service: ScoringService) -> None:
+        self._service = service
+
+    async def Rank(self, request: pb.RankRequest, context: Any) -> pb.RankResponse:  # noqa: N802  # the contract's
+        """Ranks for one user."""
+        _require_our_contract(context)
+        require_valid(request)
+        ranked = await self._service.rank([_wish(request)], context.time_remaining())
+        return _response(ranked.bundle, ranked.rankings[0])
+
+    async def RankBatch(  # noqa: N802  # the contract's name
+        self, request: pb.RankBatchRequest, context: Any
+    ) -> pb.RankBatchResponse:
+        """Ranks for several users, in order."""
+        _require_our_contract(context)
+        require_valid(request)
+        ranked = await self._service.rank([_wish(each) for each in request.requests], context.time_remaining())
+        return pb.RankBatchResponse(responses=[_response(ranked.bundle, ranking) for ranking in ranked.rankings])
+
+    async def GetModelInfo(  # noqa: N802  # the contract's name
+        self, request: pb.GetModelInfoRequest, context: Any
+    ) -> pb.GetModelInfoResponse:
+        """Describes the model in use."""
+        del request
+        _require_our_contract(context)
+        model = self._service.model()
+        bundle = model.ranker.bundle
+        manifest = bundle.manifest
+        return pb.GetModelInfoResponse(
+            model_version=manifest.model_version,
+            algorithm=manifest.algorithm,
+            trained_time=_timestamp(manifest.created_time),
+            loaded_time=_timestamp(model.loaded_time),
+            users=len(bundle.arrays.user_ids),
+            videos=len(bundle.arrays.video_ids),
+            dimensions=manifest.dimensions,
+            metrics=manifest.metrics,
+            sha256=manifest.arrays_sha256,
+            contract_version=CONTRACT_RELEASE,
+        )
+
+
+def grpc_service(service: ScoringService) -> GrpcService:
+    """Returns the service for the process's server."""
+    return GrpcService(
+        pb.DESCRIPTOR.services_by_name["ScoringService"].full_name,
+        ScoringServicer(service),
+        scoring_pb2_grpc.add_ScoringServiceServicer_to_server,
+    )
+
+
+def _require_our_contract(context: Any) -> None:
+    """Raises unless the caller speaks our release of the contract, or does not say which."""
+    given = dict(context.invocation_metadata() or ()).get(CONTRACT_KEY, CONTRACT_RELEASE)
+    if given != CONTRACT_RELEASE:
+        raise FailedPreconditionError("CONTRACT_MISMATCH", f"this scorer speaks the contract {CONTRACT_RELEASE}")
+
+
+def _wish(request: pb.RankRequest) -> Wish:
+    excluded = [*request.filters.exclude_video_ids, *(each.video_id for each in request.recent_interactions)]
+    filters = _filters(request.filters) if request.HasField("filters") else NO_FILTERS
+    return Wish(request.user_id, request.k, filters, excluded)
+
+
+def _filters(given: common_pb2.VideoFilters) -> Filters:
+    return Filters(
+        tuple(given.include_tags),
+        tuple(given.exclude_tags),
+        tuple(given.exclude_author_ids),
+        tuple(given.languages),
+        given.max_duration_s,
+        _epoch_ms(given.published_after) if given.HasField("published_after") else None,
+    )
+
+
+def _epoch_ms(time: Timestamp) -> int:
+    """Rounds up, so that a video published within the millisecond before does not pass."""
+    return -(-time.ToNanoseconds() // 1_000_000)
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _response(bundle: ModelBundle, ranking: Ranking) -> pb.RankResponse:
+    return pb.RankResponse(
+        video_ids=ranking.video_ids,
+        scores=ranking.scores,
+        model_version=bundle.manifest.model_version,
+        algorithm=bundle.manifest.algorithm,
+        known_user=ranking.known,
+    )

@@ -1,0 +1,1 @@
+"""Ranking, pure: scores, filters, top-k, and the self-test of a model."""

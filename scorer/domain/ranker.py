@@ -1,0 +1,106 @@
+"""Ranking with one model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelBundle, Offsets, find_texts
+from scorer.domain.filters import NO_FILTERS, CatalogueFilter, Filters
+from scorer.domain.topk import top_k
+
+DEFAULT_K: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for one user.
+
+    Args:
+        user_id: The user.
+        k: How many videos; 0: DEFAULT_K.
+        filters: Which videos may appear.
+        exclude_video_ids: Videos that must not.
+    """
+
+    user_id: str
+    k: int = 0
+    filters: Filters = NO_FILTERS
+    exclude_video_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One user's best videos, best first; empty and not `known` when the model knows nothing of the user."""
+
+    video_ids: list[str]
+    scores: list[float]
+    known: bool
+
+
+UNKNOWN_USER: Final = Ranking([], [], known=False)
+
+
+class Ranker:
+    """Ranks with one model. It changes nothing of its own, so threads may share it, each with its own buffer.
+
+    Args:
+        bundle: The verified model.
+    """
+
+    def __init__(self, bundle: ModelBundle) -> None:
+        self.bundle = bundle
+        arrays = bundle.arrays
+        self._arrays = arrays
+        self._video_ids = [video_id.decode() for video_id in arrays.video_ids.tolist()]
+        self._filter = CatalogueFilter(arrays)
+        # An inactive video is masked for everybody, so it costs nothing a request.
+        self._prior = np.where(arrays.item_active, arrays.item_prior, np.float32(-np.inf))
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of one ranking: what it takes, before any of it is done."""
+        return int(self._arrays.item_factors.size)
+
+    def buffer(self) -> Floats:
+        """Makes room for one user's scores, float32, shape (n_videos,)."""
+        return np.empty(len(self._arrays.video_ids), np.float32)
+
+    def rank(self, wish: Wish, buffer: Floats) -> Ranking:
+        """Returns the user's best videos: neither seen, excluded, filtered out nor inactive.
+
+        Args:
+            wish: What is asked.
+            buffer: What `buffer` made; overwritten.
+        """
+        user_index = find_texts(self._arrays.user_ids, [wish.user_id])[0]
+        if user_index == UNKNOWN_CODE:
+            return UNKNOWN_USER
+        scores = self._masked_scores(int(user_index), wish, buffer)
+        best = top_k(scores, wish.k or DEFAULT_K)
+        ids = self._video_ids
+        return Ranking([ids[place] for place in best.tolist()], scores[best].tolist(), known=True)
+
+    def factor_scores(self, user_index: int, buffer: Floats) -> Floats:
+        """Writes what LightFM alone gives each video, without prior and masks, into the buffer and returns it."""
+        arrays = self._arrays
+        np.matmul(arrays.item_factors, arrays.user_factors[user_index], out=buffer)
+        return buffer
+
+    def _masked_scores(self, user_index: int, wish: Wish, buffer: Floats) -> Floats:
+        arrays = self._arrays
+        scores = self.factor_scores(user_index, buffer)
+        scores += self._prior
+        scores[_seen(arrays.seen_offsets, arrays.seen_items, user_index)] = -np.inf
+        if wish.exclude_video_ids:
+            rows = find_texts(arrays.video_ids, wish.exclude_video_ids)
+            scores[rows[rows != UNKNOWN_CODE]] = -np.inf
+        refused = self._filter.refused(wish.filters)
+        if refused is not None:
+            scores[refused] = -np.inf
+        return scores
+
+
+def _seen(offsets: Offsets, items: Codes, user_index: int) -> Codes:
+    return items[offsets[user_index] : offsets[user_index + 1]]

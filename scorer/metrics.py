@@ -1,0 +1,82 @@
+"""Metrics of the scorer."""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from runtime.model_bundle import Manifest
+
+# A ranking takes 0.1 ms for 7,500 videos and 2 ms for 100,000.
+_RANK_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15)
+
+# Said while there is no model: older than any alert's bound.
+NO_MODEL_AGE_S: Final = float("inf")
+
+
+class SwapResult(StrEnum):
+    """What became of a model that was offered."""
+
+    SWAPPED = "swapped"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RankRecord:
+    """One answered call: for how many users, how many of them unknown, and how long the ranking took, seconds."""
+
+    users: int
+    unknown_users: int
+    elapsed_s: float
+
+
+class ScorerMetrics:
+    """The scorer's metrics.
+
+    Args:
+        registry: Where they are shown.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._duration = Histogram(
+            "feed_scorer_rank_duration_seconds",
+            "Time to rank for the users of one call.",
+            buckets=_RANK_BUCKETS_S,
+            registry=registry,
+        )
+        self._users = Counter("feed_scorer_ranked_users", "Users ranked for.", ("known",), registry=registry)
+        self._dropped = Counter("feed_scorer_dropped", "Calls dropped past their deadline.", registry=registry)
+        self._swaps = Counter("feed_scorer_model_swaps", "Models offered.", ("result",), registry=registry)
+        self._age = Gauge("feed_scorer_model_age_seconds", "Time since the model was trained.", registry=registry)
+        self._age.set(NO_MODEL_AGE_S)
+        self._info = Gauge(
+            "feed_scorer_model_info", "1 for the model in use.", ("model_version", "algorithm"), registry=registry
+        )
+        for known in ("true", "false"):
+            self._users.labels(known)
+        for result in SwapResult:
+            self._swaps.labels(result.value)
+
+    def ranked(self, record: RankRecord) -> None:
+        """Counts one answered call."""
+        self._duration.observe(record.elapsed_s)
+        self._users.labels("false").inc(record.unknown_users)
+        self._users.labels("true").inc(record.users - record.unknown_users)
+
+    def dropped(self) -> None:
+        """Counts one call that nobody waited for."""
+        self._dropped.inc()
+
+    def refused(self) -> None:
+        """Counts one model that was not taken."""
+        self._swaps.labels(SwapResult.REFUSED.value).inc()
+
+    def swapped(self, manifest: Manifest) -> None:
+        """Shows the model that is now in use."""
+        self._swaps.labels(SwapResult.SWAPPED.value).inc()
+        self._info.clear()
+        self._info.labels(manifest.model_version, manifest.algorithm).set(1)
+        trained = manifest.created_time.timestamp()
+        self._age.set_function(lambda: time.time() - trained)

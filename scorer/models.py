@@ -1,0 +1,95 @@
+"""Which model is in use: offered, verified, tested, then swapped in at once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from runtime.model_bundle import BundleError, BundleFault, Floats
+from scorer.domain.ranker import Ranker
+from scorer.domain.self_test import fault_of
+from scorer.metrics import ScorerMetrics
+from scorer.ports import ModelSource
+
+_LOG = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A model that serves.
+
+    Args:
+        ranker: Ranks with it.
+        loaded_time: When it was taken into use, UTC.
+        loop_buffer: The event loop's room for scores.
+        worker_buffer: The worker thread's.
+    """
+
+    ranker: Ranker
+    loaded_time: datetime
+    loop_buffer: Floats
+    worker_buffer: Floats
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self.ranker.bundle.manifest.model_version
+
+
+class ModelSlot:
+    """Holds the model in use and takes another one when it is offered and good.
+
+    Args:
+        source: Where models come from.
+        metrics: Hears of swaps and refusals.
+    """
+
+    def __init__(self, source: ModelSource, metrics: ScorerMetrics) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._refused: str | None = None
+        self.current: LoadedModel | None = None
+
+    def offered(self) -> str | None:
+        """Returns a version worth loading: the live one, unless it serves already or was refused just before."""
+        try:
+            version = self._source.live_version()
+        except BundleError as error:
+            self.refuse("LIVE", error)
+            return None
+        serving = self.current.version if self.current else None
+        return None if version in (None, serving, self._refused) else version
+
+    def load(self, model_version: str) -> LoadedModel:
+        """Reads, verifies and tests a model; changes nothing, so that it may run beside the serving.
+
+        Raises:
+            BundleError: When it must not serve.
+        """
+        ranker = Ranker(self._source.read(model_version))
+        fault = fault_of(ranker)
+        if fault:
+            raise BundleError(BundleFault.SELF_TEST, fault)
+        return LoadedModel(ranker, datetime.now(UTC), ranker.buffer(), ranker.buffer())
+
+    def swap(self, model: LoadedModel) -> None:
+        """Takes a model into use; calls that run finish with the one they began with."""
+        before = self.current.version if self.current else None
+        self.current = model
+        self._refused = None
+        self._metrics.swapped(model.ranker.bundle.manifest)
+        _LOG.info("scorer.model_swapped", model_version=model.version, before=before)
+
+    def refuse(self, model_version: str, error: BundleError) -> None:
+        """Notes that a model was not taken; it is not tried again until another one is offered."""
+        if self._refused == model_version:
+            return
+        self._refused = model_version
+        self._metrics.refused()
+        _LOG.error(
+            "scorer.model_refused",
+            model_version=model_version,
+            fault=error.fault.value,
+            error=str(error),
+            serving=self.current.version if self.current else None,
+        )

@@ -1,0 +1,42 @@
+"""What the scorer needs from the outside, with the fake that tests use."""
+
+from typing import Protocol
+
+from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+
+
+class ModelSource(Protocol):
+    """Where models come from."""
+
+    def live_version(self) -> str | None:
+        """Returns the version that should serve; None when there is none yet.
+
+        Raises:
+            BundleError: When that cannot be told.
+        """
+
+    def read(self, model_version: str) -> ModelBundle:
+        """Reads and verifies a model.
+
+        Raises:
+            BundleError: When it must not be used.
+        """
+
+
+class MemoryModels:
+    """A ModelSource in memory; `live` is what it names."""
+
+    def __init__(self, *bundles: ModelBundle) -> None:
+        self.bundles = {bundle.manifest.model_version: bundle for bundle in bundles}
+        self.live = bundles[-1].manifest.model_version if bundles else None
+
+    def live_version(self) -> str | None:
+        """Returns what `live` says."""
+        return self.live
+
+    def read(self, model_version: str) -> ModelBundle:
+        """Returns a bundle it was given."""
+        try:
+            return self.bundles[model_version]
+        except KeyError:
+            raise BundleError(BundleFault.MISSING, model_version) from None

@@ -1,0 +1,220 @@
+"""Every valid request is answered OK with a full page in time, whatever the scorers do (R01 to R09, in small)."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import grpc
+import pytest
+
+from feed.recommendations.v1 import recommendations_pb2 as pb
+from tests.integration.bridge import fake_scorer as fake
+from tests.integration.bridge.conftest import RunningBridge, StartBridge
+from tests.integration.bridge.fake_scorer import FakeScorer
+from tests.polling import until
+
+TRENDING_TOP = [f"t{number:02}" for number in range(20)]
+
+
+def ids(page: pb.GetRecommendationsResponse) -> list[str]:
+    return [item.video_id for item in page.recommendations]
+
+
+def check_fallback(page: pb.GetRecommendationsResponse, reason: int) -> None:
+    assert ids(page) == TRENDING_TOP
+    assert (page.source, page.fallback_reason, page.algorithm) == (pb.TRENDING, reason, "trending")
+    assert page.budget_left_ms > 0
+
+
+async def open_breaker(bridge: RunningBridge) -> None:
+    for _ in range(10):
+        if (await bridge.page()).fallback_reason == pb.CIRCUIT_OPEN:
+            return
+    raise AssertionError("the breaker never opened")
+
+
+async def test_a_page_of_the_model(bridge: RunningBridge, scorer: FakeScorer):
+    page = await bridge.page()
+    assert ids(page) == [f"v{number}" for number in range(20)]
+    assert (page.source, page.fallback_reason, page.attempts) == (pb.LIGHTFM, pb.NONE, 1)
+    assert (page.model_version, page.contract_version) == ("m1", "v2025.9")
+    assert [item.position for item in page.recommendations] == list(range(1, 21))
+    assert scorer.metadata[0]["contract-version"] == "v2025.9"
+    assert scorer.metadata[0]["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "attempts"),
+    [
+        pytest.param(fake.fails(9, fake.unavailable), pb.UNAVAILABLE, 3, id="unavailable"),
+        pytest.param(fake.hangs, pb.DEADLINE, 2, id="hung"),
+        pytest.param(fake.slow(0.5), pb.DEADLINE, 2, id="slow"),
+        pytest.param(fake.crashes, pb.UNAVAILABLE, 1, id="crashing"),
+        pytest.param(fake.fails(9, fake.busy), pb.OVERLOAD, 1, id="busy"),
+        pytest.param(fake.fails(9, fake.no_model), pb.MODEL_MISSING, 1, id="no-model"),
+        pytest.param(fake.fails(9, fake.other_contract), pb.CONTRACT_MISMATCH, 1, id="another-contract"),
+        pytest.param(fake.knows_nobody, pb.EMPTY_RANKING, 1, id="unknown-user"),
+    ],
+)
+async def test_trending_serves_with_the_true_reason(
+    behaviour: fake.Behaviour, reason: int, attempts: int, bridge: RunningBridge, scorer: FakeScorer
+):
+    scorer.behaviour = behaviour
+    page = await bridge.page()
+    check_fallback(page, reason)
+    assert page.attempts <= attempts
+    labels = {"source": "TRENDING", "fallback_reason": pb.FallbackReason.Name(page.fallback_reason)}
+    assert bridge.metric("feed_bridge_requests_total", **labels) == 1
+    assert bridge.metric("feed_bridge_late_total") == 0
+
+
+@pytest.mark.parametrize("error", [fake.unavailable, fake.busy_for_a_moment])
+async def test_a_retry_hides_one_failed_call(error: type[Exception], bridge: RunningBridge, scorer: FakeScorer):
+    scorer.behaviour = fake.fails(1, error)
+    page = await bridge.page()
+    assert (page.source, page.attempts) == (pb.LIGHTFM, 2)
+
+
+async def test_a_dead_scorer_costs_nobody_a_page(start_bridge: StartBridge):
+    dead = FakeScorer()
+    await dead.start()
+    await dead.kill()
+    async with start_bridge(dead.target) as bridge:
+        check_fallback(await bridge.page(), pb.UNAVAILABLE)
+        await open_breaker(bridge)
+        check_fallback(await bridge.page(), pb.CIRCUIT_OPEN)
+        assert bridge.metric("feed_bridge_breaker_state", target=dead.target) == 2
+        assert bridge.app.not_ready() is None  # a missing scorer is no reason
+
+
+async def test_a_killed_scorer_is_back_soon_after_it_returns(start_bridge: StartBridge, scorer: FakeScorer):
+    """R01: personalised within 2 s after SERVING, though the breaker's own wait is longer by then."""
+    async with start_bridge(scorer.target, breaker_open_ms=2000) as bridge:
+        await scorer.kill()
+        await open_breaker(bridge)
+        await until(lambda: attempted(bridge), expected=True)  # that probe failed: open for 3.2 s at least
+        await scorer.start()
+        for _ in range(3):
+            await until(lambda: source(bridge), expected=pb.LIGHTFM, bound_s=2.5)
+        moved = {"from": "half-open", "to": "closed"}
+        assert bridge.metric("feed_bridge_breaker_transitions_total", **moved) == 1
+
+
+async def source(bridge: RunningBridge) -> int:
+    return (await bridge.page()).source
+
+
+async def attempted(bridge: RunningBridge) -> bool:
+    return (await bridge.page()).attempts > 0
+
+
+async def test_half_open_lets_three_probes_through_and_closes(start_bridge: StartBridge, scorer: FakeScorer):
+    """R07: of many callers at half-open, at most three reach the scorer at a time."""
+    patient = {"deadline_ms": 9000, "attempt_timeout_ms": 8000, "breaker_slow_ms": 8000, "breaker_probe_ms": 8000}
+    async with start_bridge(scorer.target, breaker_open_ms=200, **patient) as bridge:
+        gate = asyncio.Event()
+        scorer.behaviour = fake.fails(10, fake.unavailable)
+        await open_breaker(bridge)
+        scorer.behaviour = fake.waits_for(gate)
+        asking: list[asyncio.Task[pb.GetRecommendationsResponse]] = []
+
+        async def probing() -> int:
+            asking.append(asyncio.create_task(bridge.page(timeout_s=9)))
+            return scorer.in_flight
+
+        await until(probing, 3)
+        crowd = await asyncio.gather(*(bridge.page() for _ in range(500)))
+        assert {page.fallback_reason for page in crowd} == {pb.CIRCUIT_OPEN}
+        assert scorer.in_flight == 3
+        gate.set()
+        await asyncio.gather(*asking)
+        assert (await bridge.page()).source == pb.LIGHTFM
+        assert bridge.metric("feed_bridge_breaker_state", target=scorer.target) == 0
+
+
+async def test_of_two_scorers_the_other_one_serves(start_bridge: StartBridge, scorer: FakeScorer):
+    async with FakeScorer() as second, start_bridge(scorer.target, second.target) as bridge:
+        await bridge.page()
+        await second.kill()
+        pages = [await bridge.page() for _ in range(30)]
+        assert {page.source for page in pages} == {pb.LIGHTFM}
+
+
+async def test_the_time_that_is_left_travels_to_the_scorer(bridge: RunningBridge, scorer: FakeScorer):
+    """R09: no call may outlive the caller's own deadline."""
+    scorer.behaviour = fake.hangs
+    page = await bridge.page(timeout_s=0.08)
+    assert page.fallback_reason == pb.DEADLINE
+    assert page.budget_left_ms <= 80
+    assert all(remaining_s <= 0.08 for remaining_s in scorer.time_remaining_s)
+
+
+async def test_a_caller_that_leaves_stops_the_work(bridge: RunningBridge, scorer: FakeScorer):
+    scorer.behaviour = fake.hangs
+    call = bridge.stub.GetRecommendations(pb.GetRecommendationsRequest(user_id="u1"), timeout=5)
+
+    async def at_work() -> tuple[int, int]:
+        return scorer.in_flight, bridge.app.service.in_flight
+
+    await until(at_work, (1, 1))
+    call.cancel()
+    await until(at_work, (0, 0))
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert scorer.calls == 1  # and no retry for nobody
+
+
+async def test_cancelled_calls_do_not_open_the_breaker(start_bridge: StartBridge, scorer: FakeScorer):
+    async with start_bridge(scorer.target, deadline_ms=5000, attempt_timeout_ms=4000) as bridge:
+        scorer.behaviour = fake.hangs
+        for number in range(12):
+            call = bridge.stub.GetRecommendations(pb.GetRecommendationsRequest(user_id="u1"), timeout=5)
+            await until(lambda: calls(scorer), expected=number + 1)
+            call.cancel()
+
+        async def ignored() -> float:
+            return bridge.metric("feed_bridge_attempts_total", outcome="cancelled")
+
+        await until(ignored, 12.0)
+        assert bridge.metric("feed_bridge_breaker_state", target=scorer.target) == 0
+
+
+async def calls(scorer: FakeScorer) -> int:
+    return scorer.calls
+
+
+async def test_too_many_at_once_are_served_trending(start_bridge: StartBridge, scorer: FakeScorer):
+    async with start_bridge(scorer.target, max_in_flight=2) as bridge:
+        scorer.behaviour = fake.slow(0.03)
+        pages = await asyncio.gather(*(bridge.page() for _ in range(8)))
+        assert scorer.most_in_flight <= 2
+        assert {page.fallback_reason for page in pages} == {pb.NONE, pb.OVERLOAD}
+
+
+async def test_a_fallback_is_logged_once_a_second_and_reason_and_counted(
+    bridge: RunningBridge, scorer: FakeScorer, logs: list[MutableMapping[str, Any]]
+):
+    scorer.behaviour = fake.knows_nobody
+    first, *_ = [await bridge.page() for _ in range(5)]
+    events = [entry for entry in logs if entry["event"] == "feed.recommendation.fallback"]
+    assert events[0] | {"elapsed_ms": 0} == {
+        "event": "feed.recommendation.fallback",
+        "log_level": "warning",
+        "reason": "EMPTY_RANKING",
+        "rung": "trending_global",
+        "skipped": {},
+        "algorithm_wanted": "lightfm",
+        "feed_session_id": first.feed_session_id,
+        "recommendation_id": first.recommendation_id,
+        "attempts": 1,
+        "elapsed_ms": 0,
+        "suppressed": 0,
+    }
+    assert len(events) < 5
+    assert bridge.metric("feed_bridge_fallback_rungs_total", rung="trending_global") == 5
+
+
+async def test_explaining_is_not_there_yet(bridge: RunningBridge):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await bridge.stub.ExplainRecommendation(pb.ExplainRecommendationRequest(user_id="u", video_id="v"))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,101 @@
+"""Fallback lists read from both databases."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bridge.adapters.lists_database import DatabaseLists, ListPolicy
+from bridge.domain.filters import VideoFacts
+from bridge.domain.trending import Trend
+from bridge.ports import ListError
+from storage.database import Database, sync_engine
+from storage.tables import trending, videos
+
+HOUR = datetime(2022, 4, 1, 10, tzinfo=UTC)
+
+
+def fill(url: str) -> None:
+    engine = sync_engine(url)
+    catalogue = [
+        {
+            "video_id": video_id,
+            "author_id": "ann",
+            "tags": ["cats"],
+            "language": "en",
+            "duration_s": 9.5,
+            "published_at": published_at,
+            "is_active": active,
+        }
+        for video_id, published_at, active in (
+            ("old", HOUR - timedelta(days=9), True),
+            ("new", HOUR, True),
+            ("undated", None, True),
+            ("gone", HOUR + timedelta(days=1), False),
+        )
+    ]
+    weights = [
+        ("global", HOUR, "old", 3.0),
+        ("global", HOUR - timedelta(hours=24), "new", 8.0),
+        ("global", HOUR, "gone", 99.0),
+        ("global", HOUR, "invented", 99.0),
+        ("GB", HOUR, "undated", 1.0),
+    ]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(videos), catalogue)
+        names = ("segment", "bucket", "video_id", "weight")
+        connection.execute(sa.insert(trending), [dict(zip(names, row, strict=True)) for row in weights])
+    engine.dispose()
+
+
+async def test_trending_decays_and_knows_only_active_videos(database_url: str):
+    fill(database_url)
+    database = Database(database_url)
+    lists = await DatabaseLists(database, ListPolicy(half_life_s=86_400), None).trending(5.0)
+    await database.close()
+    assert lists.refreshed_time == 5.0
+    assert lists.trends == {"global": Trend(("new", "old"), (4.0, 3.0)), "GB": Trend(("undated",), (1.0,))}
+    assert lists.facts["old"] == VideoFacts(
+        "ann", frozenset({"cats"}), "en", 9.5, (HOUR - timedelta(days=9)).timestamp()
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        pytest.param(None, ("new", "old", "undated"), id="none-so-the-newest"),
+        pytest.param(["old", "gone", "nowhere", "new"], ("old", "new"), id="the-operators-active-ones"),
+        pytest.param(["gone"], ("new", "old", "undated"), id="none-of-the-operators-is-active"),
+    ],
+)
+async def test_the_editorial_list(
+    chosen: list[str] | None, expected: tuple[str, ...], database_url: str, tmp_path: Path
+):
+    fill(database_url)
+    path = tmp_path / "chosen.json"
+    path.write_text(json.dumps(chosen))
+    database = Database(database_url)
+    found = await DatabaseLists(database, ListPolicy(), path if chosen else None).editorial()
+    await database.close()
+    assert found.video_ids == expected
+    assert set(found.facts) >= set(expected)
+
+
+async def test_an_unreadable_operators_list_is_an_error_not_an_empty_list(database_url: str, tmp_path: Path):
+    database = Database(database_url)
+    with pytest.raises(ListError, match=r"chosen\.json"):
+        await DatabaseLists(database, ListPolicy(), tmp_path / "chosen.json").editorial()
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/feed.db", "postgresql://nobody@127.0.0.1:1/feed"])
+async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path):
+    path = tmp_path / "chosen.json"
+    path.write_text('["a"]')
+    database = Database(url)
+    with pytest.raises(ListError):
+        await DatabaseLists(database, ListPolicy(), None).trending(0.0)
+    assert (await DatabaseLists(database, ListPolicy(), path).editorial()).video_ids == ("a",)
+    await database.close()

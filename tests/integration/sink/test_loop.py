@@ -1,0 +1,267 @@
+"""From `POST /feed/interactions` into the database: embedded, and on the real Kafka and PostgreSQL."""
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from confluent_kafka import Consumer, TopicPartition
+
+import interactions.app
+import interactions.sink.app
+from eventlog import topics
+from eventlog.opening import open_publisher
+from eventlog.ports import Durability, Record
+from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
+from interactions.settings import InteractionsSettings
+from interactions.sink.settings import SinkSettings
+from runtime.process import Service
+from runtime.settings import CommonSettings
+from storage.database import Database, upgrade
+from storage.tables import trending, user_interactions
+from tests.databases import fresh_postgres_url
+from tests.http import call
+from tests.polling import until
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Loop:
+    """Where things are; both processes read the same settings."""
+
+    settings: dict[str, Any]
+    database: Database
+    opened: AsyncExitStack
+
+    async def ingest(self) -> Service:
+        app = interactions.app.build(InteractionsSettings(**self.settings))
+        return await self._run(Service("interactions", app))
+
+    async def sink(self) -> Service:
+        app = interactions.sink.app.build(SinkSettings(**self.settings))
+        return await self._run(Service("sink", app, grpc_port=None))
+
+    async def _run(self, service: Service) -> Service:
+        await self.opened.enter_async_context(service)
+
+        async def ready() -> int:
+            try:
+                return (await call(service.http_port, "GET", "/readyz")).status
+            except ConnectionRefusedError:
+                return 0
+
+        await until(ready, 200, bound_s=20)
+        return service
+
+    async def ids(self) -> list[str]:
+        async with self.database.read() as connection:
+            return list(await connection.scalars(sa.select(user_interactions.c.event_id)))
+
+    async def weight(self, video_id: str) -> float:
+        async with self.database.read() as connection:
+            total = sa.select(sa.func.sum(trending.c.weight)).where(trending.c.video_id == video_id)
+            return float(await connection.scalar(total) or 0)
+
+
+@pytest.fixture(
+    params=["embedded", pytest.param("real servers", marks=[pytest.mark.kafka, pytest.mark.postgres])],
+)
+async def loop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Loop]:
+    settings: dict[str, Any] = {"data_dir": tmp_path, "database_url": f"sqlite:///{tmp_path / 'feed.db'}"}
+    if request.param == "real servers":
+        kafka = request.getfixturevalue("kafka").bootstrap_servers
+        topics.apply({"bootstrap.servers": kafka})
+        url = fresh_postgres_url(request.getfixturevalue("postgres").url)
+        settings |= {"kafka_bootstrap_servers": kafka, "database_url": url}
+    upgrade(settings["database_url"])
+    database = Database(settings["database_url"])
+    async with AsyncExitStack() as opened:
+        yield Loop(settings, database, opened)
+    await database.close()
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    made = {"eventId": str(uuid.uuid4()), "userId": "u1", "videoId": "v1", "interactionType": "LIKE", "timestamp": now}
+    return made | fields
+
+
+async def post(service: Service, payload: object) -> dict[str, Any]:
+    body, headers = json.dumps(payload).encode(), {"content-type": "application/json"}
+    answer = await call(service.http_port, "POST", "/feed/interactions", body, headers)
+    assert answer.status == 200, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def has(ask: Callable[[], Awaitable[list[str]]], wanted: set[str]) -> Callable[[], Awaitable[bool]]:
+    async def answer() -> bool:
+        return wanted <= set(await ask())
+
+    return answer
+
+
+async def test_an_acknowledged_event_is_in_the_database_within_a_second(loop: Loop) -> None:
+    ingest, sink = await loop.ingest(), await loop.sink()
+    warm, timed = event(), event(watchTime=3.5, metadata={"k": "v"})
+    await post(ingest, warm)
+    await until(has(loop.ids, {warm["eventId"]}), expected=True)
+
+    answer = await post(ingest, timed)
+    start_s = time.monotonic()
+    await until(has(loop.ids, {timed["eventId"]}), expected=True, bound_s=5)
+
+    assert time.monotonic() - start_s < 1
+    assert answer["durability"] == ("KAFKA" if loop.settings.get("kafka_bootstrap_servers") else "JOURNAL")
+    metrics = (await call(sink.http_port, "GET", "/metrics")).text
+    assert 'feed_sink_records_total{result="inserted"}' in metrics
+
+
+async def test_sent_twice_is_stored_once_also_across_a_restart(loop: Loop) -> None:
+    ingest, video_id = await loop.ingest(), str(uuid.uuid4())
+    events = [event(videoId=video_id) for _ in range(50)]
+    await post(ingest, {"interactions": events})
+    await loop.sink()
+    await until(has(loop.ids, {each["eventId"] for each in events}), expected=True)
+    assert await loop.weight(video_id) == pytest.approx(50 * 0.7)
+    await loop.opened.aclose()
+
+    ingest = await loop.ingest()
+    last = event(videoId=video_id)
+    await post(ingest, {"interactions": [*events, last]})
+    await loop.sink()
+    await until(has(loop.ids, {last["eventId"]}), expected=True)
+
+    ids = await loop.ids()
+    assert len(ids) == len(set(ids))
+    assert await loop.weight(video_id) == pytest.approx(51 * 0.7)
+
+
+async def test_poison_is_put_aside_and_nothing_waits_for_it(loop: Loop) -> None:
+    ingest = await loop.ingest()
+    publisher = open_publisher(CommonSettings(**loop.settings), topics=(INTERACTIONS,))
+    await publisher.start()
+    poison = f"poison {uuid.uuid4()}".encode()
+    (outcome,) = await publisher.publish_many([Record(INTERACTIONS, "u1", poison)])
+    assert isinstance(outcome, Durability)
+    await publisher.close()
+    good = event()
+    await post(ingest, good)
+
+    sink = await loop.sink()
+
+    await until(has(loop.ids, {good["eventId"]}), expected=True)
+    metrics = (await call(sink.http_port, "GET", "/metrics")).text
+    assert 'feed_sink_records_total{result="dead_lettered"} 1.0' in metrics
+    assert poison in dead_letters(loop)
+
+
+def dead_letters(loop: Loop) -> list[bytes]:
+    kafka = loop.settings.get("kafka_bootstrap_servers")
+    if kafka:
+        return [message.value() or b"" for message in read_topic(kafka, INTERACTIONS_DLQ, partitions=1)]
+    connection = sqlite3.connect(loop.settings["data_dir"] / "eventlog" / "journal.db")
+    try:
+        query = "SELECT value FROM records JOIN topics USING (topic_id) WHERE name = ?"
+        return [value for (value,) in connection.execute(query, (INTERACTIONS_DLQ,))]
+    finally:
+        connection.close()
+
+
+def read_topic(bootstrap_servers: str, topic: str, partitions: int) -> list[Any]:
+    """Reads a whole topic with a plain client that knows nothing of ours."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap_servers, "group.id": str(uuid.uuid4()), "enable.partition.eof": True}
+    )
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+    found, ended, deadline = [], 0, time.monotonic() + 20
+    while ended < partitions:
+        assert time.monotonic() < deadline
+        message = consumer.poll(1)
+        if message is not None and message.error():
+            ended += 1
+        elif message is not None:
+            found.append(message)
+    consumer.close()
+    return found
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("loop", ["real servers"], indirect=True)
+async def test_an_independent_consumer_reads_what_was_acknowledged(loop: Loop) -> None:
+    ingest = await loop.ingest()
+    sent = event(userId="user:7", videoId="v9", interactionType="VIEW", watchTime=12.5)
+    happened = datetime.now(UTC).replace(microsecond=123_456)
+    sent["timestamp"] = happened.astimezone(timezone(timedelta(hours=2))).isoformat()
+
+    await post(ingest, sent)
+
+    found = read_topic(loop.settings["kafka_bootstrap_servers"], INTERACTIONS, partitions=6)
+    (record,) = [message for message in found if sent["eventId"].encode() in message.value()]
+    value = json.loads(record.value())
+    assert record.key() == b"user:7"
+    assert list(value) == ["userId", "videoId", "interactionType", "watchTime", "timestamp", "eventId"]
+    assert (value["userId"], value["videoId"], value["interactionType"], value["watchTime"]) == (
+        "user:7",
+        "v9",
+        "VIEW",
+        12.5,
+    )
+    assert value["timestamp"] == f"{happened:%Y-%m-%dT%H:%M:%S}.123Z"
+    headers = dict(record.headers() or [])
+    assert headers == {"contract-version": b"v2025.9", "content-type": b"application/json"}
+
+
+async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
+    """SIGKILL five times in the middle of its work; then every event is there once, and counted once."""
+    ingest, video_id = await loop.ingest(), str(uuid.uuid4())
+    sent: list[str] = []
+    stop = asyncio.Event()
+
+    async def send() -> None:
+        while not stop.is_set():
+            events = [event(videoId=video_id) for _ in range(5)]
+            await post(ingest, {"interactions": events})
+            sent.extend(each["eventId"] for each in events)
+
+    async def wrote_more_than(count: int) -> bool:
+        return len(await loop.ids()) > count
+
+    sending = asyncio.create_task(send())
+    for _ in range(5):
+        written = len(await loop.ids())
+        process = start_sink(loop)
+        await until(functools.partial(wrote_more_than, written), expected=True, bound_s=20)
+        process.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(process.wait)
+    stop.set()
+    await sending
+    await loop.sink()
+
+    await until(has(loop.ids, set(sent)), expected=True, bound_s=30)
+    ids = await loop.ids()
+    assert len(ids) == len(set(ids))
+    assert await loop.weight(video_id) == pytest.approx(len(sent) * 0.7)
+
+
+def start_sink(loop: Loop) -> subprocess.Popen[bytes]:
+    given = {f"FEED_{name.upper()}": str(value) for name, value in loop.settings.items()}
+    environment = {**os.environ, **given, "FEED_SINK_HTTP_PORT": "0"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "interactions.sink"], cwd=ROOT, env=environment, stdout=open("/tmp/ilog/ks.log","ab")
+    )

@@ -1,0 +1,75 @@
+"""A scorer that was down and is up again is tried at once; one that only says it serves is not (R01)."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
+from bridge.domain.outcome import Verdict
+from bridge.fakes import FakeClock
+from bridge.health import HealthWatch
+
+
+class Patient:
+    """Answers by a script, then says that it is over and never answers again."""
+
+    def __init__(self, script: Sequence[bool]) -> None:
+        self._script = list(script)
+        self.over = asyncio.Event()
+
+    async def serving(self, timeout_s: float) -> bool:
+        assert timeout_s == 0.06
+        if self._script:
+            return self._script.pop(0)
+        self.over.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def opened() -> Breaker:
+    breaker = Breaker(BreakerPolicy(), MemoryState())
+    for _ in range(10):
+        permit = breaker.acquire(0.0, 0.5)
+        assert permit is not None
+        breaker.record(permit, Verdict.FAILURE, 0.0, 0.5)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param([True, True, True], State.OPEN, id="serving-all-along"),
+        pytest.param([False, False], State.OPEN, id="still-down"),
+        pytest.param([True, False], State.OPEN, id="going-down"),
+    ],
+)
+async def test_without_a_return_the_breaker_waits(script: list[bool], expected: State):
+    breaker, scorer = opened(), Patient(script)
+    watch = HealthWatch([(scorer, breaker)], 0.25, 0.06, FakeClock())
+    watch.start()
+    async with asyncio.timeout(5):
+        await scorer.over.wait()
+    await watch.stop()
+    assert breaker.state is expected
+
+
+async def test_a_return_half_opens_it():
+    breaker, clock = opened(), FakeClock()
+    watch = HealthWatch([(Patient([False, True]), breaker)], 0.25, 0.06, clock)
+    watch.start()
+    async with asyncio.timeout(5):
+        while breaker.state is State.OPEN:  # noqa: ASYNC110  # virtual time: each turn of the loop is a step of it
+            await asyncio.sleep(0)
+    await watch.stop()
+    assert breaker.state is State.HALF_OPEN
+
+
+async def test_a_closed_breaker_asks_nothing():
+    scorer = Patient([])
+    watch = HealthWatch([(scorer, Breaker(BreakerPolicy(), MemoryState()))], 0.25, 0.06, FakeClock())
+    watch.start()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await watch.stop()
+    assert not scorer.over.is_set()

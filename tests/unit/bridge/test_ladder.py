@@ -1,0 +1,116 @@
+"""Which list serves when the scorer's does not (design part 4: fallback ladder)."""
+
+import pytest
+
+from bridge.domain.filters import Conditions, VideoFacts, keeper
+from bridge.domain.ladder import Rung, Skip, climb
+from bridge.domain.lists import EVERYBODY, EditorialList, TrendingLists, active_only, ladders
+from bridge.domain.outcome import Source
+from bridge.domain.trending import Trend
+
+
+def rung(name: str, *video_ids: str) -> Rung:
+    scores = tuple(float(len(video_ids) - place) for place in range(len(video_ids)))
+    return Rung(name, Source.TRENDING, "trending", video_ids, scores)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "excluded", "expected", "skipped"),
+    [
+        pytest.param(
+            [rung("a", "1", "2"), rung("b", "3", "4")], set(), ("a", ["1", "2"]), (), id="the-first-that-fills-a-page"
+        ),
+        pytest.param([rung("a"), rung("b", "3", "4")], set(), ("b", ["3", "4"]), (("a", Skip.EMPTY),), id="empty"),
+        pytest.param(
+            [rung("a", "1"), rung("b", "3", "4")], set(), ("b", ["3", "4"]), (("a", Skip.TOO_SHORT),), id="too-short"
+        ),
+        pytest.param(
+            [rung("a", "1", "2"), rung("b", "3", "4")],
+            {"1", "2"},
+            ("b", ["3", "4"]),
+            (("a", Skip.FILTERED_OUT),),
+            id="filtered-out",
+        ),
+        pytest.param(
+            [rung("a"), rung("b", "3"), rung("c")],
+            set(),
+            ("b", ["3"]),
+            (("a", Skip.EMPTY), ("c", Skip.EMPTY)),
+            id="none-fills-a-page-so-the-longest",
+        ),
+        pytest.param([rung("a"), rung("b")], set(), ("a", []), (("b", Skip.EMPTY),), id="nothing-at-all"),
+    ],
+)
+def test_the_ladder(
+    rungs: list[Rung], excluded: set[str], expected: tuple[str, list[str]], skipped: tuple[tuple[str, Skip], ...]
+):
+    choice = climb(rungs, lambda video_id: video_id not in excluded, page_size=2, limit=10)
+    assert (choice.rung.name, list(choice.rung.video_ids)) == expected
+    assert choice.skipped == skipped
+
+
+def test_scores_stay_with_their_videos():
+    choice = climb([rung("a", "1", "2", "3")], lambda video_id: video_id != "2", page_size=2, limit=10)
+    assert list(zip(choice.rung.video_ids, choice.rung.scores, strict=True)) == [("1", 3.0), ("3", 1.0)]
+
+
+def test_no_more_are_taken_than_the_limit():
+    choice = climb([rung("a", "1", "2", "3")], lambda _video_id: True, page_size=1, limit=2)
+    assert list(choice.rung.video_ids) == ["1", "2"]
+
+
+def test_a_ladder_without_rungs_is_a_bug():
+    with pytest.raises(ValueError, match="at least one rung"):
+        climb([], lambda _video_id: True, page_size=1, limit=1)
+
+
+FACTS = {
+    "plain": VideoFacts("ann", frozenset({"cats", "fun"}), "en", 30.0, 1_000.0),
+    "bare": VideoFacts("", frozenset(), "", None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        pytest.param(Conditions(), {"plain", "bare", "unknown"}, id="no-condition"),
+        pytest.param(Conditions(excluded=frozenset({"plain"})), {"bare", "unknown"}, id="excluded-by-name"),
+        pytest.param(Conditions(include_tags=frozenset({"cats", "dogs"})), {"plain"}, id="one-of-the-tags"),
+        pytest.param(Conditions(include_tags=frozenset({"dogs"})), set(), id="none-of-the-tags"),
+        pytest.param(Conditions(exclude_tags=frozenset({"fun"})), {"bare"}, id="a-barred-tag"),
+        pytest.param(Conditions(exclude_author_ids=frozenset({"ann"})), set(), id="a-barred-or-unknown-author"),
+        pytest.param(Conditions(exclude_author_ids=frozenset({"bob"})), {"plain"}, id="another-author"),
+        pytest.param(Conditions(languages=frozenset({"en", "de"})), {"plain"}, id="one-of-the-languages"),
+        pytest.param(Conditions(languages=frozenset({"de"})), set(), id="none-of-the-languages"),
+        pytest.param(Conditions(max_duration_s=30.0), {"plain"}, id="just-short-enough"),
+        pytest.param(Conditions(max_duration_s=29.9), set(), id="too-long"),
+        pytest.param(Conditions(published_after=1_000.0), {"plain"}, id="just-new-enough"),
+        pytest.param(Conditions(published_after=1_000.5), set(), id="too-old"),
+        pytest.param(
+            Conditions(include_tags=frozenset({"cats"}), languages=frozenset({"de"})), set(), id="all-must-hold"
+        ),
+    ],
+)
+def test_what_cannot_be_shown_to_meet_a_condition_does_not_appear(asked: Conditions, kept: set[str]):
+    keep = keeper(asked, FACTS)
+    assert {video_id for video_id in ("plain", "bare", "unknown") if keep(video_id)} == kept
+
+
+def test_a_country_gets_its_own_trend_first():
+    trends = {EVERYBODY: Trend(("g",), (1.0,)), "GB": Trend(("b",), (2.0,))}
+    made = ladders(TrendingLists(0.0, trends, {}), EditorialList(("e", "f"), {}))
+    assert [each.name for each in made.countries["GB"]] == ["trending_country", "trending_global", "editorial"]
+    assert [(each.source, tuple(each.video_ids)) for each in made.everybody] == [
+        (Source.TRENDING, ("g",)),
+        (Source.EDITORIAL, ("e", "f")),
+    ]
+    assert made.everybody[-1].scores == (1.0, 0.5)
+
+
+def test_without_any_list_there_are_still_rungs():
+    assert [len(each.video_ids) for each in ladders(None, None).everybody] == [0, 0]
+
+
+def test_a_view_of_an_invented_video_does_not_make_it_trend():
+    trends = {EVERYBODY: Trend(("invented", "plain"), (9.0, 1.0))}
+    assert active_only(trends, FACTS) == {EVERYBODY: Trend(("plain",), (1.0,))}

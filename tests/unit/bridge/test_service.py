@@ -1,0 +1,392 @@
+"""The story of one request, in virtual time: always a valid page, in time, with a true reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
+from bridge.domain.deadline import DeadlinePolicy
+from bridge.domain.filters import VideoFacts
+from bridge.domain.ladder import Skip
+from bridge.domain.lists import EVERYBODY, EditorialList, Ladders, TrendingLists, ladders
+from bridge.domain.outcome import Outcome
+from bridge.domain.retry import Failure, RetryBudget, RetryPolicy
+from bridge.domain.trending import Trend
+from bridge.fakes import Act, FakeChance, FakeClock, FixedLists, Recorder, ScriptedScorer
+from bridge.pool import Member, ScorerPool
+from bridge.service import RecommendationService, ServicePolicy
+from feed.common.v1 import common_pb2
+from feed.interactions.v1 import interactions_pb2
+from feed.recommendations.v1 import recommendations_pb2 as pb
+from feed.scoring.v1 import scoring_pb2
+from runtime.errors import InvalidArgumentError
+
+POLICY = ServicePolicy(
+    deadline=DeadlinePolicy(),
+    retry=RetryPolicy(),
+    candidates=50,
+    max_in_flight=10,
+    token_ttl_s=600,
+    token_key=b"k" * 32,
+)
+
+RANKED = scoring_pb2.RankResponse(
+    video_ids=[f"v{number}" for number in range(50)],
+    scores=[50.0 - number for number in range(50)],
+    model_version="m1",
+    algorithm="lightfm-warp",
+    known_user=True,
+)
+OTHER_MODEL = scoring_pb2.RankResponse(video_ids=["x"], scores=[1.0], model_version="m2", algorithm="lightfm-warp")
+
+TREND = Trend(tuple(f"t{number}" for number in range(30)), tuple(30.0 - number for number in range(30)))
+FACTS = {
+    video_id: VideoFacts("ann", frozenset({"odd"} if int(video_id[1:]) % 2 else ()), "en", 10.0, 0.0)
+    for video_id in TREND.video_ids
+}
+LADDERS = ladders(
+    TrendingLists(0.0, {EVERYBODY: TREND, "GB": Trend(TREND.video_ids[::-1], TREND.scores)}, FACTS),
+    EditorialList(tuple(f"e{number}" for number in range(25)), {}),
+)
+
+OK = Act(RANKED)
+
+
+def fails(outcome: Outcome, pushback_s: float | None = None) -> Act:
+    return Act(failure=Failure(outcome, pushback_s))
+
+
+HANGS = Act(RANKED, after_s=10.0)
+
+
+@dataclass
+class Bridge:
+    """The service with everything it was made of."""
+
+    service: RecommendationService
+    scorers: Sequence[ScriptedScorer]
+    pool: ScorerPool
+    recorder: Recorder
+    clock: FakeClock
+    budget: RetryBudget
+
+    async def page(self, caller_remaining_s: float | None = None, **fields: object) -> pb.GetRecommendationsResponse:
+        request = pb.GetRecommendationsRequest(**{"user_id": "u1", **fields})
+        return await self.service.get_recommendations(request, caller_remaining_s)
+
+
+def bridge(*scripts: Sequence[Act], lists: Ladders = LADDERS, policy: ServicePolicy = POLICY) -> Bridge:
+    clock = FakeClock()
+    recorder = Recorder()
+    scorers = [ScriptedScorer(f"s{number}", clock, acts) for number, acts in enumerate(scripts)]
+    pool = ScorerPool([Member(scorer, Breaker(BreakerPolicy(), MemoryState())) for scorer in scorers])
+    budget = RetryBudget(now=clock.monotonic())
+    service = RecommendationService(policy, pool, FixedLists(lists), budget, clock, FakeChance(), recorder)
+    return Bridge(service, scorers, pool, recorder, clock, budget)
+
+
+def ids(page: pb.GetRecommendationsResponse) -> list[str]:
+    return [item.video_id for item in page.recommendations]
+
+
+async def test_a_page_of_the_model():
+    made = bridge([OK])
+    page = await made.page(page_size=3)
+    assert [(item.video_id, item.score, item.position) for item in page.recommendations] == [
+        ("v0", 50.0, 1),
+        ("v1", 49.0, 2),
+        ("v2", 48.0, 3),
+    ]
+    assert (page.source, page.fallback_reason) == (pb.LIGHTFM, pb.NONE)
+    assert (page.algorithm, page.model_version, page.contract_version) == ("lightfm-warp", "m1", "v2025.9")
+    assert (page.feed_session_id, page.recommendation_id) == ("id-1", "id-2")
+    assert page.attempts == 1
+    assert page.budget_left_ms in {149, 150}  # whole milliseconds of a float
+    assert page.next_page_token
+
+
+async def test_twenty_videos_unless_another_number_is_asked_for():
+    made = bridge([OK])
+    assert len(ids(await made.page())) == 20
+    assert len(ids(await made.page(page_size=50))) == 50
+
+
+async def test_the_scorer_gets_everything_it_needs():
+    made = bridge([OK])
+    filters = common_pb2.VideoFilters(include_tags=["cats"])
+    seen = interactions_pb2.Interaction(
+        user_id="u1", video_id="v1", interaction_type="VIEW", timestamp=Timestamp(seconds=1)
+    )
+    await made.page(filters=filters, recent_interactions=[seen])
+    assert made.scorers[0].requests == [
+        scoring_pb2.RankRequest(user_id="u1", k=50, filters=filters, recent_interactions=[seen])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("acts", "attempts"),
+    [
+        pytest.param([fails(Outcome.UNAVAILABLE), OK], 2, id="unavailable-once"),
+        pytest.param([fails(Outcome.UNAVAILABLE), fails(Outcome.UNAVAILABLE), OK], 3, id="unavailable-twice"),
+        pytest.param([HANGS, OK], 2, id="hung-once"),
+        pytest.param([fails(Outcome.PUSHED_BACK, 0.02), OK], 2, id="pushed-back-once"),
+    ],
+)
+async def test_a_retry_hides_a_passing_trouble(acts: list[Act], attempts: int):
+    page = await bridge(acts).page()
+    assert (page.source, page.fallback_reason, page.attempts) == (pb.LIGHTFM, pb.NONE, attempts)
+
+
+@pytest.mark.parametrize(
+    ("acts", "reason", "attempts"),
+    [
+        pytest.param([fails(Outcome.UNAVAILABLE)], pb.UNAVAILABLE, 3, id="dead"),
+        pytest.param([HANGS], pb.DEADLINE, 2, id="hung"),
+        pytest.param([fails(Outcome.INTERNAL)], pb.UNAVAILABLE, 1, id="crashing"),
+        pytest.param([fails(Outcome.REFUSED)], pb.UNAVAILABLE, 1, id="refusing"),
+        pytest.param([fails(Outcome.OVERLOADED)], pb.OVERLOAD, 1, id="busy"),
+        pytest.param([fails(Outcome.PUSHED_BACK, 5.0)], pb.OVERLOAD, 1, id="pushed-back-beyond-the-deadline"),
+        pytest.param([fails(Outcome.MODEL_MISSING)], pb.MODEL_MISSING, 1, id="no-model"),
+        pytest.param([fails(Outcome.CONTRACT_MISMATCH)], pb.CONTRACT_MISMATCH, 1, id="another-contract"),
+        pytest.param([Act(scoring_pb2.RankResponse())], pb.EMPTY_RANKING, 1, id="unknown-user"),
+        pytest.param([Act(error=ZeroDivisionError())], pb.UNAVAILABLE, 1, id="a-bug"),
+        pytest.param(
+            [Act(scoring_pb2.RankResponse(video_ids=["a"], scores=[float("nan")]))], pb.UNAVAILABLE, 1, id="nonsense"
+        ),
+    ],
+)
+async def test_whatever_the_scorer_does_there_is_a_page_with_a_true_reason(acts: list[Act], reason: int, attempts: int):
+    made = bridge(acts)
+    page = await made.page()
+    assert ids(page) == [f"t{number}" for number in range(20)]
+    assert (page.source, page.algorithm, page.model_version) == (pb.TRENDING, "trending", "")
+    assert (page.fallback_reason, page.attempts) == (reason, attempts)
+    assert page.budget_left_ms > 0
+    assert page.next_page_token
+
+
+async def test_attempts_leave_the_reserve_for_the_fallback():
+    made = bridge([HANGS])
+    page = await made.page()
+    assert made.scorers[0].timeouts_s == [pytest.approx(0.060), pytest.approx(0.060)]
+    assert page.budget_left_ms >= 10
+
+
+@pytest.mark.parametrize(
+    ("caller_remaining_s", "timeouts_s"),
+    [
+        pytest.param(0.080, [0.060], id="one-attempt-fits"),
+        pytest.param(0.050, [0.040], id="a-shorter-one"),
+        pytest.param(0.020, [], id="none"),
+        pytest.param(10.0, [0.060, 0.060], id="a-patient-caller-changes-nothing"),
+    ],
+)
+async def test_the_callers_deadline_is_kept(caller_remaining_s: float, timeouts_s: list[float]):
+    made = bridge([HANGS])
+    page = await made.page(caller_remaining_s)
+    assert made.scorers[0].timeouts_s == [pytest.approx(timeout_s) for timeout_s in timeouts_s]
+    assert page.budget_left_ms <= caller_remaining_s * 1000
+    assert made.recorder.pages[0].budget_left_s > 0
+    assert page.fallback_reason == pb.DEADLINE
+
+
+async def test_another_scorer_is_asked_first():
+    made = bridge([fails(Outcome.UNAVAILABLE)], [fails(Outcome.UNAVAILABLE)])
+    await made.page()
+    targets = [record.target for record in made.recorder.attempts]
+    assert len(targets) == 3
+    assert set(targets[:2]) == {"s0", "s1"}
+
+
+@pytest.mark.parametrize("missing", [Outcome.MODEL_MISSING, Outcome.CONTRACT_MISMATCH])
+async def test_a_scorer_that_cannot_answer_is_covered_by_one_that_can(missing: Outcome):
+    made = bridge([fails(missing)], [OK])
+    tokens = made.budget.tokens
+    pages = [await made.page() for _ in range(10)]
+    assert {page.source for page in pages} == {pb.LIGHTFM}
+    assert made.budget.tokens == tokens  # refusals cost no retry token
+
+
+async def test_without_retry_tokens_there_is_no_retry():
+    made = bridge([fails(Outcome.UNAVAILABLE)])
+    while made.budget.take():
+        pass
+    page = await made.page()
+    assert (page.fallback_reason, page.attempts) == (pb.RETRY_BUDGET, 1)
+
+
+async def test_an_open_breaker_spares_the_scorer():
+    made = bridge([fails(Outcome.UNAVAILABLE)])
+    while made.pool.members[0].breaker.state is State.CLOSED:
+        await made.page()
+    calls = len(made.scorers[0].timeouts_s)
+    page = await made.page()
+    assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.CIRCUIT_OPEN, 0)
+    assert len(made.scorers[0].timeouts_s) == calls == 10
+
+
+async def test_a_recovered_scorer_is_back_after_the_open_time():
+    made = bridge([*[fails(Outcome.UNAVAILABLE)] * 10, OK])
+    while made.pool.members[0].breaker.state is State.CLOSED:
+        await made.page()
+    made.clock.now += 1.0
+    assert {(await made.page()).source for _ in range(3)} == {pb.LIGHTFM}
+    assert made.pool.members[0].breaker.state is State.CLOSED
+
+
+async def test_beyond_the_limit_of_requests_at_a_time_trending_serves():
+    made = bridge([OK], policy=replace(POLICY, max_in_flight=0))
+    page = await made.page()
+    assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.OVERLOAD, 0)
+    assert made.service.in_flight == 0
+
+
+async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model():
+    made = bridge([OK, Act(OTHER_MODEL)])
+    page = await made.page(page_size=20)
+    shown, sessions, sizes = ids(page), {page.feed_session_id}, []
+    while page.next_page_token:
+        page = await made.page(page_size=20, page_token=page.next_page_token)
+        assert (page.source, page.fallback_reason, page.model_version) == (pb.LIGHTFM, pb.NONE, "m1")
+        assert page.recommendations[0].position == len(shown) + 1
+        shown += ids(page)
+        sizes.append(len(ids(page)))
+        sessions.add(page.feed_session_id)
+    assert shown == list(RANKED.video_ids)
+    assert sizes == [20, 10]
+    assert len(sessions) == 1
+    assert len(made.scorers[0].requests) == 1
+
+
+async def test_a_fallback_feed_stays_a_fallback_feed():
+    made = bridge([*[fails(Outcome.UNAVAILABLE)] * 3, OK])
+    first = await made.page()
+    second = await made.page(page_token=first.next_page_token)
+    assert (second.source, second.fallback_reason, second.algorithm) == (pb.TRENDING, pb.UNAVAILABLE, "trending")
+    assert ids(first) + ids(second) == [f"t{number}" for number in range(30)]
+    assert not second.next_page_token
+
+
+async def test_a_token_may_be_used_twice():
+    made = bridge([OK])
+    token = (await made.page()).next_page_token
+    assert ids(await made.page(page_token=token)) == ids(await made.page(page_token=token))
+
+
+def interaction(video_id: str) -> interactions_pb2.Interaction:
+    return interactions_pb2.Interaction(user_id="u1", video_id=video_id, interaction_type="VIEW")
+
+
+@pytest.mark.parametrize("acts", [[OK], [fails(Outcome.UNAVAILABLE)]], ids=["model", "fallback"])
+async def test_what_was_just_seen_or_is_excluded_does_not_come(acts: list[Act]):
+    made = bridge(acts)
+    barred = {"v0", "v3", "t0", "t3"}
+    filters = common_pb2.VideoFilters(exclude_video_ids=["v0", "t0"])
+    page = await made.page(filters=filters, recent_interactions=[interaction("v3"), interaction("t3")])
+    assert len(ids(page)) == 20
+    assert not barred & set(ids(page))
+
+
+async def test_what_was_seen_since_does_not_come_on_the_next_page():
+    made = bridge([OK])
+    token = (await made.page()).next_page_token
+    page = await made.page(page_token=token, recent_interactions=[interaction("v21")])
+    assert ids(page)[:3] == ["v20", "v22", "v23"]
+    assert [item.position for item in page.recommendations] == list(range(21, 41))
+
+
+async def test_a_model_that_knows_only_what_was_seen_falls_back():
+    made = bridge([Act(scoring_pb2.RankResponse(video_ids=["a"], scores=[1.0]))])
+    page = await made.page(recent_interactions=[interaction("a")])
+    assert (page.source, page.fallback_reason) == (pb.TRENDING, pb.EMPTY_RANKING)
+
+
+async def test_filters_hold_on_the_ladder():
+    made = bridge([fails(Outcome.UNAVAILABLE)])
+    page = await made.page(page_size=10, filters=common_pb2.VideoFilters(include_tags=["odd"]))
+    assert ids(page) == [f"t{number}" for number in range(1, 20, 2)]
+
+
+async def test_a_filter_that_nothing_meets_gives_an_empty_page_not_a_wrong_one():
+    made = bridge([fails(Outcome.UNAVAILABLE)])
+    page = await made.page(filters=common_pb2.VideoFilters(languages=["xx"]))
+    assert (ids(page), page.next_page_token) == ([], "")
+    assert page.fallback_reason == pb.UNAVAILABLE
+
+
+async def test_the_country_has_its_own_trend():
+    made = bridge([fails(Outcome.UNAVAILABLE)])
+    page = await made.page(page_size=1, context=pb.RequestContext(country="GB"))
+    assert ids(page) == ["t29"]
+    assert made.recorder.pages[0].rung == "trending_country"
+
+
+async def test_without_trending_the_editorial_list_serves():
+    made = bridge([fails(Outcome.UNAVAILABLE)], lists=ladders(None, EditorialList(("e1", "e2"), {})))
+    page = await made.page(page_size=2)
+    assert (ids(page), page.source, page.algorithm) == (["e1", "e2"], pb.EDITORIAL, "editorial")
+    assert made.recorder.pages[0].skipped == (("trending_global", Skip.EMPTY),)
+
+
+@pytest.mark.parametrize(
+    ("second", "text"),
+    [
+        pytest.param({"user_id": "u2"}, "another user", id="of-another-user"),
+        pytest.param({"feed_session_id": "mine"}, "another feed session", id="of-another-session"),
+        pytest.param({"filters": common_pb2.VideoFilters(languages=["de"])}, "other filters", id="with-other-filters"),
+        pytest.param({"page_token": "forged"}, "not a page token", id="forged"),
+    ],
+)
+async def test_a_token_that_is_not_this_requests_is_refused_with_its_reason(second: dict[str, object], text: str):
+    made = bridge([OK])
+    token = (await made.page()).next_page_token
+    with pytest.raises(InvalidArgumentError) as caught:
+        await made.page(**{"page_token": token, **second})
+    (violation,) = caught.value.violations
+    assert violation.field == "pageToken"
+    assert text in violation.reason
+    assert made.service.in_flight == 0
+
+
+async def test_an_expired_token_is_refused():
+    made = bridge([OK])
+    token = (await made.page()).next_page_token
+    made.clock.now += 600
+    with pytest.raises(InvalidArgumentError, match="has expired"):
+        await made.page(page_token=token)
+
+
+async def test_the_same_filters_in_another_order_are_the_same():
+    made = bridge([OK])
+    first = await made.page(filters=common_pb2.VideoFilters(languages=["de", "en"]))
+    second = await made.page(page_token=first.next_page_token, filters=common_pb2.VideoFilters(languages=["en", "de"]))
+    assert len(ids(second)) == 20
+
+
+async def test_the_clients_own_session_is_kept():
+    made = bridge([OK])
+    first = await made.page(feed_session_id="mine")
+    second = await made.page(feed_session_id="mine", page_token=first.next_page_token)
+    assert (first.feed_session_id, second.feed_session_id) == ("mine", "mine")
+
+
+async def test_explained_items_say_what_chose_them():
+    page = await bridge([OK]).page(page_size=1, explain=True)
+    (reason,) = page.recommendations[0].reasons
+    assert (reason.component, reason.value) == ("lightfm-warp", 50.0)
+    assert not (await bridge([OK]).page()).recommendations[0].reasons
+
+
+async def test_a_page_and_its_attempts_are_told_once():
+    made = bridge([fails(Outcome.UNAVAILABLE), OK])
+    page = await made.page()
+    (record,) = made.recorder.pages
+    assert record.response is page
+    assert (record.user_id, record.attempts, record.continued) == ("u1", 2, False)
+    assert [(each.attempt, each.outcome) for each in made.recorder.attempts] == [
+        (1, Outcome.UNAVAILABLE),
+        (2, Outcome.OK),
+    ]
+    assert record.elapsed_s + record.budget_left_s == pytest.approx(0.150)

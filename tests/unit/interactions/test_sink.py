@@ -1,0 +1,224 @@
+"""The sink on a log and a store in memory: once in effect, nothing lost, nothing that stalls."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from eventlog.fake import MemoryConsumer, MemoryLog, MemoryPublisher
+from eventlog.ports import MAX_RECORD_BYTES, NotAcknowledgedError, Partition, Record
+from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
+from interactions.domain import log_record
+from interactions.domain.event import InteractionEvent, InteractionType
+from interactions.sink.fake import MemoryStore
+from interactions.sink.ports import BatchWritten, Lag, Step
+from interactions.sink.service import Sink
+from interactions.system import System
+from tests.polling import until
+
+ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+EVENT = InteractionEvent("u1", "v1", InteractionType.LIKE, 0.0, datetime(2025, 9, 1, tzinfo=UTC), ID)
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[BatchWritten] = []
+        self.lags: list[Lag] = []
+        self.failed: list[Step] = []
+
+    def batch_written(self, record: BatchWritten) -> None:
+        self.batches.append(record)
+
+    def lag_measured(self, lag: Lag) -> None:
+        self.lags.append(lag)
+
+    def step_failed(self, step: Step) -> None:
+        self.failed.append(step)
+
+    def authentication_failed(self) -> None:
+        raise AssertionError
+
+
+class Bench:
+    """A log, a store, and what the sink tells."""
+
+    def __init__(self, refused: frozenset[str] = frozenset()) -> None:
+        self.log = MemoryLog()
+        self.store = MemoryStore(refused)
+        self.consumer: MemoryConsumer = self.log.consumer(INTERACTIONS)
+        self.dead_letters: MemoryPublisher = self.log.publisher()
+        self.told = Told()
+
+    def put(self, *values: bytes) -> None:
+        for value in values:
+            self.log.append(Record(INTERACTIONS, "u1", value, (("traceparent", b"x"),)))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Sink]:
+        # No jitter and a clock that stands still: only the order of things is at stake.
+        system = System(now=lambda: datetime.now(UTC), monotonic=lambda: 0.0, jitter=lambda: 0.9)
+        sink = Sink(self.consumer, self.dead_letters, self.store, self.told, system)
+        task = asyncio.create_task(sink.run())
+        try:
+            with capture_logs():
+                yield sink
+        finally:
+            sink.stop()
+            async with asyncio.timeout(5):
+                await task
+
+    async def offset(self) -> int:
+        return self.store.offsets.get(Partition(INTERACTIONS, 0), 0)
+
+
+def events(count: int) -> list[InteractionEvent]:
+    return [replace(EVENT, event_id=f"{number:08x}{ID[8:]}") for number in range(count)]
+
+
+def values(count: int) -> list[bytes]:
+    return [log_record.encode(event) for event in events(count)]
+
+
+async def eventually(question: Callable[[], bool]) -> None:
+    async def answer() -> bool:
+        return question()
+
+    await until(answer, expected=True)
+
+
+async def test_every_event_is_stored_once_with_its_offset() -> None:
+    bench = Bench()
+    bench.put(*values(1200), *values(10))
+
+    async with bench.running() as sink:
+        await until(bench.offset, 1210)
+        await eventually(lambda: sink.not_ready() is None)
+
+    assert [each.event for each in bench.store.events.values()] == events(1200)
+    assert sum(each.inserted for each in bench.told.batches) == 1200
+    assert sum(each.duplicates for each in bench.told.batches) == 10
+    assert bench.consumer.committed == 1210
+
+
+async def test_it_goes_on_where_the_last_transaction_left_off() -> None:
+    bench = Bench()
+    bench.put(*values(10))
+    bench.store.offsets[Partition(INTERACTIONS, 0)] = 7
+
+    async with bench.running():
+        await until(bench.offset, 10)
+
+    assert len(bench.store.events) == 3
+
+
+async def test_unreadable_records_are_put_aside_as_found() -> None:
+    bench = Bench()
+    bench.put(values(3)[0], b"\xff not json", values(3)[1])
+    bench.log.append(Record(INTERACTIONS, "odd\udcff", b"", ()))
+    bench.put(values(3)[2])
+
+    async with bench.running():
+        await until(bench.offset, 5)
+
+    assert len(bench.store.events) == 3
+    letters = bench.log.records(INTERACTIONS_DLQ)
+    assert [(each.key, each.value) for each in letters] == [("u1", b"\xff not json"), ("odd\udcff", b"")]
+    headers = dict(letters[0].headers)
+    assert headers.keys() == {"traceparent", "reason", "topic", "partition", "offset"}
+    assert (headers["topic"], headers["partition"], headers["offset"]) == (INTERACTIONS.encode(), b"0", b"1")
+    assert b"malformed" in headers["reason"]
+
+
+async def test_a_record_too_large_to_keep_leaves_a_letter_that_says_so() -> None:
+    bench = Bench()
+    bench.put(b"x" * (MAX_RECORD_BYTES * 2))
+
+    async with bench.running():
+        await until(bench.offset, 1)
+
+    (letter,) = bench.log.records(INTERACTIONS_DLQ)
+    assert letter.value == b""
+    assert dict(letter.headers)["left-out-bytes"] == str(MAX_RECORD_BYTES * 2).encode()
+
+
+async def test_nothing_is_lost_while_the_database_is_down() -> None:
+    bench = Bench()
+    async with bench.running() as sink:
+        await eventually(lambda: sink.not_ready() is None)
+        bench.store.down = True
+        bench.put(*values(5))
+
+        await eventually(lambda: bench.told.failed.count(Step.WRITE) >= 3)
+        assert sink.not_ready() == "write: told to fail"
+        assert bench.consumer.committed == 0
+        await eventually(lambda: bench.told.lags[-1].records == 5)
+
+        bench.store.down = False
+        await until(bench.offset, 5)
+        await eventually(lambda: sink.not_ready() is None)
+
+    assert len(bench.store.events) == 5
+
+
+async def test_it_starts_while_the_database_is_down() -> None:
+    bench = Bench()
+    bench.store.down = True
+    bench.put(*values(1))
+    async with bench.running() as sink:
+        await eventually(lambda: sink.not_ready() == "start: told to fail")
+        bench.store.down = False
+        await until(bench.offset, 1)
+
+
+async def test_it_waits_for_the_dead_letter_topic() -> None:
+    """A poison record passed over without a letter would be lost."""
+    bench = Bench()
+    bench.dead_letters.failures.extend([NotAcknowledgedError("down")] * 2)
+    bench.put(b"poison", values(1)[0])
+
+    async with bench.running():
+        await until(bench.offset, 2)
+
+    assert len(bench.log.records(INTERACTIONS_DLQ)) == 1
+    assert bench.told.failed == [Step.DEAD_LETTER] * 2
+
+
+async def test_it_reads_on_after_the_log_was_down() -> None:
+    bench = Bench()
+    bench.consumer.failing = True
+    bench.put(*values(2))
+    async with bench.running() as sink:
+        await eventually(lambda: sink.not_ready() == "poll: told to fail")
+        assert bench.told.lags[-1].records is None
+        bench.consumer.failing = False
+        await until(bench.offset, 2)
+
+
+@pytest.mark.parametrize("places", [[0], [6], [12], [3, 4, 11], list(range(13))], ids=str)
+async def test_events_that_the_database_refuses_are_put_aside_alone(places: list[int]) -> None:
+    bench = Bench(frozenset(events(13)[place].event_id for place in places))
+    bench.put(*values(13))
+
+    async with bench.running():
+        await until(bench.offset, 13)
+
+    assert len(bench.store.events) == 13 - len(places)
+    letters = bench.log.records(INTERACTIONS_DLQ)
+    assert [each.value for each in letters] == [values(13)[place] for place in places]
+    assert sum(each.dead_lettered for each in bench.told.batches) == len(places)
+
+
+async def test_stopping_while_the_database_is_down_ends_at_once() -> None:
+    bench = Bench()
+    bench.put(*values(1))
+    async with bench.running() as sink:
+        await eventually(lambda: sink.not_ready() is None)
+        bench.store.down = True
+        bench.put(*values(2))
+        await eventually(lambda: bench.told.failed.count(Step.WRITE) > 0)

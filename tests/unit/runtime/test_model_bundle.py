@@ -1,0 +1,241 @@
+"""Model bundles: what is written comes back, and nothing else is ever taken."""
+
+import dataclasses
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from runtime import bundle_files
+from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, SIGNATURE_FILE
+from runtime.model_bundle import BundleError, BundleFault, find_texts, text_table
+from tests.model_bundles import forge, manifest_of, small_arrays
+
+KEY = Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    bundle_files.publish(tmp_path, manifest_of(), small_arrays(), KEY)
+    return tmp_path
+
+
+def fault(models_dir: Path, version: str = "m1") -> BundleFault:
+    with pytest.raises(BundleError) as refused:
+        bundle_files.read(models_dir, version, KEY.public_key())
+    return refused.value.fault
+
+
+def test_what_is_published_comes_back(models_dir: Path):
+    bundle = bundle_files.read(models_dir, "m1", KEY.public_key())
+    written = small_arrays().named()
+    assert {name: array.tolist() for name, array in bundle.arrays.named().items()} == {
+        name: array.tolist() for name, array in written.items()
+    }
+    assert bundle.manifest.metrics == {"ndcg_at_10": 0.5}
+    assert bundle.manifest.arrays["user_factors"].shape == (3, 4)
+    assert bundle_files.read_manifest(models_dir, "m1", KEY.public_key()) == bundle.manifest
+
+
+def test_a_version_is_published_once(models_dir: Path):
+    with pytest.raises(FileExistsError):
+        bundle_files.publish(models_dir, manifest_of(), small_arrays(), KEY)
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A half-written bundle never has a name that anybody reads."""
+
+    def broken(_self: Path, _target: Path) -> Path:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(OSError, match="disk full"):
+        bundle_files.publish(tmp_path, manifest_of(), small_arrays(), KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_model_is_not_even_written(tmp_path: Path):
+    arrays = dataclasses.replace(small_arrays(), item_prior=np.full(5, np.nan, np.float32))
+    with pytest.raises(BundleError) as refused:
+        bundle_files.publish(tmp_path, manifest_of(), arrays, KEY)
+    assert refused.value.fault is BundleFault.NOT_FINITE
+    assert list(tmp_path.iterdir()) == []
+
+
+def flipped(name: str, place: int) -> Callable[[Path], None]:
+    def attack(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[place] ^= 1
+        (folder / name).write_bytes(content)
+
+    return attack
+
+
+@pytest.mark.parametrize(
+    ("attack", "expected"),
+    [
+        pytest.param(flipped(ARRAYS_FILE, 500), BundleFault.BAD_HASH, id="bit of the arrays"),
+        pytest.param(flipped(ARRAYS_FILE, -1), BundleFault.BAD_HASH, id="last bit of the arrays"),
+        pytest.param(flipped(MANIFEST_FILE, 30), BundleFault.BAD_SIGNATURE, id="bit of the manifest"),
+        pytest.param(flipped(SIGNATURE_FILE, 3), BundleFault.BAD_SIGNATURE, id="bit of the signature"),
+        pytest.param(
+            lambda folder: (folder / SIGNATURE_FILE).write_bytes(b""), BundleFault.BAD_SIGNATURE, id="empty signature"
+        ),
+        pytest.param(
+            lambda folder: (folder / SIGNATURE_FILE).write_bytes(bytes(65)), BundleFault.TOO_LARGE, id="long signature"
+        ),
+        pytest.param(
+            lambda folder: (folder / MANIFEST_FILE).write_bytes(bytes(2 << 20)),
+            BundleFault.TOO_LARGE,
+            id="2 MB manifest",
+        ),
+        pytest.param(
+            lambda folder: (folder / ARRAYS_FILE).write_bytes((folder / ARRAYS_FILE).read_bytes() + b"x"),
+            BundleFault.TOO_LARGE,
+            id="longer arrays",
+        ),
+        pytest.param(lambda folder: (folder / ARRAYS_FILE).write_bytes(b""), BundleFault.BAD_HASH, id="no bytes"),
+        pytest.param(lambda folder: (folder / ARRAYS_FILE).unlink(), BundleFault.MISSING, id="arrays gone"),
+        pytest.param(lambda folder: (folder / SIGNATURE_FILE).unlink(), BundleFault.MISSING, id="signature gone"),
+    ],
+)
+def test_a_changed_bundle_is_refused(models_dir: Path, attack: Callable[[Path], Any], expected: BundleFault):
+    attack(models_dir / "m1")
+    assert fault(models_dir) is expected
+
+
+def test_another_key_is_refused(models_dir: Path):
+    with pytest.raises(BundleError) as refused:
+        bundle_files.read(models_dir, "m1", Ed25519PrivateKey.generate().public_key())
+    assert refused.value.fault is BundleFault.BAD_SIGNATURE
+
+
+def test_a_bundle_under_another_name_is_refused(models_dir: Path):
+    """An old, validly signed bundle must not pass for a newer one."""
+    (models_dir / "m1").rename(models_dir / "m2")
+    assert fault(models_dir, "m2") is BundleFault.BAD_MANIFEST
+
+
+class MarksItsExecution:
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._marker,))
+
+
+def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path):
+    """Even signed with our key: no code comes from a bundle."""
+    marker = tmp_path / "executed"
+    hostile = np.array([MarksItsExecution(marker)], dtype=object)
+    forge(tmp_path, KEY, {**small_arrays().named(), "item_prior": hostile}, allow_pickle=True)
+    assert fault(tmp_path) is BundleFault.BAD_ARRAYS
+    assert not marker.exists()
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**small_arrays().named(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        pytest.param(
+            changed(item_prior=np.full(5, np.nan, np.float32)), BundleFault.NOT_FINITE, id="prior is not a number"
+        ),
+        pytest.param(
+            changed(item_factors=np.full((5, 4), np.inf, np.float32)), BundleFault.NOT_FINITE, id="infinite factors"
+        ),
+        pytest.param(changed(item_prior=np.zeros(4, np.float32)), BundleFault.BAD_ARRAYS, id="prior too short"),
+        pytest.param(changed(item_prior=np.zeros(5)), BundleFault.BAD_ARRAYS, id="prior in float64"),
+        pytest.param(changed(user_factors=np.zeros((3, 5), np.float32)), BundleFault.BAD_ARRAYS, id="a column more"),
+        pytest.param(changed(user_factors=np.zeros((2, 4), np.float32)), BundleFault.BAD_ARRAYS, id="a user less"),
+        pytest.param(changed(seen_items=np.array([5], np.int32)), BundleFault.BAD_ARRAYS, id="seen outside"),
+        pytest.param(changed(seen_items=np.array([-1], np.int32)), BundleFault.BAD_ARRAYS, id="seen below zero"),
+        pytest.param(
+            changed(seen_offsets=np.array([0, 1, 0, 1], np.int64)), BundleFault.BAD_ARRAYS, id="offsets go back"
+        ),
+        pytest.param(changed(seen_offsets=np.array([0, 0, 0, 9], np.int64)), BundleFault.BAD_ARRAYS, id="offsets end"),
+        pytest.param(changed(item_author=np.zeros(5, np.int32)), BundleFault.BAD_ARRAYS, id="author without a name"),
+        pytest.param(
+            changed(user_ids=np.array([b"up", b"down", b"none"])), BundleFault.BAD_ARRAYS, id="users not sorted"
+        ),
+        pytest.param(changed(user_ids=np.array([b"a", b"a", b"b"])), BundleFault.BAD_ARRAYS, id="users twice"),
+        pytest.param(changed(extra=np.zeros(1)), BundleFault.BAD_ARRAYS, id="an array more"),
+        pytest.param(
+            {name: array for name, array in changed().items() if name != "tags"}, BundleFault.BAD_ARRAYS, id="one less"
+        ),
+    ],
+)
+def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, Any], expected: BundleFault):
+    forge(tmp_path, KEY, named)
+    assert fault(tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"format_version": 2}, BundleFault.BAD_MANIFEST, id="a later format"),
+        pytest.param({"contract": "v2024.1"}, BundleFault.OTHER_CONTRACT, id="another contract"),
+        pytest.param({"dimensions": 3}, BundleFault.BAD_ARRAYS, id="other dimensions"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], expected: BundleFault):
+    forge(tmp_path, KEY, changed(), **changes)
+    assert fault(tmp_path) is expected
+
+
+@pytest.mark.parametrize("version", ["../m1", "", ".", ".m1", "a/b", "m1\0", "x" * 65])
+def test_a_name_that_leads_elsewhere_is_no_version(models_dir: Path, version: str):
+    assert fault(models_dir, version) is BundleFault.BAD_MANIFEST
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path):
+    """100 MB of zeros deflate to 100 KB; the declared size is held against the shape in the manifest."""
+    forge(tmp_path, KEY, changed())
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in small_arrays().named():
+            bomb.writestr(f"{name}.npy", bytes(100_000_000 if name == "item_prior" else 10))
+    manifest = bundle_files.read_manifest(tmp_path, "m1", KEY.public_key())
+    with pytest.raises(BundleError) as refused:
+        bundle_files._unpack(buffer.getvalue(), manifest)
+    assert refused.value.fault is BundleFault.TOO_LARGE
+
+
+@pytest.mark.parametrize("text", ["../../etc/passwd", "", ".hidden", "a/b", "x" * 65, "m1\nm2"])
+def test_a_pointer_that_is_no_version_is_refused(models_dir: Path, text: str):
+    (models_dir / LIVE_FILE).write_text(text)
+    with pytest.raises(BundleError):
+        bundle_files.live_version(models_dir)
+
+
+def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path):
+    assert bundle_files.live_version(models_dir) is None
+    bundle_files.promote(models_dir, "m1")
+    assert bundle_files.live_version(models_dir) == "m1"
+    with pytest.raises(BundleError) as refused:
+        bundle_files.promote(models_dir, "m2")
+    assert refused.value.fault is BundleFault.MISSING
+    assert bundle_files.live_version(models_dir) == "m1"
+
+
+def test_versions_are_listed_and_removed(models_dir: Path):
+    bundle_files.publish(models_dir, manifest_of("m0"), small_arrays(), KEY)
+    (models_dir / ".m9.1.abcd").mkdir()
+    assert bundle_files.published_versions(models_dir) == ["m0", "m1"]
+    bundle_files.remove(models_dir, "m0")
+    assert bundle_files.published_versions(models_dir) == ["m1"]
+
+
+def test_texts_are_found_in_their_table():
+    table = text_table(["b", "ü", "a", "b", "long name"])
+    assert [text.decode() for text in table] == ["a", "b", "long name", "ü"]
+    assert find_texts(table, ["ü", "a", "c", "zzzzzzzzzzzzzzzz", "long name!"]).tolist() == [3, 0, -1, -1, -1]
+    assert find_texts(text_table([]), ["a"]).tolist() == [-1]
+    assert find_texts(table, []).tolist() == []

@@ -1,0 +1,122 @@
+"""Who is answered, and with which model."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from runtime.errors import FailedPreconditionError
+from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+from scorer import service as service_module
+from scorer.domain.ranker import Wish
+from scorer.metrics import ScorerMetrics
+from scorer.models import ModelSlot
+from scorer.ports import MemoryModels
+from scorer.service import DeadlinePassedError, ScoringService
+from tests.model_bundles import small_bundle
+
+
+class Parts:
+    """A service on models in memory, with a clock that the test moves."""
+
+    def __init__(self, source: MemoryModels) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = ScorerMetrics(self.registry)
+        self.source = source
+        self.slot = ModelSlot(source, self.metrics)
+        self.now_s = 100.0
+        self.step_s = 0.0
+        self.service = ScoringService(self.slot, self.metrics, self._tick)
+
+    def _tick(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+    def take_offered(self) -> str | None:
+        version = self.slot.offered()
+        if version is None:
+            return None
+        try:
+            self.slot.swap(self.slot.load(version))
+        except BundleError as error:
+            self.slot.refuse(version, error)
+        return version
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def parts() -> Parts:
+    built = Parts(MemoryModels(small_bundle("m1")))
+    built.take_offered()
+    return built
+
+
+async def test_without_a_model_the_reason_is_said():
+    with pytest.raises(FailedPreconditionError) as refused:
+        await Parts(MemoryModels()).service.rank([Wish("up")], None)
+    assert refused.value.reason == "MODEL_MISSING"
+
+
+async def test_each_wish_is_answered_in_order(parts: Parts):
+    ranked = await parts.service.rank([Wish("up", k=2), Wish("stranger"), Wish("down", k=1)], None)
+    assert [each.video_ids for each in ranked.rankings] == [["v3", "v2"], [], ["v0"]]
+    assert [each.known for each in ranked.rankings] == [True, False, True]
+    assert parts.metric("feed_scorer_ranked_users_total", known="false") == 1
+    assert parts.metric("feed_scorer_rank_duration_seconds_count") == 1
+
+
+async def test_large_work_leaves_the_event_loop_and_answers_the_same(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    small = await parts.service.rank([Wish("up"), Wish("down")], None)
+    monkeypatch.setattr(service_module, "LOOP_WORK", 0)
+    assert (await parts.service.rank([Wish("up"), Wish("down")], 5.0)).rankings == small.rankings
+    parts.service.close()
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, 0.4])
+async def test_work_whose_deadline_has_passed_is_dropped(parts: Parts, timeout_s: float):
+    """Each look at the clock takes 0.1 s here: with 0.4 s the third user comes too late."""
+    parts.step_s = 0.1
+    with pytest.raises(DeadlinePassedError):
+        await parts.service.rank([Wish("up")] * 10, timeout_s)
+    assert parts.metric("feed_scorer_dropped_total") == 1
+
+
+async def test_work_in_time_is_done(parts: Parts):
+    parts.step_s = 0.1
+    assert len((await parts.service.rank([Wish("up")] * 3, 1.0)).rankings) == 3
+
+
+async def test_another_model_is_swapped_in(parts: Parts):
+    parts.source.bundles["m2"] = small_bundle("m2")
+    parts.source.live = "m2"
+    assert parts.take_offered() == "m2"
+    assert (await parts.service.rank([Wish("up")], None)).bundle.manifest.model_version == "m2"
+    assert parts.take_offered() is None, "the serving one is not loaded again"
+    assert parts.metric("feed_scorer_model_swaps_total", result="swapped") == 2
+    assert parts.metric("feed_scorer_model_info", model_version="m2", algorithm="lightfm-warp") == 1
+    assert parts.metric("feed_scorer_model_info", model_version="m1", algorithm="lightfm-warp") is None
+
+
+async def test_a_bad_model_is_refused_once_and_the_old_one_stays(parts: Parts):
+    bundle = small_bundle("m2")
+    arrays = dataclasses.replace(bundle.arrays, item_prior=np.full(5, -np.inf, np.float32))
+    parts.source.bundles["m2"] = ModelBundle(bundle.manifest, arrays)
+    parts.source.live = "m2"
+    assert [parts.take_offered() for _ in range(3)] == ["m2", None, None]
+    assert (await parts.service.rank([Wish("up")], None)).bundle.manifest.model_version == "m1"
+    assert parts.metric("feed_scorer_model_swaps_total", result="refused") == 1
+    parts.source.live = "m1"
+    assert parts.take_offered() is None, "a rollback to the serving one needs nothing"
+
+
+async def test_a_pointer_that_cannot_be_read_changes_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    def unreadable() -> str | None:
+        raise BundleError(BundleFault.UNREADABLE, "LIVE")
+
+    monkeypatch.setattr(parts.source, "live_version", unreadable)
+    assert [parts.take_offered() for _ in range(2)] == [None, None]
+    assert parts.slot.current is not None
+    assert parts.metric("feed_scorer_model_swaps_total", result="refused") == 1

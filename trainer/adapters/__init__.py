@@ -1,0 +1,1 @@
+"""The trainer's ways to the outside, one library each."""

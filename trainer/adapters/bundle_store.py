@@ -1,0 +1,62 @@
+"""Published models: which one serves, which stay."""
+
+from pathlib import Path
+
+from runtime import bundle_files
+from runtime.model_bundle import BundleError, BundleFault, Manifest, ModelArrays, ModelBundle
+from runtime.signing import load_or_create_private_key
+
+
+class BundleStore:
+    """The models folder, and the key that signs.
+
+    Args:
+        models_dir: Where bundles live.
+        key_path: The signing key; made at first use.
+    """
+
+    def __init__(self, models_dir: Path, key_path: Path) -> None:
+        self._models_dir = models_dir
+        self._key_path = key_path
+
+    def publish(self, manifest: Manifest, arrays: ModelArrays) -> ModelBundle:
+        """Writes a signed bundle; it does not serve yet."""
+        return bundle_files.publish(self._models_dir, manifest, arrays, load_or_create_private_key(self._key_path))
+
+    def promote(self, model_version: str) -> None:
+        """Makes a published model the one that serves, once its arrays were read back and found good.
+
+        Raises:
+            BundleError: When it is missing or not good; the one that serves stays.
+        """
+        public = load_or_create_private_key(self._key_path).public_key()
+        bundle_files.read(self._models_dir, model_version, public)
+        bundle_files.promote(self._models_dir, model_version)
+
+    def rollback(self) -> str:
+        """Makes the newest model older than the serving one serve; returns its version.
+
+        Raises:
+            BundleError: When there is no older one.
+        """
+        live = self.live()
+        older = [version for version in bundle_files.published_versions(self._models_dir) if live and version < live]
+        if not older:
+            raise BundleError(BundleFault.MISSING, "no older model is on disk")
+        self.promote(older[-1])
+        return older[-1]
+
+    def live(self) -> str | None:
+        """Returns the version that serves."""
+        return bundle_files.live_version(self._models_dir)
+
+    def versions(self) -> list[str]:
+        """Returns the versions on disk, oldest first."""
+        return bundle_files.published_versions(self._models_dir)
+
+    def prune(self, keep: int) -> list[str]:
+        """Deletes all but the newest models and the one that serves; returns what is gone."""
+        gone = [version for version in self.versions()[:-keep] if version != self.live()]
+        for version in gone:
+            bundle_files.remove(self._models_dir, version)
+        return gone

@@ -1,0 +1,52 @@
+"""The database as training sees it: interactions and videos to read, the register of trainings to write."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from storage import trainings
+from storage.database import reading, sync_engine
+from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
+from trainer.domain.catalogue import Video
+
+
+class TrainingDatabase:
+    """Reads and writes through one engine.
+
+    Args:
+        url: Of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine: sa.Engine = sync_engine(url)
+
+    def days(self) -> list[DayCount]:
+        """Counts the interactions of each day."""
+        with reading(self._engine) as connection:
+            return days(connection)
+
+    def rows_of(self, count: DayCount) -> Iterator[InteractionRow]:
+        """Streams the interactions of one day."""
+        with reading(self._engine) as connection:
+            for batch in interactions_of(connection, count.day):
+                yield from batch
+
+    def videos(self) -> list[Video]:
+        """Reads the catalogue."""
+        with reading(self._engine) as connection:
+            return [Video(*row) for row in catalogue(connection)]
+
+    def register(self, start: trainings.TrainingStart) -> None:
+        """Writes that a training began; those that never ended are marked as failed."""
+        with self._engine.begin() as connection:
+            trainings.fail_abandoned(connection, start.started_at)
+            trainings.register(connection, start)
+
+    def finish(self, model_version: str, end: trainings.TrainingEnd) -> None:
+        """Writes what came of a training."""
+        with self._engine.begin() as connection:
+            trainings.finish(connection, model_version, end)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()

@@ -1,0 +1,118 @@
+"""`feed trainer …`: the nightly job, its parts, and which model serves."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from runtime import logs, process
+from runtime.model_bundle import BundleError
+from runtime.settings import SettingsError, load
+from runtime.signing import KeyFileError
+from storage.database import upgrade
+from storage.trainings import TrainingStatus
+from trainer.adapters.export_parquet import ExportError
+from trainer.adapters.lock_file import AlreadyRunningError
+from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
+from trainer.app import build, bundle_store, progress_for, training
+from trainer.service import Result, Training
+from trainer.settings import TrainerSettings
+
+app = typer.Typer(
+    help="Trains the ranking model and decides which one serves.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+T = TypeVar("T")
+
+# What the operator can mend; anything else is a bug and shows its trace.
+_EXPECTED = (AlreadyRunningError, BundleError, ExportError, KeyFileError)
+
+
+@app.command()
+def run() -> None:
+    """Run the whole nightly job once: export, fit, evaluate, gate, publish, promote, register."""
+    _report(_with_training(Training.run))
+
+
+@app.command()
+def fit() -> None:
+    """The same without promoting: the model is published, `promote` makes it serve."""
+    _report(_with_training(lambda job: job.run(promote=False)))
+
+
+@app.command()
+def export() -> None:
+    """Export the days that changed as parquet."""
+    typer.echo(f"days exported: {_with_training(Training.export_days)}")
+
+
+@app.command()
+def evaluate() -> None:
+    """Export, fit on the past and measure on the last days; nothing is published."""
+
+    def measure(job: Training) -> str | None:
+        job.export_days()
+        return job.evaluate(job.load()).refusal
+
+    refusal = _with_training(measure)
+    if refusal:
+        _fail(f"refused: {refusal}", EXIT_REFUSED)
+
+
+@app.command()
+def promote(model_version: str) -> None:
+    """Make a published model serve."""
+    with _settings() as settings:
+        bundle_store(settings).promote(model_version)
+    typer.echo(f"serving: {model_version}")
+
+
+@app.command()
+def rollback() -> None:
+    """Make the newest model older than the serving one serve."""
+    with _settings() as settings:
+        version = bundle_store(settings).rollback()
+    typer.echo(f"serving: {version}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def schedule(context: typer.Context) -> None:
+    """Run the job every night at 02:00 UTC, with health and metrics over HTTP."""
+    raise typer.Exit(process.main("trainer", TrainerSettings, build, context.args))
+
+
+def _with_training(work: Callable[[Training], T]) -> T:
+    with _settings() as settings:
+        if not sys.stdout.isatty():
+            logs.configure("trainer", settings.log_level)
+        upgrade(settings.effective_database_url)
+        with training(settings, progress_for(Console())) as job:
+            return work(job)
+
+
+@contextmanager
+def _settings() -> Iterator[TrainerSettings]:
+    """Reads the settings; what the operator can mend ends the command with a sentence."""
+    try:
+        yield load(TrainerSettings, os.environ)
+    except SettingsError as error:
+        _fail(f"wrong settings:\n{error}", process.EXIT_WRONG_SETTINGS)
+    except _EXPECTED as error:
+        _fail(str(error), EXIT_FAILED)
+
+
+def _report(result: Result) -> None:
+    if result.status is not TrainingStatus.SUCCEEDED:
+        _fail(f"{result.model_version} refused: {result.reason}", EXIT_REFUSED)
+    typer.echo(f"published: {result.model_version}")
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(f"trainer: {text}", err=True)
+    raise typer.Exit(code)

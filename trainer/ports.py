@@ -1,0 +1,72 @@
+"""What training needs from the outside, as Protocols, with the fakes that tests use."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainer.domain.dataset import Dataset
+from trainer.domain.model import FactorModel
+
+
+@dataclass(frozen=True, slots=True)
+class FitParams:
+    """How a model is fitted.
+
+    Args:
+        dimensions: Length of an embedding.
+        epochs: Passes over the positives.
+        learning_rate: First step size of AdaGrad.
+        alpha: L2 penalty of users and videos.
+        max_sampled: Most negatives tried for one step.
+        seed: Seed of the fit.
+        threads: Threads; only with 1 does the seed give the same model again.
+    """
+
+    dimensions: int
+    epochs: int
+    learning_rate: float
+    alpha: float
+    max_sampled: int
+    seed: int
+    threads: int
+
+
+class Fitter(Protocol):
+    """Fits a model."""
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the algorithm, such as "lightfm-warp"."""
+
+    def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
+        """Fits on a dataset; calls `on_epoch` after each pass."""
+
+
+class Progress(Protocol):
+    """Tells the person or the log how far the run is."""
+
+    def step(self, name: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """Opens a step of so many parts; the callable says that one more is done."""
+
+    def fact(self, name: str, **values: object) -> None:
+        """Tells one finding."""
+
+
+class SilentProgress:
+    """A Progress that remembers what it was told; for tests."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.facts: dict[str, dict[str, object]] = {}
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Callable[[], None]]:
+        """Remembers the step."""
+        del total
+        self.steps.append(name)
+        yield lambda: None
+
+    def fact(self, name: str, **values: object) -> None:
+        """Remembers the finding."""
+        self.facts[name] = values

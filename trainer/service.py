@@ -1,0 +1,186 @@
+"""The nightly job `feed_lightfm_retrain`: export, fit, evaluate, gate, publish, register."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from runtime.contract import CONTRACT_RELEASE
+from runtime.model_bundle import FORMAT_VERSION, Manifest
+from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
+from trainer.adapters.bundle_store import BundleStore
+from trainer.adapters.database_sqlalchemy import TrainingDatabase
+from trainer.adapters.export_parquet import ParquetExport
+from trainer.adapters.lock_file import exclusive
+from trainer.domain.bundling import model_arrays
+from trainer.domain.catalogue import CatalogueArrays, catalogue_arrays, with_catalogue
+from trainer.domain.dataset import Dataset, build_dataset
+from trainer.domain.evaluation import Evaluation, evaluate, split
+from trainer.domain.log import InteractionLog
+from trainer.domain.merge import merge_repeats
+from trainer.domain.model import FactorModel, item_prior
+from trainer.ports import Fitter, Progress
+from trainer.settings import TrainerSettings
+
+# Written to the register for a model that came out broken although its evaluation was good.
+_NOT_FINITE = "a number of the model is not finite"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """The log and the catalogue, in the same order of videos."""
+
+    log: InteractionLog
+    catalogue: CatalogueArrays
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run: the model's name, how it ended, and why it was refused."""
+
+    model_version: str
+    status: TrainingStatus
+    reason: str | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training, put together from its parts.
+
+    Args:
+        settings: All settings of the trainer.
+        database: Where interactions come from and trainings are registered.
+        export: The interactions as files.
+        store: Where models are published.
+        fitter: Fits the model.
+        progress: Hears how far it is.
+        now: Gives the time, UTC.
+        cpus: CPUs that the fit may use.
+    """
+
+    settings: TrainerSettings
+    database: TrainingDatabase
+    export: ParquetExport
+    store: BundleStore
+    fitter: Fitter
+    progress: Progress
+    now: Callable[[], datetime]
+    cpus: int
+
+    def run(self, *, promote: bool = True) -> Result:
+        """Trains a model from what the database holds now; one that the gate lets pass serves at once.
+
+        Args:
+            promote: Whether it serves; otherwise it is only published.
+
+        Raises:
+            AlreadyRunningError: While another training runs on this data directory.
+        """
+        with exclusive(self.settings.data_dir / "trainer.lock"):
+            version = f"{self.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+            self.database.register(self._start(version))
+            try:
+                result, size = self._train(version, promote=promote)
+            except Exception as error:
+                self._finish(version, TrainingStatus.FAILED, f"{type(error).__name__}: {error}", None, {})
+                raise
+            self._finish(version, result.status, result.reason, size, result.metrics)
+            self.store.prune(self.settings.trainer_keep_models)
+            return result
+
+    def export_days(self) -> int:
+        """Exports the days that changed since the last time; returns how many those were."""
+        counts = self.database.days()
+        changed = [count for count in counts if not self.export.is_current(count)]
+        with self.progress.step("export", len(changed)) as advance:
+            for count in changed:
+                self.export.write_day(count, merge_repeats(self.database.rows_of(count)))
+                advance()
+        self.export.keep_only([count.day.isoformat() for count in counts])
+        return len(changed)
+
+    def load(self) -> TrainingData:
+        """Reads the export and the catalogue."""
+        with self.progress.step("load", 1) as advance:
+            videos = self.database.videos()
+            log = with_catalogue(self.export.read(), videos)
+            advance()
+        return TrainingData(log, catalogue_arrays(log.video_ids, videos))
+
+    def evaluate(self, data: TrainingData) -> Evaluation:
+        """Fits on the past and measures on the last days."""
+        settings = self.settings
+        parts = split(
+            data.log,
+            data.catalogue.item_duration_s,
+            settings.dataset_rules,
+            settings.trainer_test_days,
+            settings.trainer_test_users,
+        )
+        found = evaluate(
+            parts,
+            lambda dataset: self._fit("fit on past", dataset),
+            settings.prior_rules,
+            settings.gate_rules,
+        )
+        self.progress.fact("evaluated", **asdict(found.model))
+        self.progress.fact("popularity", **asdict(found.popularity))
+        return found
+
+    def _train(self, version: str, *, promote: bool) -> tuple[Result, int]:
+        self.export_days()
+        data = self.load()
+        found = self.evaluate(data)
+        size = len(data.log)
+        if found.refusal:
+            return Result(version, TrainingStatus.REFUSED, found.refusal, found.named()), size
+        dataset = build_dataset(
+            data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
+        )
+        model = self._fit("fit on all", dataset)
+        if not model.is_finite():
+            return Result(version, TrainingStatus.REFUSED, _NOT_FINITE, found.named()), size
+        self._publish(version, data, dataset, model, found)
+        if promote:
+            self.store.promote(version)
+        return Result(version, TrainingStatus.SUCCEEDED, None, found.named()), size
+
+    def _fit(self, step: str, dataset: Dataset) -> FactorModel:
+        params = self.settings.fit_params(self.cpus)
+        with self.progress.step(step, params.epochs) as advance:
+            return self.fitter.fit(dataset, params, advance)
+
+    def _publish(
+        self, version: str, data: TrainingData, dataset: Dataset, model: FactorModel, found: Evaluation
+    ) -> None:
+        prior = item_prior(dataset, model, self.settings.prior_rules)
+        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue)
+        self.store.publish(self._manifest(version, data.log, found), arrays)
+
+    def _manifest(self, version: str, log: InteractionLog, found: Evaluation) -> Manifest:
+        params = self.settings.fit_params(self.cpus)
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            model_version=version,
+            algorithm=self.fitter.algorithm,
+            contract=CONTRACT_RELEASE,
+            created_time=self.now(),
+            data_from=datetime.fromtimestamp(log.time_s.min(), UTC),
+            data_until=datetime.fromtimestamp(log.time_s.max(), UTC),
+            seed=params.seed,
+            threads=params.threads,
+            dimensions=params.dimensions,
+            params={**asdict(params), **asdict(self.settings.prior_rules), "interactions": len(log)},
+            metrics=found.named(),
+        )
+
+    def _start(self, version: str) -> TrainingStart:
+        weights = {kind.name: weight for kind, weight in self.settings.weights.items()}
+        return TrainingStart(version, self.fitter.algorithm, weights, asdict(self.settings.gate_rules), self.now())
+
+    def _finish(
+        self, version: str, status: TrainingStatus, error: str | None, size: int | None, metrics: dict[str, float]
+    ) -> None:
+        self.database.finish(version, TrainingEnd(status, self.now(), error, size, metrics))
+        self.progress.fact("finished", model_version=version, status=status.value, error=error)

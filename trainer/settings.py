@@ -1,0 +1,127 @@
+"""Settings of the trainer; the defaults of the model were chosen on a time split of real data."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from runtime.settings import CommonSettings
+from trainer.domain.dataset import DatasetRules
+from trainer.domain.gate import GateRules
+from trainer.domain.log import Kind
+from trainer.domain.model import PriorRules
+from trainer.domain.signal import SignalRules
+from trainer.ports import FitParams
+
+
+class TrainerSettings(CommonSettings):
+    """The trainer's own settings, beside those that every process knows."""
+
+    trainer_host: str = Field("127.0.0.1", description="Address the scheduler listens on.")
+    trainer_http_port: int = Field(8084, ge=0, le=65535)
+    trainer_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
+    trainer_schedule_minute: int = Field(0, ge=0, le=59)
+    trainer_models_dir: Path | None = Field(None, description="Where bundles live; empty: models in the data dir.")
+    trainer_keep_models: int = Field(5, ge=1, le=1000, description="How many bundles stay on disk.")
+
+    trainer_view_weight: float = Field(0.1, ge=0, le=100)
+    trainer_click_weight: float = Field(0.3, ge=0, le=100)
+    trainer_like_weight: float = Field(0.7, ge=0, le=100, description="Of LIKE, COMMENT, FOLLOW and RATE.")
+    trainer_share_weight: float = Field(1.0, ge=0, le=100)
+    trainer_skip_weight: float = Field(-0.1, ge=-100, le=0)
+    trainer_hide_weight: float = Field(-10.0, ge=-100, le=0)
+    trainer_long_view_s: float = Field(18.0, gt=0, le=3600, description="A view this long is a positive, seconds.")
+    trainer_half_life_days: float = Field(14.0, gt=0, le=3650, description="An interaction this old weighs half.")
+
+    trainer_dimensions: int = Field(64, ge=1, le=512)
+    trainer_epochs: int = Field(5, ge=1, le=1000)
+    trainer_learning_rate: float = Field(0.05, gt=0, le=10)
+    trainer_alpha: float = Field(1e-5, ge=0, le=1, description="L2 penalty of users and videos.")
+    trainer_max_sampled: int = Field(20, ge=1, le=1000, description="Most negatives WARP tries for one step.")
+    trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
+    trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
+    trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
+
+    trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")
+    trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
+    trainer_recent_weight: float = Field(0.4, ge=0, le=100, description="Weight of log(1 + recent long views).")
+    trainer_bias_share: float = Field(0.5, ge=0, le=1, description="Share of a video's bias that freshness replaces.")
+
+    trainer_test_days: float = Field(2.0, gt=0, le=365, description="Last days of the log that a model is measured on.")
+    trainer_test_users: int = Field(10_000, ge=1, le=1_000_000, description="Most users that are measured.")
+    trainer_gate_min_interactions: int = Field(1_000, ge=1)
+    trainer_gate_min_users: int = Field(50, ge=1)
+    trainer_gate_min_videos: int = Field(20, ge=1)
+    trainer_gate_min_test_users: int = Field(20, ge=1)
+    trainer_gate_popularity_ratio: float = Field(1.0, ge=0, le=100)
+    trainer_gate_min_coverage: float = Field(0.01, ge=0, le=1)
+    trainer_gate_max_overlap: float = Field(0.8, ge=0, le=1)
+
+    @property
+    def models_dir(self) -> Path:
+        """Where bundles live."""
+        return self.trainer_models_dir or self.data_dir / "models"
+
+    @property
+    def export_dir(self) -> Path:
+        """Where the exported interactions live."""
+        return self.data_dir / "export" / "interactions"
+
+    @property
+    def signing_key_path(self) -> Path:
+        """The key that bundles are signed with; its public half lies beside it."""
+        return self.data_dir / "keys" / "model_signing.pem"
+
+    @property
+    def weights(self) -> dict[Kind, float]:
+        """Weight of each kind of interaction."""
+        return {
+            Kind.VIEW: self.trainer_view_weight,
+            Kind.CLICK: self.trainer_click_weight,
+            Kind.LIKE: self.trainer_like_weight,
+            Kind.SHARE: self.trainer_share_weight,
+            Kind.COMMENT: self.trainer_like_weight,
+            Kind.FOLLOW: self.trainer_like_weight,
+            Kind.SKIP: self.trainer_skip_weight,
+            Kind.HIDE: self.trainer_hide_weight,
+            Kind.RATE: self.trainer_like_weight,
+        }
+
+    @property
+    def dataset_rules(self) -> DatasetRules:
+        """How a dataset is built."""
+        return DatasetRules(
+            SignalRules(self.weights, self.trainer_long_view_s, self.trainer_half_life_days),
+            self.trainer_history_length,
+            self.trainer_recent_days,
+            self.trainer_recent_half_life_days,
+        )
+
+    @property
+    def prior_rules(self) -> PriorRules:
+        """How fresh popularity enters the score."""
+        return PriorRules(self.trainer_recent_weight, self.trainer_bias_share)
+
+    @property
+    def gate_rules(self) -> GateRules:
+        """The bounds of the gate."""
+        return GateRules(
+            self.trainer_gate_min_interactions,
+            self.trainer_gate_min_users,
+            self.trainer_gate_min_videos,
+            self.trainer_gate_min_test_users,
+            self.trainer_gate_popularity_ratio,
+            self.trainer_gate_min_coverage,
+            self.trainer_gate_max_overlap,
+        )
+
+    def fit_params(self, cpus: int) -> FitParams:
+        """How the model is fitted on a machine with so many CPUs."""
+        return FitParams(
+            dimensions=self.trainer_dimensions,
+            epochs=self.trainer_epochs,
+            learning_rate=self.trainer_learning_rate,
+            alpha=self.trainer_alpha,
+            max_sampled=self.trainer_max_sampled,
+            seed=self.trainer_seed,
+            threads=self.trainer_threads or cpus,
+        )
