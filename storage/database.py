@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 # SQLite waits this long for another process's write to end.
@@ -70,6 +68,10 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 def upgrade(url: str) -> None:
     """Brings the database to the newest schema; does nothing when it is there already."""
+    # Servers never migrate, and alembic would cost each of them half a second at start.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     engine = sync_engine(url)

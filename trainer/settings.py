@@ -43,7 +43,7 @@ class TrainerSettings(CommonSettings):
 
     trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")
     trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
-    trainer_recent_weight: float = Field(0.4, ge=0, le=100, description="Weight of log(1 + recent long views).")
+    trainer_recent_weight: float = Field(0.35, ge=0, le=100, description="Weight of log(1 + recent long views).")
     trainer_bias_share: float = Field(0.5, ge=0, le=1, description="Share of a video's bias that freshness replaces.")
 
     trainer_test_days: float = Field(2.0, gt=0, le=365, description="Last days of the log that a model is measured on.")

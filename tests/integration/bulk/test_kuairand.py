@@ -136,8 +136,8 @@ def test_a_second_run_has_nothing_to_do(data_set: Path, engine: sa.Engine) -> No
     assert rows(engine, *user_interactions.c) == before
 
 
-# Three catalogue files, then four chunks of events and three of history.
-@pytest.mark.parametrize("calls", range(1, 11))
+# Three calls are for the catalogue, then come three chunks of events and three of history.
+@pytest.mark.parametrize("calls", [1, 4, 6, 9])
 def test_a_killed_run_goes_on_and_ends_the_same(data_set: Path, engine: sa.Engine, calls: int) -> None:
     with pytest.raises(KilledError):
         run(data_set, engine, KillAfter(calls))

@@ -65,7 +65,7 @@ class Loop:
             except ConnectionRefusedError:
                 return 0
 
-        await until(ready, 200, bound_s=20)
+        await until(ready, 200, bound_s=60)
         return service
 
     async def ids(self) -> list[str]:
@@ -238,6 +238,7 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
             events = [event(videoId=video_id) for _ in range(5)]
             await post(ingest, {"interactions": events})
             sent.extend(each["eventId"] for each in events)
+            await asyncio.sleep(0.02)  # the pace of the load
 
     async def wrote_more_than(count: int) -> bool:
         return len(await loop.ids()) > count
@@ -246,14 +247,14 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
     for _ in range(5):
         written = len(await loop.ids())
         process = start_sink(loop)
-        await until(functools.partial(wrote_more_than, written), expected=True, bound_s=20)
+        await until(functools.partial(wrote_more_than, written), expected=True, bound_s=60)
         process.send_signal(signal.SIGKILL)
         await asyncio.to_thread(process.wait)
     stop.set()
     await sending
     await loop.sink()
 
-    await until(has(loop.ids, set(sent)), expected=True, bound_s=30)
+    await until(has(loop.ids, set(sent)), expected=True, bound_s=60)
     ids = await loop.ids()
     assert len(ids) == len(set(ids))
     assert await loop.weight(video_id) == pytest.approx(len(sent) * 0.7)
@@ -263,5 +264,5 @@ def start_sink(loop: Loop) -> subprocess.Popen[bytes]:
     given = {f"FEED_{name.upper()}": str(value) for name, value in loop.settings.items()}
     environment = {**os.environ, **given, "FEED_SINK_HTTP_PORT": "0"}
     return subprocess.Popen(
-        [sys.executable, "-m", "interactions.sink"], cwd=ROOT, env=environment, stdout=open("/tmp/ilog/ks.log","ab")
+        [sys.executable, "-m", "interactions.sink"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
