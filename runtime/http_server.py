@@ -26,6 +26,9 @@ from runtime.request_context import REQUEST_ID_KEY, request_scope
 _LOG = structlog.get_logger(__name__)
 
 
+LISTEN_BACKLOG = 2048
+
+
 class HttpEdge:
     """Wraps every request: request id, metrics, security headers, and no exception text to callers."""
 
@@ -123,6 +126,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # From now on a caller waits instead of being refused, although uvicorn takes over a little later.
+        listener.listen(LISTEN_BACKLOG)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error

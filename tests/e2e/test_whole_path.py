@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -147,7 +148,11 @@ def test_a_posted_interaction_is_in_the_database_within_five_seconds(system: Sys
 def test_the_same_event_over_grpc_and_rest_is_stored_once(system: System, database: sa.Engine):
     event = interaction(KNOWN, "v2")
     over_grpc = interactions_pb2.Interaction(
-        event_id=event["eventId"], user_id=KNOWN, video_id="v2", interaction_type="VIEW", watch_time_s=12.5
+        event_id=event["eventId"],
+        user_id=KNOWN,
+        video_id="v2",
+        interaction_type=interactions_pb2.VIEW,
+        watch_time_s=12.5,
     )
     over_grpc.timestamp.FromJsonString(event["timestamp"])
     request = interactions_pb2.RecordInteractionsRequest(interactions=[over_grpc] * 3)
@@ -179,7 +184,7 @@ def test_what_was_acknowledged_is_in_kafka_as_promised(system: System):
     assert {name: value[name] for name in expected} == {name: event[name] for name in expected}
 
 
-def read_record(bootstrap: str, event_id: str) -> tuple[bytes, dict[str, Any]]:
+def read_record(bootstrap: str, event_id: str) -> tuple[str | bytes, dict[str, Any]]:
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": f"test-{uuid.uuid4()}", "auto.offset.reset": "earliest"}
     )
@@ -189,9 +194,9 @@ def read_record(bootstrap: str, event_id: str) -> tuple[bytes, dict[str, Any]]:
         while time.monotonic() < end:
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:
-                value = json.loads(message.value())
+                value = json.loads(message.value() or b"{}")
                 if value["eventId"] == event_id:
-                    return message.key(), value
+                    return message.key() or b"", value
     finally:
         consumer.close()
     raise AssertionError("the acknowledged record is not in the topic")
@@ -328,4 +333,5 @@ def test_one_request_id_is_in_the_logs_of_bridge_and_scorer(system: System):
         pb.GetRecommendationsRequest(user_id=KNOWN), metadata=(("x-request-id", request_id),), timeout=1
     )
     for name in ("bridge", "scorer"):
-        wait_for(lambda name=name: request_id in (system.folder / "log" / f"{name}.log").read_text(), bool, bound_s=5)
+        log = system.folder / "log" / f"{name}.log"
+        wait_for(partial(lambda log: request_id in log.read_text(), log), bool, bound_s=5)

@@ -134,6 +134,12 @@ class FakeScorer(scoring_pb2_grpc.ScoringServiceServicer):
         finally:
             self.in_flight -= 1
 
+    async def RankBatch(self, request: pb.RankBatchRequest, context: Any) -> pb.RankBatchResponse:  # noqa: N802
+        raise NotImplementedError
+
+    async def GetModelInfo(self, request: pb.GetModelInfoRequest, context: Any) -> pb.GetModelInfoResponse:  # noqa: N802
+        raise NotImplementedError
+
     async def start(self) -> None:
         self._service = Service("scorer", _App(self), grpc_port=self.port, drain_s=0)
         await self._service.__aenter__()

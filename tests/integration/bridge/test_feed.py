@@ -30,7 +30,9 @@ async def get(bridge: RunningBridge, *parameters: tuple[str, str]) -> Answer:
     return await call(bridge.service.http_port, "GET", f"/feed/recommendations?{urlencode(parameters)}")
 
 
-async def test_a_scroll_survives_a_restart_a_new_model_and_a_dead_scorer(start_bridge: StartBridge, scorer: FakeScorer):
+async def test_a_scroll_survives_a_restart_a_new_model_and_a_dead_scorer(
+    start_bridge: StartBridge, scorer: FakeScorer
+) -> None:
     async with start_bridge(scorer.target) as bridge:
         first = await bridge.page()
         scorer.model_version = "m2"
@@ -68,13 +70,13 @@ def altered(token: str) -> str:
 )
 async def test_a_token_that_is_not_good_is_refused_with_its_reason(
     change: Callable[[str], dict[str, Any]], text: str, bridge: RunningBridge
-):
+) -> None:
     token = (await bridge.page()).next_page_token
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await bridge.page(**change(token))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details().startswith("pageToken: ")
-    assert text in caught.value.details()
+    assert str(caught.value.details()).startswith("pageToken: ")
+    assert text in str(caught.value.details())
 
 
 @pytest.mark.parametrize(
@@ -86,29 +88,31 @@ async def test_a_token_that_is_not_good_is_refused_with_its_reason(
         pytest.param({"page_size": 101}, "pageSize", id="a-huge-page"),
     ],
 )
-async def test_a_wrong_field_is_named(fields: dict[str, object], text: str, bridge: RunningBridge, scorer: FakeScorer):
+async def test_a_wrong_field_is_named(
+    fields: dict[str, Any], text: str, bridge: RunningBridge, scorer: FakeScorer
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await bridge.page(**fields)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert text in caught.value.details()
+    assert text in str(caught.value.details())
     assert scorer.calls == 0
 
 
-async def test_filters_hold_when_trending_serves(bridge: RunningBridge, scorer: FakeScorer):
+async def test_filters_hold_when_trending_serves(bridge: RunningBridge, scorer: FakeScorer) -> None:
     scorer.behaviour = fake.knows_nobody
     filters = common_pb2.VideoFilters(include_tags=["odd"], exclude_video_ids=["t01"])
     page = await bridge.page(page_size=5, filters=filters)
     assert ids(page) == ["t03", "t05", "t07", "t09", "t11"]
 
 
-async def test_only_active_videos_of_the_catalogue_trend(bridge: RunningBridge, scorer: FakeScorer):
+async def test_only_active_videos_of_the_catalogue_trend(bridge: RunningBridge, scorer: FakeScorer) -> None:
     scorer.behaviour = fake.knows_nobody
     assert not {"gone", "invented"} & set(ids(await bridge.page(page_size=100)))
 
 
 async def test_a_bare_user_gets_a_full_page_of_new_videos_when_nothing_trends(
     start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path
-):
+) -> None:
     scorer.behaviour = fake.knows_nobody
     async with start_bridge(scorer.target):
         pass
@@ -121,7 +125,7 @@ async def test_a_bare_user_gets_a_full_page_of_new_videos_when_nothing_trends(
 
 async def test_the_operators_list_comes_before_the_newest(
     start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path
-):
+) -> None:
     scorer.behaviour = fake.knows_nobody
     chosen = tmp_path / "chosen.json"
     chosen.write_text(json.dumps(["e05", "gone", "e01", "nowhere"]))
@@ -132,7 +136,7 @@ async def test_the_operators_list_comes_before_the_newest(
 
 async def test_trending_outlives_the_database_and_a_restart(
     start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path
-):
+) -> None:
     async with start_bridge(scorer.target):
         pass
     await scorer.kill()
@@ -144,7 +148,7 @@ async def test_trending_outlives_the_database_and_a_restart(
         assert 0 < bridge.metric("feed_bridge_trending_age_seconds") < 600
 
 
-async def test_new_trends_come_by_themselves(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path):
+async def test_new_trends_come_by_themselves(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path) -> None:
     scorer.behaviour = fake.knows_nobody
     async with start_bridge(scorer.target, trending_refresh_ms=100) as bridge:
         execute(tmp_path, sa.update(trending).where(trending.c.video_id == "t39").values(weight=500.0))
@@ -155,7 +159,7 @@ async def test_new_trends_come_by_themselves(start_bridge: StartBridge, scorer: 
         await until(top, "t39")
 
 
-async def test_a_bridge_is_ready_when_it_has_something_to_serve(start_bridge: StartBridge, tmp_path: Path):
+async def test_a_bridge_is_ready_when_it_has_something_to_serve(start_bridge: StartBridge, tmp_path: Path) -> None:
     async with start_bridge("127.0.0.1:1", empty=True, trending_refresh_ms=100) as bridge:
         port = bridge.service.http_port
         answer = await call(port, "GET", "/readyz")
@@ -169,7 +173,7 @@ async def test_a_bridge_is_ready_when_it_has_something_to_serve(start_bridge: St
         await until(status, 200)
 
 
-async def test_rest_answers_with_the_contracts_json(bridge: RunningBridge):
+async def test_rest_answers_with_the_contracts_json(bridge: RunningBridge) -> None:
     answer = await get(bridge, ("userId", "u1"), ("pageSize", "2"), ("feedSessionId", "mine"))
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -186,7 +190,7 @@ async def test_rest_answers_with_the_contracts_json(bridge: RunningBridge):
     assert second.json["attempts"] == 0
 
 
-async def test_rest_says_a_problem_by_parameter(bridge: RunningBridge):
+async def test_rest_says_a_problem_by_parameter(bridge: RunningBridge) -> None:
     answer = await get(bridge, ("userId", "u1"), ("pageSize", "many"), ("colour", "red"))
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -195,7 +199,7 @@ async def test_rest_says_a_problem_by_parameter(bridge: RunningBridge):
     assert (refused.status, refused.json["violations"][0]["field"]) == (400, "pageToken")
 
 
-async def test_the_metrics_name_every_part(bridge: RunningBridge, scorer: FakeScorer):
+async def test_the_metrics_name_every_part(bridge: RunningBridge, scorer: FakeScorer) -> None:
     await bridge.page()
     text = (await call(bridge.service.http_port, "GET", "/metrics")).text
     for line in (
@@ -210,7 +214,7 @@ async def test_the_metrics_name_every_part(bridge: RunningBridge, scorer: FakeSc
     assert f'le="{LATENCY_BUCKETS_S[0]}"' in text
 
 
-async def test_videos_taken_off_leave_the_lists(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path):
+async def test_videos_taken_off_leave_the_lists(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path) -> None:
     scorer.behaviour = fake.knows_nobody
     async with start_bridge(scorer.target, trending_refresh_ms=100) as bridge:
         execute(tmp_path, sa.update(videos).where(videos.c.video_id == "t00").values(is_active=False))

@@ -50,7 +50,7 @@ def fill(url: str) -> None:
     engine.dispose()
 
 
-async def test_trending_decays_and_knows_only_active_videos(database_url: str):
+async def test_trending_decays_and_knows_only_active_videos(database_url: str) -> None:
     fill(database_url)
     database = Database(database_url)
     lists = await DatabaseLists(database, ListPolicy(half_life_s=86_400), None).trending(5.0)
@@ -72,7 +72,7 @@ async def test_trending_decays_and_knows_only_active_videos(database_url: str):
 )
 async def test_the_editorial_list(
     chosen: list[str] | None, expected: tuple[str, ...], database_url: str, tmp_path: Path
-):
+) -> None:
     fill(database_url)
     path = tmp_path / "chosen.json"
     path.write_text(json.dumps(chosen))
@@ -83,7 +83,7 @@ async def test_the_editorial_list(
     assert set(found.facts) >= set(expected)
 
 
-async def test_an_unreadable_operators_list_is_an_error_not_an_empty_list(database_url: str, tmp_path: Path):
+async def test_an_unreadable_operators_list_is_an_error_not_an_empty_list(database_url: str, tmp_path: Path) -> None:
     database = Database(database_url)
     with pytest.raises(ListError, match=r"chosen\.json"):
         await DatabaseLists(database, ListPolicy(), tmp_path / "chosen.json").editorial()
@@ -91,7 +91,7 @@ async def test_an_unreadable_operators_list_is_an_error_not_an_empty_list(databa
 
 
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/feed.db", "postgresql://nobody@127.0.0.1:1/feed"])
-async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path):
+async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path) -> None:
     path = tmp_path / "chosen.json"
     path.write_text('["a"]')
     database = Database(url)

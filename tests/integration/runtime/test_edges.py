@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -41,6 +42,12 @@ class Edgy(services.InteractionServiceServicer):
         if kind == "cancelled":
             raise asyncio.CancelledError
         return pb.RecordInteractionResponse(result=pb.RecordResult(event_id=request_id()))
+
+    async def RecordInteractions(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.RecordInteractionsResponse()
+
+    async def StreamInteractions(self, _requests: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.StreamInteractionsResponse()
 
 
 class EdgyApp:
@@ -83,7 +90,7 @@ async def channel(service: tuple[Service, EdgyApp]) -> AsyncIterator[grpc.aio.Ch
 
 
 def request_for(video_id: str) -> pb.RecordInteractionRequest:
-    made = pb.Interaction(user_id="u1", video_id=video_id, interaction_type="VIEW")
+    made = pb.Interaction(user_id="u1", video_id=video_id, interaction_type=pb.VIEW)
     made.timestamp.GetCurrentTime()
     return pb.RecordInteractionRequest(interaction=made)
 
@@ -148,7 +155,8 @@ async def test_a_handler_that_cancels_itself_still_answers(channel: grpc.aio.Cha
 
 async def test_bytes_that_are_no_message_are_refused_in_our_words(channel: grpc.aio.Channel):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.unary_unary(f"/{NAME}/RecordInteraction")(b"\xff\xff\xff", timeout=5)
+        raw: Any = channel.unary_unary(f"/{NAME}/RecordInteraction")
+        await raw(b"\xff\xff\xff", timeout=5)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert caught.value.details() == "request: the bytes are no message of this type"
 
@@ -161,7 +169,7 @@ async def test_health_follows_readiness(service: tuple[Service, EdgyApp], channe
 
     serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
     for name in ("", NAME):
-        await until(lambda name=name: status(name), serving)
+        await until(partial(status, name), serving)
     service[1].reason = "database"
     await until(lambda: status(NAME), not_serving)
     answer = await call(service[0].http_port, "GET", "/readyz")

@@ -19,6 +19,10 @@ def holder(request: pytest.FixtureRequest) -> StateHolder:
     return MemoryState() if request.param == "memory" else PybreakerState("scorer", lambda _old, _new: None)
 
 
+def state_of(breaker: Breaker) -> State:
+    return breaker.state
+
+
 def permitted(breaker: Breaker, now: float) -> Permit:
     permit = breaker.acquire(now, MIDDLE)
     assert permit is not None
@@ -40,7 +44,7 @@ def opened(holder: StateHolder, policy: BreakerPolicy = POLICY) -> tuple[Breaker
     breaker = Breaker(policy, holder)
     for _ in range(policy.consecutive_failures):
         breaker.record(permitted(breaker, 0.0), BAD, 0.0, MIDDLE)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     return breaker, 0.0
 
 
@@ -60,47 +64,47 @@ def opened(holder: StateHolder, policy: BreakerPolicy = POLICY) -> tuple[Breaker
         pytest.param([IGNORED] * 100, 0.11, State.CLOSED, id="ignored-calls-say-nothing"),
     ],
 )
-def test_what_trips_it(verdicts: list[Verdict], took_s: float, expected: State, holder: StateHolder):
+def test_what_trips_it(verdicts: list[Verdict], took_s: float, expected: State, holder: StateHolder) -> None:
     breaker = Breaker(POLICY, holder)
     play(breaker, verdicts, took_s=took_s)
-    assert breaker.state is expected
+    assert state_of(breaker) is expected
 
 
-def test_alternating_failures_open_it():
+def test_alternating_failures_open_it() -> None:
     """pybreaker alone counts only consecutive failures: 100,000 alternating calls never opened it (measured)."""
     breaker = Breaker(POLICY, MemoryState())
     calls = 0
-    while breaker.state is State.CLOSED:
+    while state_of(breaker) is State.CLOSED:
         play(breaker, [BAD if calls % 2 else OK], start=calls * 0.01)
         calls += 1
     assert calls == POLICY.min_calls
 
 
-def test_calls_older_than_the_window_are_forgotten():
+def test_calls_older_than_the_window_are_forgotten() -> None:
     breaker = Breaker(POLICY, MemoryState())
     play(breaker, [BAD, OK] * 9)
     play(breaker, [BAD, OK] * 9, start=10.5)
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
 
 
-def test_only_the_last_fifty_calls_are_judged():
+def test_only_the_last_fifty_calls_are_judged() -> None:
     breaker = Breaker(POLICY, MemoryState())
     now = play(breaker, [OK] * 200)
     play(breaker, list(itertools.chain.from_iterable([[BAD] * 5 + [OK]] * 4)) + [BAD] * 4, start=now)
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
     play(breaker, [BAD], start=now + 0.3)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
 
 
-def test_an_open_breaker_lets_nothing_through_until_its_time_is_over(holder: StateHolder):
+def test_an_open_breaker_lets_nothing_through_until_its_time_is_over(holder: StateHolder) -> None:
     breaker, now = opened(holder)
     assert [breaker.acquire(now + after_s, MIDDLE) for after_s in (0.0, 0.5, 0.999)] == [None] * 3
     assert breaker.acquire(now + 1.0, MIDDLE) is not None
-    assert breaker.state is State.HALF_OPEN
+    assert state_of(breaker) is State.HALF_OPEN
 
 
 @pytest.mark.parametrize(("jitter", "open_s"), [(0.0, 0.8), (0.5, 1.0), (0.999999, 1.2)])
-def test_the_open_time_varies_by_a_fifth(jitter: float, open_s: float):
+def test_the_open_time_varies_by_a_fifth(jitter: float, open_s: float) -> None:
     breaker = Breaker(POLICY, MemoryState())
     for _ in range(10):
         breaker.record(permitted(breaker, 0.0), BAD, 0.0, jitter)
@@ -108,7 +112,7 @@ def test_the_open_time_varies_by_a_fifth(jitter: float, open_s: float):
     assert breaker.acquire(open_s + 0.001, jitter) is not None
 
 
-def test_the_open_time_doubles_to_its_maximum_while_probes_fail_and_starts_over_once_closed():
+def test_the_open_time_doubles_to_its_maximum_while_probes_fail_and_starts_over_once_closed() -> None:
     breaker, now = opened(MemoryState())
     waited = []
     for _ in range(7):
@@ -119,51 +123,51 @@ def test_the_open_time_doubles_to_its_maximum_while_probes_fail_and_starts_over_
         breaker.record(permit, BAD, now, MIDDLE)
     assert waited == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     now = play(breaker, [OK] * 3, start=now + 30.0)
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
     now = play(breaker, [BAD] * 10, start=now)
     assert breaker.acquire(now + 1.0, MIDDLE) is not None
 
 
-def test_three_probes_at_a_time_and_three_successes_close(holder: StateHolder):
+def test_three_probes_at_a_time_and_three_successes_close(holder: StateHolder) -> None:
     breaker, now = opened(holder)
     now += 1.0
     permits = [breaker.acquire(now, MIDDLE) for _ in range(5)]
     assert [permit is not None for permit in permits] == [True, True, True, False, False]
     for place, permit in enumerate(permits[:3]):
         assert permit is not None
-        assert breaker.state is State.HALF_OPEN, place
+        assert state_of(breaker) is State.HALF_OPEN, place
         breaker.record(permit, OK, now + 0.01, MIDDLE)
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
 
 
 @pytest.mark.parametrize(("verdict", "took_s"), [(BAD, 0.0), (OK, 0.2)], ids=["failed", "slow"])
-def test_one_bad_probe_opens_it_again(verdict: Verdict, took_s: float, holder: StateHolder):
+def test_one_bad_probe_opens_it_again(verdict: Verdict, took_s: float, holder: StateHolder) -> None:
     breaker, now = opened(holder)
     now += 1.0
     first, second = permitted(breaker, now), permitted(breaker, now)
     breaker.record(first, OK, now, MIDDLE)
     breaker.record(second, verdict, now + took_s, MIDDLE)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     assert breaker.acquire(now + took_s + 1.9, MIDDLE) is None
 
 
-def test_a_probe_that_never_ends_counts_as_failed():
+def test_a_probe_that_never_ends_counts_as_failed() -> None:
     breaker, now = opened(MemoryState())
     now += 1.0
     permitted(breaker, now)
     assert breaker.acquire(now + 1.01, MIDDLE) is None
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
 
 
-def test_a_cancelled_probe_gives_its_place_back():
+def test_a_cancelled_probe_gives_its_place_back() -> None:
     breaker, now = opened(MemoryState())
     now += 1.0
     for _ in range(20):
         breaker.record(permitted(breaker, now), IGNORED, now, MIDDLE)
-    assert breaker.state is State.HALF_OPEN
+    assert state_of(breaker) is State.HALF_OPEN
 
 
-def test_probes_that_are_all_cancelled_do_not_keep_it_half_open():
+def test_probes_that_are_all_cancelled_do_not_keep_it_half_open() -> None:
     """R07: it always leaves half-open within 2 s under load, and nothing learned does not double the open time."""
     breaker, now = opened(MemoryState())
     now += 1.0
@@ -171,56 +175,56 @@ def test_probes_that_are_all_cancelled_do_not_keep_it_half_open():
     while (permit := breaker.acquire(left, MIDDLE)) is not None:
         breaker.record(permit, IGNORED, left + 0.005, MIDDLE)
         left += 0.01
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     assert left - now <= 2.02
     assert breaker.acquire(left + 1.0, MIDDLE) is not None
 
 
-def test_the_end_of_a_call_from_before_a_transition_is_no_news():
+def test_the_end_of_a_call_from_before_a_transition_is_no_news() -> None:
     breaker = Breaker(POLICY, MemoryState())
     early = [permitted(breaker, 0.0) for _ in range(20)]
     for permit in early[:10]:
         breaker.record(permit, BAD, 0.0, MIDDLE)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     breaker.record(early[10], OK, 0.5, MIDDLE)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     now = 1.0
     permitted(breaker, now)
     for permit in early[11:15]:
         breaker.record(permit, OK, now, MIDDLE)
-    assert breaker.state is State.HALF_OPEN
+    assert state_of(breaker) is State.HALF_OPEN
     breaker.record(early[15], BAD, now, MIDDLE)
-    assert breaker.state is State.HALF_OPEN
+    assert state_of(breaker) is State.HALF_OPEN
 
 
-def test_a_scorer_that_returned_is_probed_at_once():
+def test_a_scorer_that_returned_is_probed_at_once() -> None:
     breaker, now = opened(MemoryState())
     breaker.returned()
     play(breaker, [OK] * 3, start=now + 0.01)
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
 
 
-def test_returning_while_closed_changes_nothing():
+def test_returning_while_closed_changes_nothing() -> None:
     breaker = Breaker(POLICY, MemoryState())
     play(breaker, [BAD] * 9)
     breaker.returned()
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
     play(breaker, [BAD], start=1.0)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
 
 
-def test_a_hinted_half_open_waits_for_traffic():
+def test_a_hinted_half_open_waits_for_traffic() -> None:
     breaker, now = opened(MemoryState())
     breaker.returned()
     assert breaker.acquire(now + 60.0, MIDDLE) is not None
 
 
-def test_every_state_can_be_left_and_every_trigger_has_its_place():
+def test_every_state_can_be_left_and_every_trigger_has_its_place() -> None:
     assert {state for state, _ in TRANSITIONS} == set(State)
     assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
 
 
-def test_pybreakers_listeners_hear_every_transition():
+def test_pybreakers_listeners_hear_every_transition() -> None:
     heard: list[tuple[State, State]] = []
     breaker, now = opened(PybreakerState("scorer", lambda old, new: heard.append((old, new))))
     play(breaker, [OK] * 3, start=now + 1.0)

@@ -127,10 +127,10 @@ class BreakerHistories(RuleBasedStateMachine):
         assert len(self.model.probing) <= POLICY.probes
 
 
-class TestBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, name-defined]
+class TestBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.long
-class TestManyBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, name-defined]
+class TestManyBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)

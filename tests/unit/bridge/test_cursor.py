@@ -44,7 +44,7 @@ def refusal_of(token: str, now: float = ISSUED, key: bytes = KEY) -> Refusal:
     return caught.value.refusal
 
 
-def test_a_token_gives_back_what_was_sealed():
+def test_a_token_gives_back_what_was_sealed() -> None:
     opened = open_token(seal(CURSOR, KEY), KEY, ISSUED + 59.9)
     assert opened == CURSOR
     assert opened.scores_to_come() == [0.5, 0.25]
@@ -62,21 +62,21 @@ def test_a_token_gives_back_what_was_sealed():
         pytest.param(base64.urlsafe_b64encode(b"t" * 32 + b"\x01abc").decode(), Refusal.FORGED, id="made-up-tag"),
     ],
 )
-def test_what_is_no_token_is_refused(token: str, expected: Refusal):
+def test_what_is_no_token_is_refused(token: str, expected: Refusal) -> None:
     assert refusal_of(token) is expected
 
 
-def test_a_token_of_another_deployment_is_forged():
+def test_a_token_of_another_deployment_is_forged() -> None:
     assert refusal_of(seal(CURSOR, KEY), key=b"x" * 32) is Refusal.FORGED
 
 
 @pytest.mark.parametrize("now", [ISSUED + 60, ISSUED + 10_000], ids=["at-its-expiry", "long-after"])
-def test_a_token_expires(now: float):
+def test_a_token_expires(now: float) -> None:
     assert refusal_of(seal(CURSOR, KEY), now) is Refusal.EXPIRED
 
 
 @given(st.data())
-def test_no_altered_byte_goes_unnoticed(data: st.DataObject):
+def test_no_altered_byte_goes_unnoticed(data: st.DataObject) -> None:
     raw = bytearray(base64.urlsafe_b64decode(seal(CURSOR, KEY)))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))
@@ -84,7 +84,7 @@ def test_no_altered_byte_goes_unnoticed(data: st.DataObject):
 
 
 @given(st.text(max_size=400))
-def test_no_text_breaks_the_reader(token: str):
+def test_no_text_breaks_the_reader(token: str) -> None:
     assert refusal_of(token) in {Refusal.FORGED, Refusal.MALFORMED}
 
 
@@ -96,7 +96,7 @@ def test_no_text_breaks_the_reader(token: str):
         pytest.param({"arguments": b"other"}, Refusal.OTHER_ARGUMENTS, id="other-filters"),
     ],
 )
-def test_a_token_is_for_its_user_session_and_filters(changed: dict[str, object], expected: Refusal):
+def test_a_token_is_for_its_user_session_and_filters(changed: dict[str, object], expected: Refusal) -> None:
     given_with = {"user_id": "u1", "feed_session_id": "s1", "arguments": b"digest", **changed}
     with pytest.raises(CursorError) as caught:
         require_same(CURSOR, **given_with)  # type: ignore[arg-type]
@@ -104,11 +104,11 @@ def test_a_token_is_for_its_user_session_and_filters(changed: dict[str, object],
 
 
 @pytest.mark.parametrize("session", ["", "s1"], ids=["not-stated", "the-same"])
-def test_the_right_user_may_use_it(session: str):
+def test_the_right_user_may_use_it(session: str) -> None:
     require_same(CURSOR, user_id="u1", feed_session_id=session, arguments=b"digest")
 
 
-def test_a_token_with_the_longest_ids_is_cut_to_the_limit():
+def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
     """200 ids of 128 incompressible characters are 26 KB; the contract takes 16,384 characters."""
     ids = [hashlib.sha512(str(number).encode()).hexdigest() for number in range(999)]
     long = msgspec.structs.replace(CURSOR, video_ids=ids, scores=pack_scores([float(-n) for n in range(999)]))
@@ -120,7 +120,7 @@ def test_a_token_with_the_longest_ids_is_cut_to_the_limit():
     assert opened.scores_to_come() == [float(-n) for n in range(len(opened.video_ids))]
 
 
-def test_two_hundred_ordinary_ids_fit_whole():
+def test_two_hundred_ordinary_ids_fit_whole() -> None:
     ids = [f"video-{number:012d}" for number in range(200)]
     long = msgspec.structs.replace(CURSOR, video_ids=ids, scores=pack_scores([0.1] * 200))
     assert list(open_token(seal(long, KEY), KEY, ISSUED).video_ids) == ids

@@ -17,7 +17,7 @@ POLICY = DeadlinePolicy(total_s=0.150, attempt_s=0.060, reserve_s=0.010, minimum
         pytest.param(-0.5, 10.0, id="already-past"),
     ],
 )
-def test_the_deadline_is_the_earlier_of_ours_and_the_callers(caller_remaining_s: float | None, expected: float):
+def test_the_deadline_is_the_earlier_of_ours_and_the_callers(caller_remaining_s: float | None, expected: float) -> None:
     assert deadline(POLICY, 10.0, caller_remaining_s) == pytest.approx(expected)
 
 
@@ -33,6 +33,6 @@ def test_the_deadline_is_the_earlier_of_ours_and_the_callers(caller_remaining_s:
         pytest.param(-1.0, None, id="late-already"),
     ],
 )
-def test_an_attempt_never_eats_the_fallback_reserve(left_s: float, expected: float | None):
+def test_an_attempt_never_eats_the_fallback_reserve(left_s: float, expected: float | None) -> None:
     timeout_s = attempt_timeout_s(POLICY, 10.0, 10.0 + left_s)
     assert timeout_s == (None if expected is None else pytest.approx(expected))

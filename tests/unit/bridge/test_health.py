@@ -44,7 +44,7 @@ def opened() -> Breaker:
         pytest.param([True, False], State.OPEN, id="going-down"),
     ],
 )
-async def test_without_a_return_the_breaker_waits(script: list[bool], expected: State):
+async def test_without_a_return_the_breaker_waits(script: list[bool], expected: State) -> None:
     breaker, scorer = opened(), Patient(script)
     watch = HealthWatch([(scorer, breaker)], 0.25, 0.06, FakeClock())
     watch.start()
@@ -54,7 +54,7 @@ async def test_without_a_return_the_breaker_waits(script: list[bool], expected: 
     assert breaker.state is expected
 
 
-async def test_a_return_half_opens_it():
+async def test_a_return_half_opens_it() -> None:
     breaker, clock = opened(), FakeClock()
     watch = HealthWatch([(Patient([False, True]), breaker)], 0.25, 0.06, clock)
     watch.start()
@@ -65,7 +65,7 @@ async def test_a_return_half_opens_it():
     assert breaker.state is State.HALF_OPEN
 
 
-async def test_a_closed_breaker_asks_nothing():
+async def test_a_closed_breaker_asks_nothing() -> None:
     scorer = Patient([])
     watch = HealthWatch([(scorer, Breaker(BreakerPolicy(), MemoryState()))], 0.25, 0.06, FakeClock())
     watch.start()

@@ -11,7 +11,7 @@ from runtime.errors import InvalidArgumentError
 USER = ("userId", "u1")
 
 
-def test_every_parameter_arrives():
+def test_every_parameter_arrives() -> None:
     request = parse(
         [
             USER,
@@ -78,7 +78,9 @@ def test_every_parameter_arrives():
         pytest.param([USER, ("pagesize", "1")], "pagesize", "unknown parameter; known ones: userId", id="unknown"),
     ],
 )
-def test_a_wrong_parameter_is_named_with_what_is_accepted(parameters: list[tuple[str, str]], field: str, text: str):
+def test_a_wrong_parameter_is_named_with_what_is_accepted(
+    parameters: list[tuple[str, str]], field: str, text: str
+) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse(parameters)
     (violation,) = caught.value.violations
@@ -86,7 +88,7 @@ def test_a_wrong_parameter_is_named_with_what_is_accepted(parameters: list[tuple
     assert text in violation.reason
 
 
-def test_all_errors_come_at_once():
+def test_all_errors_come_at_once() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse([("pageSize", "x"), ("page_size", "1"), ("languages", "")])
     assert [each.field for each in caught.value.violations] == ["pageSize", "page_size", "userId", "languages[0]"]

@@ -43,23 +43,23 @@ def rung(name: str, *video_ids: str) -> Rung:
 )
 def test_the_ladder(
     rungs: list[Rung], excluded: set[str], expected: tuple[str, list[str]], skipped: tuple[tuple[str, Skip], ...]
-):
+) -> None:
     choice = climb(rungs, lambda video_id: video_id not in excluded, page_size=2, limit=10)
     assert (choice.rung.name, list(choice.rung.video_ids)) == expected
     assert choice.skipped == skipped
 
 
-def test_scores_stay_with_their_videos():
+def test_scores_stay_with_their_videos() -> None:
     choice = climb([rung("a", "1", "2", "3")], lambda video_id: video_id != "2", page_size=2, limit=10)
     assert list(zip(choice.rung.video_ids, choice.rung.scores, strict=True)) == [("1", 3.0), ("3", 1.0)]
 
 
-def test_no_more_are_taken_than_the_limit():
+def test_no_more_are_taken_than_the_limit() -> None:
     choice = climb([rung("a", "1", "2", "3")], lambda _video_id: True, page_size=1, limit=2)
     assert list(choice.rung.video_ids) == ["1", "2"]
 
 
-def test_a_ladder_without_rungs_is_a_bug():
+def test_a_ladder_without_rungs_is_a_bug() -> None:
     with pytest.raises(ValueError, match="at least one rung"):
         climb([], lambda _video_id: True, page_size=1, limit=1)
 
@@ -91,12 +91,12 @@ FACTS = {
         ),
     ],
 )
-def test_what_cannot_be_shown_to_meet_a_condition_does_not_appear(asked: Conditions, kept: set[str]):
+def test_what_cannot_be_shown_to_meet_a_condition_does_not_appear(asked: Conditions, kept: set[str]) -> None:
     keep = keeper(asked, FACTS)
     assert {video_id for video_id in ("plain", "bare", "unknown") if keep(video_id)} == kept
 
 
-def test_a_country_gets_its_own_trend_first():
+def test_a_country_gets_its_own_trend_first() -> None:
     trends = {EVERYBODY: Trend(("g",), (1.0,)), "GB": Trend(("b",), (2.0,))}
     made = ladders(TrendingLists(0.0, trends, {}), EditorialList(("e", "f"), {}))
     assert [each.name for each in made.countries["GB"]] == ["trending_country", "trending_global", "editorial"]
@@ -107,10 +107,10 @@ def test_a_country_gets_its_own_trend_first():
     assert made.everybody[-1].scores == (1.0, 0.5)
 
 
-def test_without_any_list_there_are_still_rungs():
+def test_without_any_list_there_are_still_rungs() -> None:
     assert [len(each.video_ids) for each in ladders(None, None).everybody] == [0, 0]
 
 
-def test_a_view_of_an_invented_video_does_not_make_it_trend():
+def test_a_view_of_an_invented_video_does_not_make_it_trend() -> None:
     trends = {EVERYBODY: Trend(("invented", "plain"), (9.0, 1.0))}
     assert active_only(trends, FACTS) == {EVERYBODY: Trend(("plain",), (1.0,))}

@@ -47,7 +47,7 @@ class StoppedClock(FakeClock):
         await asyncio.Event().wait()
 
 
-async def test_a_restart_with_everything_down_serves_what_was_served_before(tmp_path: Path):
+async def test_a_restart_with_everything_down_serves_what_was_served_before(tmp_path: Path) -> None:
     async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)) as first:
         assert first.serves() == [["a"], ["e"]]
     async with Keeping(tmp_path, ScriptedLists()) as second:
@@ -61,7 +61,7 @@ async def test_a_restart_with_everything_down_serves_what_was_served_before(tmp_
         ]
 
 
-async def test_a_first_start_with_everything_down_has_nothing_and_says_so(tmp_path: Path):
+async def test_a_first_start_with_everything_down_has_nothing_and_says_so(tmp_path: Path) -> None:
     async with Keeping(tmp_path, ScriptedLists()) as keeping:
         assert keeping.keeper.empty
         assert keeping.keeper.trending_age_s() == float("inf")
@@ -71,7 +71,7 @@ async def test_a_first_start_with_everything_down_has_nothing_and_says_so(tmp_pa
     "content",
     [b"", b"{", b"\x00\xff", b"[]", b'{"refreshed_time": "soon"}', b'{"refreshed_time": 1, "trends": {"global": 3}}'],
 )
-async def test_a_damaged_trending_file_leaves_the_editorial_list(tmp_path: Path, content: bytes):
+async def test_a_damaged_trending_file_leaves_the_editorial_list(tmp_path: Path, content: bytes) -> None:
     async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)):
         pass
     (tmp_path / TRENDING_FILE).write_bytes(content)
@@ -80,14 +80,14 @@ async def test_a_damaged_trending_file_leaves_the_editorial_list(tmp_path: Path,
         assert keeping.recorder.list_failures[0] == ListFailed("trending", ListTrouble.UNREADABLE)
 
 
-async def test_a_damaged_file_is_mended_by_the_next_refresh(tmp_path: Path):
+async def test_a_damaged_file_is_mended_by_the_next_refresh(tmp_path: Path) -> None:
     (tmp_path / TRENDING_FILE).write_bytes(b"{")
     async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)) as keeping:
         assert keeping.serves() == [["a"], ["e"]]
     assert load(tmp_path / TRENDING_FILE, TrendingLists) == TRENDING
 
 
-async def test_lists_that_cannot_be_read_any_more_stay(tmp_path: Path):
+async def test_lists_that_cannot_be_read_any_more_stay(tmp_path: Path) -> None:
     reader = ScriptedLists(TRENDING, EDITORIAL)
     async with Keeping(tmp_path, reader) as keeping:
         reader.trending_lists, reader.editorial_list = None, None
@@ -95,7 +95,7 @@ async def test_lists_that_cannot_be_read_any_more_stay(tmp_path: Path):
         assert keeping.serves() == [["a"], ["e"]]
 
 
-async def test_an_emptied_catalogue_does_not_empty_the_editorial_list(tmp_path: Path):
+async def test_an_emptied_catalogue_does_not_empty_the_editorial_list(tmp_path: Path) -> None:
     reader = ScriptedLists(TRENDING, EDITORIAL)
     async with Keeping(tmp_path, reader) as keeping:
         reader.trending_lists, reader.editorial_list = TrendingLists(1.0, {}, {}), EditorialList((), {})
@@ -103,7 +103,7 @@ async def test_an_emptied_catalogue_does_not_empty_the_editorial_list(tmp_path: 
         assert keeping.serves() == [[], ["e"]]
 
 
-async def test_a_folder_that_cannot_be_written_is_told_and_the_lists_serve(tmp_path: Path):
+async def test_a_folder_that_cannot_be_written_is_told_and_the_lists_serve(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     async with Keeping(in_the_way, ScriptedLists(TRENDING, EDITORIAL)) as keeping:
@@ -111,7 +111,7 @@ async def test_a_folder_that_cannot_be_written_is_told_and_the_lists_serve(tmp_p
         assert ListFailed("trending", ListTrouble.UNWRITABLE) in keeping.recorder.list_failures
 
 
-async def test_fresh_lists_come_by_themselves(tmp_path: Path):
+async def test_fresh_lists_come_by_themselves(tmp_path: Path) -> None:
     reader = ScriptedLists(TRENDING, EDITORIAL)
     keeper = ListKeeper(reader, tmp_path, 0.001, FakeClock(), Recorder())
     await keeper.start()
@@ -124,7 +124,7 @@ async def test_fresh_lists_come_by_themselves(tmp_path: Path):
     await keeper.stop()
 
 
-def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path):
+def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "deep" / EDITORIAL_FILE
     save(path, EDITORIAL)
     save(path, EditorialList(("f",), {}))
@@ -132,14 +132,14 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path):
     assert [each.name for each in path.parent.iterdir()] == [EDITORIAL_FILE]
 
 
-def test_an_operators_list_is_read_in_order_and_once_each(tmp_path: Path):
+def test_an_operators_list_is_read_in_order_and_once_each(tmp_path: Path) -> None:
     path = tmp_path / "chosen.json"
     path.write_text('["b", "a", "b"]')
     assert load_video_ids(path) == ("b", "a")
 
 
 @pytest.mark.parametrize("content", ['{"a": 1}', "[1]", '["a\\nb"]', '[""]', "["], ids=repr)
-def test_an_operators_list_of_something_else_is_refused(tmp_path: Path, content: str):
+def test_an_operators_list_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "chosen.json"
     path.write_text(content)
     with pytest.raises(ListFileError):

@@ -24,17 +24,19 @@ from bridge.domain.page import Page, Ranking, cut, tidy, without
         pytest.param(["a", "b"], [float("inf"), float("-inf")], None, id="infinite-both-ways"),
     ],
 )
-def test_a_scorers_answer_is_made_a_ranking(video_ids: list[str], scores: list[float], expected: Ranking | None):
+def test_a_scorers_answer_is_made_a_ranking(
+    video_ids: list[str], scores: list[float], expected: Ranking | None
+) -> None:
     assert tidy(video_ids, scores) == expected
 
 
-def test_excluded_videos_go_with_their_scores():
+def test_excluded_videos_go_with_their_scores() -> None:
     ranking = Ranking(["a", "b", "c"], [3.0, 2.0, 1.0])
     assert without(ranking, frozenset({"b", "z"})) == Ranking(["a", "c"], [3.0, 1.0])
     assert without(ranking, frozenset({"z"})) is ranking
 
 
-def test_a_page_and_its_rest():
+def test_a_page_and_its_rest() -> None:
     page = cut(Ranking(["a", "b", "c"], [3.0, 2.0, 1.0]), 2, 21)
     assert page == Page(["a", "b"], [3.0, 2.0], 21, Ranking(["c"], [1.0]))
 
@@ -46,7 +48,7 @@ def test_a_page_and_its_rest():
 )
 def test_scrolling_shows_every_video_once_in_order(
     pairs: list[tuple[str, float]], excluded: frozenset[str], sizes: Sequence[int]
-):
+) -> None:
     tidied = tidy([video_id for video_id, _ in pairs], [score for _, score in pairs])
     assert tidied is not None
     left, position = without(tidied, excluded), 0

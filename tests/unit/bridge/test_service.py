@@ -1,7 +1,9 @@
 """The story of one request, in virtual time: always a valid page, in time, with a true reason."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -72,7 +74,11 @@ class Bridge:
     clock: FakeClock
     budget: RetryBudget
 
-    async def page(self, caller_remaining_s: float | None = None, **fields: object) -> pb.GetRecommendationsResponse:
+    @property
+    def state(self) -> State:
+        return self.pool.members[0].breaker.state
+
+    async def page(self, caller_remaining_s: float | None = None, **fields: Any) -> pb.GetRecommendationsResponse:
         request = pb.GetRecommendationsRequest(**{"user_id": "u1", **fields})
         return await self.service.get_recommendations(request, caller_remaining_s)
 
@@ -91,7 +97,7 @@ def ids(page: pb.GetRecommendationsResponse) -> list[str]:
     return [item.video_id for item in page.recommendations]
 
 
-async def test_a_page_of_the_model():
+async def test_a_page_of_the_model() -> None:
     made = bridge([OK])
     page = await made.page(page_size=3)
     assert [(item.video_id, item.score, item.position) for item in page.recommendations] == [
@@ -107,17 +113,17 @@ async def test_a_page_of_the_model():
     assert page.next_page_token
 
 
-async def test_twenty_videos_unless_another_number_is_asked_for():
+async def test_twenty_videos_unless_another_number_is_asked_for() -> None:
     made = bridge([OK])
     assert len(ids(await made.page())) == 20
     assert len(ids(await made.page(page_size=50))) == 50
 
 
-async def test_the_scorer_gets_everything_it_needs():
+async def test_the_scorer_gets_everything_it_needs() -> None:
     made = bridge([OK])
     filters = common_pb2.VideoFilters(include_tags=["cats"])
     seen = interactions_pb2.Interaction(
-        user_id="u1", video_id="v1", interaction_type="VIEW", timestamp=Timestamp(seconds=1)
+        user_id="u1", video_id="v1", interaction_type=interactions_pb2.VIEW, timestamp=Timestamp(seconds=1)
     )
     await made.page(filters=filters, recent_interactions=[seen])
     assert made.scorers[0].requests == [
@@ -134,7 +140,7 @@ async def test_the_scorer_gets_everything_it_needs():
         pytest.param([fails(Outcome.PUSHED_BACK, 0.02), OK], 2, id="pushed-back-once"),
     ],
 )
-async def test_a_retry_hides_a_passing_trouble(acts: list[Act], attempts: int):
+async def test_a_retry_hides_a_passing_trouble(acts: list[Act], attempts: int) -> None:
     page = await bridge(acts).page()
     assert (page.source, page.fallback_reason, page.attempts) == (pb.LIGHTFM, pb.NONE, attempts)
 
@@ -157,7 +163,9 @@ async def test_a_retry_hides_a_passing_trouble(acts: list[Act], attempts: int):
         ),
     ],
 )
-async def test_whatever_the_scorer_does_there_is_a_page_with_a_true_reason(acts: list[Act], reason: int, attempts: int):
+async def test_whatever_the_scorer_does_there_is_a_page_with_a_true_reason(
+    acts: list[Act], reason: int, attempts: int
+) -> None:
     made = bridge(acts)
     page = await made.page()
     assert ids(page) == [f"t{number}" for number in range(20)]
@@ -167,7 +175,7 @@ async def test_whatever_the_scorer_does_there_is_a_page_with_a_true_reason(acts:
     assert page.next_page_token
 
 
-async def test_attempts_leave_the_reserve_for_the_fallback():
+async def test_attempts_leave_the_reserve_for_the_fallback() -> None:
     made = bridge([HANGS])
     page = await made.page()
     assert made.scorers[0].timeouts_s == [pytest.approx(0.060), pytest.approx(0.060)]
@@ -183,7 +191,7 @@ async def test_attempts_leave_the_reserve_for_the_fallback():
         pytest.param(10.0, [0.060, 0.060], id="a-patient-caller-changes-nothing"),
     ],
 )
-async def test_the_callers_deadline_is_kept(caller_remaining_s: float, timeouts_s: list[float]):
+async def test_the_callers_deadline_is_kept(caller_remaining_s: float, timeouts_s: list[float]) -> None:
     made = bridge([HANGS])
     page = await made.page(caller_remaining_s)
     assert made.scorers[0].timeouts_s == [pytest.approx(timeout_s) for timeout_s in timeouts_s]
@@ -192,7 +200,7 @@ async def test_the_callers_deadline_is_kept(caller_remaining_s: float, timeouts_
     assert page.fallback_reason == pb.DEADLINE
 
 
-async def test_another_scorer_is_asked_first():
+async def test_another_scorer_is_asked_first() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)], [fails(Outcome.UNAVAILABLE)])
     await made.page()
     targets = [record.target for record in made.recorder.attempts]
@@ -201,7 +209,7 @@ async def test_another_scorer_is_asked_first():
 
 
 @pytest.mark.parametrize("missing", [Outcome.MODEL_MISSING, Outcome.CONTRACT_MISMATCH])
-async def test_a_scorer_that_cannot_answer_is_covered_by_one_that_can(missing: Outcome):
+async def test_a_scorer_that_cannot_answer_is_covered_by_one_that_can(missing: Outcome) -> None:
     made = bridge([fails(missing)], [OK])
     tokens = made.budget.tokens
     pages = [await made.page() for _ in range(10)]
@@ -209,7 +217,7 @@ async def test_a_scorer_that_cannot_answer_is_covered_by_one_that_can(missing: O
     assert made.budget.tokens == tokens  # refusals cost no retry token
 
 
-async def test_without_retry_tokens_there_is_no_retry():
+async def test_without_retry_tokens_there_is_no_retry() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)])
     while made.budget.take():
         pass
@@ -217,9 +225,9 @@ async def test_without_retry_tokens_there_is_no_retry():
     assert (page.fallback_reason, page.attempts) == (pb.RETRY_BUDGET, 1)
 
 
-async def test_an_open_breaker_spares_the_scorer():
+async def test_an_open_breaker_spares_the_scorer() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)])
-    while made.pool.members[0].breaker.state is State.CLOSED:
+    while made.state is State.CLOSED:
         await made.page()
     calls = len(made.scorers[0].timeouts_s)
     page = await made.page()
@@ -227,23 +235,24 @@ async def test_an_open_breaker_spares_the_scorer():
     assert len(made.scorers[0].timeouts_s) == calls == 10
 
 
-async def test_a_recovered_scorer_is_back_after_the_open_time():
+async def test_a_recovered_scorer_is_back_after_the_open_time() -> None:
     made = bridge([*[fails(Outcome.UNAVAILABLE)] * 10, OK])
-    while made.pool.members[0].breaker.state is State.CLOSED:
+    while made.state is State.CLOSED:
         await made.page()
     made.clock.now += 1.0
-    assert {(await made.page()).source for _ in range(3)} == {pb.LIGHTFM}
-    assert made.pool.members[0].breaker.state is State.CLOSED
+    assert {(await made.page()).source for _ in range(4)} == {pb.LIGHTFM}
+    calls = len(made.scorers[0].timeouts_s)
+    assert calls == 14  # ten failures, three probes, and a fourth call that only a closed breaker lets through
 
 
-async def test_beyond_the_limit_of_requests_at_a_time_trending_serves():
+async def test_beyond_the_limit_of_requests_at_a_time_trending_serves() -> None:
     made = bridge([OK], policy=replace(POLICY, max_in_flight=0))
     page = await made.page()
     assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.OVERLOAD, 0)
     assert made.service.in_flight == 0
 
 
-async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model():
+async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model() -> None:
     made = bridge([OK, Act(OTHER_MODEL)])
     page = await made.page(page_size=20)
     shown, sessions, sizes = ids(page), {page.feed_session_id}, []
@@ -260,7 +269,7 @@ async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model():
     assert len(made.scorers[0].requests) == 1
 
 
-async def test_a_fallback_feed_stays_a_fallback_feed():
+async def test_a_fallback_feed_stays_a_fallback_feed() -> None:
     made = bridge([*[fails(Outcome.UNAVAILABLE)] * 3, OK])
     first = await made.page()
     second = await made.page(page_token=first.next_page_token)
@@ -269,18 +278,18 @@ async def test_a_fallback_feed_stays_a_fallback_feed():
     assert not second.next_page_token
 
 
-async def test_a_token_may_be_used_twice():
+async def test_a_token_may_be_used_twice() -> None:
     made = bridge([OK])
     token = (await made.page()).next_page_token
     assert ids(await made.page(page_token=token)) == ids(await made.page(page_token=token))
 
 
 def interaction(video_id: str) -> interactions_pb2.Interaction:
-    return interactions_pb2.Interaction(user_id="u1", video_id=video_id, interaction_type="VIEW")
+    return interactions_pb2.Interaction(user_id="u1", video_id=video_id, interaction_type=interactions_pb2.VIEW)
 
 
 @pytest.mark.parametrize("acts", [[OK], [fails(Outcome.UNAVAILABLE)]], ids=["model", "fallback"])
-async def test_what_was_just_seen_or_is_excluded_does_not_come(acts: list[Act]):
+async def test_what_was_just_seen_or_is_excluded_does_not_come(acts: list[Act]) -> None:
     made = bridge(acts)
     barred = {"v0", "v3", "t0", "t3"}
     filters = common_pb2.VideoFilters(exclude_video_ids=["v0", "t0"])
@@ -289,7 +298,7 @@ async def test_what_was_just_seen_or_is_excluded_does_not_come(acts: list[Act]):
     assert not barred & set(ids(page))
 
 
-async def test_what_was_seen_since_does_not_come_on_the_next_page():
+async def test_what_was_seen_since_does_not_come_on_the_next_page() -> None:
     made = bridge([OK])
     token = (await made.page()).next_page_token
     page = await made.page(page_token=token, recent_interactions=[interaction("v21")])
@@ -297,33 +306,33 @@ async def test_what_was_seen_since_does_not_come_on_the_next_page():
     assert [item.position for item in page.recommendations] == list(range(21, 41))
 
 
-async def test_a_model_that_knows_only_what_was_seen_falls_back():
+async def test_a_model_that_knows_only_what_was_seen_falls_back() -> None:
     made = bridge([Act(scoring_pb2.RankResponse(video_ids=["a"], scores=[1.0]))])
     page = await made.page(recent_interactions=[interaction("a")])
     assert (page.source, page.fallback_reason) == (pb.TRENDING, pb.EMPTY_RANKING)
 
 
-async def test_filters_hold_on_the_ladder():
+async def test_filters_hold_on_the_ladder() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)])
     page = await made.page(page_size=10, filters=common_pb2.VideoFilters(include_tags=["odd"]))
     assert ids(page) == [f"t{number}" for number in range(1, 20, 2)]
 
 
-async def test_a_filter_that_nothing_meets_gives_an_empty_page_not_a_wrong_one():
+async def test_a_filter_that_nothing_meets_gives_an_empty_page_not_a_wrong_one() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)])
     page = await made.page(filters=common_pb2.VideoFilters(languages=["xx"]))
     assert (ids(page), page.next_page_token) == ([], "")
     assert page.fallback_reason == pb.UNAVAILABLE
 
 
-async def test_the_country_has_its_own_trend():
+async def test_the_country_has_its_own_trend() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)])
     page = await made.page(page_size=1, context=pb.RequestContext(country="GB"))
     assert ids(page) == ["t29"]
     assert made.recorder.pages[0].rung == "trending_country"
 
 
-async def test_without_trending_the_editorial_list_serves():
+async def test_without_trending_the_editorial_list_serves() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE)], lists=ladders(None, EditorialList(("e1", "e2"), {})))
     page = await made.page(page_size=2)
     assert (ids(page), page.source, page.algorithm) == (["e1", "e2"], pb.EDITORIAL, "editorial")
@@ -339,7 +348,7 @@ async def test_without_trending_the_editorial_list_serves():
         pytest.param({"page_token": "forged"}, "not a page token", id="forged"),
     ],
 )
-async def test_a_token_that_is_not_this_requests_is_refused_with_its_reason(second: dict[str, object], text: str):
+async def test_a_token_that_is_not_this_requests_is_refused_with_its_reason(second: dict[str, Any], text: str) -> None:
     made = bridge([OK])
     token = (await made.page()).next_page_token
     with pytest.raises(InvalidArgumentError) as caught:
@@ -350,7 +359,7 @@ async def test_a_token_that_is_not_this_requests_is_refused_with_its_reason(seco
     assert made.service.in_flight == 0
 
 
-async def test_an_expired_token_is_refused():
+async def test_an_expired_token_is_refused() -> None:
     made = bridge([OK])
     token = (await made.page()).next_page_token
     made.clock.now += 600
@@ -358,28 +367,28 @@ async def test_an_expired_token_is_refused():
         await made.page(page_token=token)
 
 
-async def test_the_same_filters_in_another_order_are_the_same():
+async def test_the_same_filters_in_another_order_are_the_same() -> None:
     made = bridge([OK])
     first = await made.page(filters=common_pb2.VideoFilters(languages=["de", "en"]))
     second = await made.page(page_token=first.next_page_token, filters=common_pb2.VideoFilters(languages=["en", "de"]))
     assert len(ids(second)) == 20
 
 
-async def test_the_clients_own_session_is_kept():
+async def test_the_clients_own_session_is_kept() -> None:
     made = bridge([OK])
     first = await made.page(feed_session_id="mine")
     second = await made.page(feed_session_id="mine", page_token=first.next_page_token)
     assert (first.feed_session_id, second.feed_session_id) == ("mine", "mine")
 
 
-async def test_explained_items_say_what_chose_them():
+async def test_explained_items_say_what_chose_them() -> None:
     page = await bridge([OK]).page(page_size=1, explain=True)
     (reason,) = page.recommendations[0].reasons
     assert (reason.component, reason.value) == ("lightfm-warp", 50.0)
     assert not (await bridge([OK]).page()).recommendations[0].reasons
 
 
-async def test_a_page_and_its_attempts_are_told_once():
+async def test_a_page_and_its_attempts_are_told_once() -> None:
     made = bridge([fails(Outcome.UNAVAILABLE), OK])
     page = await made.page()
     (record,) = made.recorder.pages
@@ -390,3 +399,27 @@ async def test_a_page_and_its_attempts_are_told_once():
         (2, Outcome.OK),
     ]
     assert record.elapsed_s + record.budget_left_s == pytest.approx(0.150)
+
+
+class Endless(ScriptedScorer):
+    """A scorer that never answers and lets no time pass."""
+
+    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> scoring_pb2.RankResponse:
+        self.requests.append(request)
+        self.timeouts_s.append(timeout_s)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_caller_that_leaves_is_no_news_of_the_scorer() -> None:
+    made = bridge([OK])
+    made.pool.members[0].scorer = Endless("s0", made.clock, [OK])
+    for _ in range(30):
+        asking = asyncio.create_task(made.page())
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert {record.outcome for record in made.recorder.attempts} == {Outcome.CANCELLED}
+    assert made.state is State.CLOSED
+    assert (made.service.in_flight, made.pool.members[0].in_flight) == (0, 0)

@@ -7,7 +7,7 @@ from bridge.domain.trending import Bucket, Trend, trends
 HOUR = 3_600.0
 
 
-def test_old_interactions_count_half_each_half_life():
+def test_old_interactions_count_half_each_half_life() -> None:
     found = trends(
         [Bucket(0.0, "global", "old", 4.0), Bucket(24 * HOUR, "global", "new", 3.0)],
         half_life_s=24 * HOUR,
@@ -17,7 +17,7 @@ def test_old_interactions_count_half_each_half_life():
 
 
 @pytest.mark.parametrize("years", [0, 10], ids=["now", "ten-years-ago"])
-def test_a_log_ranks_the_same_however_long_ago_it_ended(years: int):
+def test_a_log_ranks_the_same_however_long_ago_it_ended(years: int) -> None:
     """An imported data set is old; measured from the clock, all of its weights would be zero."""
     shift = -years * 365 * 24 * HOUR
     found = trends(
@@ -26,7 +26,7 @@ def test_a_log_ranks_the_same_however_long_ago_it_ended(years: int):
     assert found == {"global": Trend(("b", "a"), (1.0, 0.5))}
 
 
-def test_hours_of_one_video_add_up_and_segments_stay_apart():
+def test_hours_of_one_video_add_up_and_segments_stay_apart() -> None:
     buckets = [
         Bucket(0.0, "global", "a", 1.0),
         Bucket(0.0, "global", "b", 3.0),
@@ -39,14 +39,14 @@ def test_hours_of_one_video_add_up_and_segments_stay_apart():
     }
 
 
-def test_ties_go_by_id_and_the_list_is_cut():
+def test_ties_go_by_id_and_the_list_is_cut() -> None:
     buckets = [Bucket(0.0, "global", video_id, 1.0) for video_id in ("c", "a", "b")]
     assert trends(buckets, half_life_s=HOUR, limit=2) == {"global": Trend(("a", "b"), (1.0, 1.0))}
 
 
-def test_what_is_disliked_on_the_whole_does_not_trend():
+def test_what_is_disliked_on_the_whole_does_not_trend() -> None:
     assert trends([Bucket(0.0, "global", "a", -1.0)], half_life_s=HOUR, limit=5) == {"global": Trend((), ())}
 
 
-def test_no_buckets_make_no_trends():
+def test_no_buckets_make_no_trends() -> None:
     assert trends([], half_life_s=HOUR, limit=5) == {}

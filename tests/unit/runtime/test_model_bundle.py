@@ -31,7 +31,7 @@ def fault(models_dir: Path, version: str = "m1") -> BundleFault:
     return refused.value.fault
 
 
-def test_what_is_published_comes_back(models_dir: Path):
+def test_what_is_published_comes_back(models_dir: Path) -> None:
     bundle = bundle_files.read(models_dir, "m1", KEY.public_key())
     written = small_arrays().named()
     assert {name: array.tolist() for name, array in bundle.arrays.named().items()} == {
@@ -42,12 +42,12 @@ def test_what_is_published_comes_back(models_dir: Path):
     assert bundle_files.read_manifest(models_dir, "m1", KEY.public_key()) == bundle.manifest
 
 
-def test_a_version_is_published_once(models_dir: Path):
+def test_a_version_is_published_once(models_dir: Path) -> None:
     with pytest.raises(FileExistsError):
         bundle_files.publish(models_dir, manifest_of(), small_arrays(), KEY)
 
 
-def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A half-written bundle never has a name that anybody reads."""
 
     def broken(_self: Path, _target: Path) -> Path:
@@ -59,7 +59,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_model_is_not_even_written(tmp_path: Path):
+def test_a_broken_model_is_not_even_written(tmp_path: Path) -> None:
     arrays = dataclasses.replace(small_arrays(), item_prior=np.full(5, np.nan, np.float32))
     with pytest.raises(BundleError) as refused:
         bundle_files.publish(tmp_path, manifest_of(), arrays, KEY)
@@ -104,18 +104,18 @@ def flipped(name: str, place: int) -> Callable[[Path], None]:
         pytest.param(lambda folder: (folder / SIGNATURE_FILE).unlink(), BundleFault.MISSING, id="signature gone"),
     ],
 )
-def test_a_changed_bundle_is_refused(models_dir: Path, attack: Callable[[Path], Any], expected: BundleFault):
+def test_a_changed_bundle_is_refused(models_dir: Path, attack: Callable[[Path], Any], expected: BundleFault) -> None:
     attack(models_dir / "m1")
     assert fault(models_dir) is expected
 
 
-def test_another_key_is_refused(models_dir: Path):
+def test_another_key_is_refused(models_dir: Path) -> None:
     with pytest.raises(BundleError) as refused:
         bundle_files.read(models_dir, "m1", Ed25519PrivateKey.generate().public_key())
     assert refused.value.fault is BundleFault.BAD_SIGNATURE
 
 
-def test_a_bundle_under_another_name_is_refused(models_dir: Path):
+def test_a_bundle_under_another_name_is_refused(models_dir: Path) -> None:
     """An old, validly signed bundle must not pass for a newer one."""
     (models_dir / "m1").rename(models_dir / "m2")
     assert fault(models_dir, "m2") is BundleFault.BAD_MANIFEST
@@ -129,7 +129,7 @@ class MarksItsExecution:
         return (Path.touch, (self._marker,))
 
 
-def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path):
+def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path) -> None:
     """Even signed with our key: no code comes from a bundle."""
     marker = tmp_path / "executed"
     hostile = np.array([MarksItsExecution(marker)], dtype=object)
@@ -172,7 +172,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, Any], expected: BundleFault):
+def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, Any], expected: BundleFault) -> None:
     forge(tmp_path, KEY, named)
     assert fault(tmp_path) is expected
 
@@ -185,17 +185,19 @@ def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, A
         pytest.param({"dimensions": 3}, BundleFault.BAD_ARRAYS, id="other dimensions"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], expected: BundleFault):
+def test_a_manifest_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, Any], expected: BundleFault
+) -> None:
     forge(tmp_path, KEY, changed(), **changes)
     assert fault(tmp_path) is expected
 
 
 @pytest.mark.parametrize("version", ["../m1", "", ".", ".m1", "a/b", "m1\0", "x" * 65])
-def test_a_name_that_leads_elsewhere_is_no_version(models_dir: Path, version: str):
+def test_a_name_that_leads_elsewhere_is_no_version(models_dir: Path, version: str) -> None:
     assert fault(models_dir, version) is BundleFault.BAD_MANIFEST
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path):
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     """100 MB of zeros deflate to 100 KB; the declared size is held against the shape in the manifest."""
     forge(tmp_path, KEY, changed())
     buffer = io.BytesIO()
@@ -209,13 +211,13 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["../../etc/passwd", "", ".hidden", "a/b", "x" * 65, "m1\nm2"])
-def test_a_pointer_that_is_no_version_is_refused(models_dir: Path, text: str):
+def test_a_pointer_that_is_no_version_is_refused(models_dir: Path, text: str) -> None:
     (models_dir / LIVE_FILE).write_text(text)
     with pytest.raises(BundleError):
         bundle_files.live_version(models_dir)
 
 
-def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path):
+def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path) -> None:
     assert bundle_files.live_version(models_dir) is None
     bundle_files.promote(models_dir, "m1")
     assert bundle_files.live_version(models_dir) == "m1"
@@ -225,7 +227,7 @@ def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path)
     assert bundle_files.live_version(models_dir) == "m1"
 
 
-def test_versions_are_listed_and_removed(models_dir: Path):
+def test_versions_are_listed_and_removed(models_dir: Path) -> None:
     bundle_files.publish(models_dir, manifest_of("m0"), small_arrays(), KEY)
     (models_dir / ".m9.1.abcd").mkdir()
     assert bundle_files.published_versions(models_dir) == ["m0", "m1"]
@@ -233,7 +235,7 @@ def test_versions_are_listed_and_removed(models_dir: Path):
     assert bundle_files.published_versions(models_dir) == ["m1"]
 
 
-def test_texts_are_found_in_their_table():
+def test_texts_are_found_in_their_table() -> None:
     table = text_table(["b", "ü", "a", "b", "long name"])
     assert [text.decode() for text in table] == ["a", "b", "long name", "ü"]
     assert find_texts(table, ["ü", "a", "c", "zzzzzzzzzzzzzzzz", "long name!"]).tolist() == [3, 0, -1, -1, -1]

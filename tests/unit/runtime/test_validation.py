@@ -1,6 +1,7 @@
 """The rules of the proto files as callers hear them: the JSON name of the field and the accepted range."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,13 @@ ID_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -"
 
 
 def interaction(**changes: object) -> Interaction:
-    values = {"user_id": "u1", "video_id": "v1", "interaction_type": "VIEW", "watch_time_s": 1.5, **changes}
+    values: dict[str, Any] = {
+        "user_id": "u1",
+        "video_id": "v1",
+        "interaction_type": "VIEW",
+        "watch_time_s": 1.5,
+        **changes,
+    }
     made = Interaction(**values)
     made.timestamp.FromSeconds(1_790_000_000)
     return made

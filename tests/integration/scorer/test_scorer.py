@@ -1,0 +1,249 @@
+"""The scorer over gRPC: what it answers, what it refuses, how it changes models."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from feed.common.v1.common_pb2 import VideoFilters
+from feed.interactions.v1.interactions_pb2 import Interaction
+from feed.scoring.v1 import scoring_pb2 as pb
+from feed.scoring.v1 import scoring_pb2_grpc
+from runtime import bundle_files
+from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
+from runtime.process import Service
+from runtime.settings import load
+from runtime.signing import load_or_create_private_key
+from scorer.app import build
+from scorer.settings import ScorerSettings
+from tests.http import call
+from tests.model_bundles import TRAINED, forge, manifest_of, small_arrays
+from tests.polling import until
+
+
+class Scorer:
+    """A running scorer on a data directory, and what the trainer would do to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.models_dir = folder / "models"
+        self.key = load_or_create_private_key(folder / "keys" / "model_signing.pem")
+        settings = load(ScorerSettings, {"FEED_DATA_DIR": str(folder), "FEED_SCORER_MODEL_POLL_S": "0.05"})
+        self.service = Service("scorer", build(settings), grpc_port=0, http_port=0)
+
+    def connect(self) -> None:
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.service.grpc_port}")
+        self.stub = scoring_pb2_grpc.ScoringServiceStub(self.channel)
+
+    def publish(self, version: str, **changes: Any) -> None:
+        bundle_files.publish(self.models_dir, manifest_of(version, **changes), small_arrays(), self.key)
+
+    def promote(self, version: str) -> None:
+        bundle_files.promote(self.models_dir, version)
+
+    async def rank(self, user_id: str = "up", **fields: Any) -> pb.RankResponse:
+        return await self.stub.Rank(pb.RankRequest(user_id=user_id, **fields), timeout=5)
+
+    async def version(self) -> str:
+        return (await self.rank()).model_version
+
+    async def ready(self) -> int:
+        return (await call(self.service.http_port, "GET", "/readyz")).status
+
+    async def metric(self, line: str) -> bool:
+        return line in (await call(self.service.http_port, "GET", "/metrics")).text
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Scorer]:
+    """A scorer that has no model yet."""
+    scorer = Scorer(tmp_path)
+    async with scorer.service:
+        scorer.connect()
+        yield scorer
+        await scorer.channel.close()
+
+
+@pytest.fixture
+async def scorer(tmp_path: Path) -> AsyncIterator[Scorer]:
+    """A scorer with the model m1."""
+    scorer = Scorer(tmp_path)
+    scorer.publish("m1")
+    scorer.promote("m1")
+    async with scorer.service:
+        scorer.connect()
+        yield scorer
+        await scorer.channel.close()
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    trailing = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
+
+
+async def test_one_user_is_ranked(scorer: Scorer) -> None:
+    answer = await scorer.rank()
+    assert list(answer.video_ids) == ["v3", "v2", "v1", "v0"], "v4 was seen"
+    assert list(answer.scores) == [3, 2, 1, 0]
+    assert (answer.model_version, answer.algorithm, answer.known_user) == ("m1", "lightfm-warp", True)
+
+
+async def test_an_unknown_user_is_no_error(scorer: Scorer) -> None:
+    answer = await scorer.rank("stranger")
+    assert answer == pb.RankResponse(model_version="m1", algorithm="lightfm-warp", known_user=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"k": 2}, ["v3", "v2"], id="k"),
+        pytest.param({"filters": VideoFilters(exclude_video_ids=["v3"])}, ["v2", "v1", "v0"], id="excluded"),
+        pytest.param({"recent_interactions": [Interaction(video_id="v2")]}, ["v3", "v1", "v0"], id="seen just now"),
+        pytest.param({"filters": VideoFilters(include_tags=["none"])}, [], id="filtered"),
+    ],
+)
+async def test_what_may_appear(scorer: Scorer, fields: dict[str, Any], expected: list[str]) -> None:
+    for each in fields.get("recent_interactions", []):
+        each.user_id, each.interaction_type = "up", 1
+        each.timestamp.GetCurrentTime()
+    assert list((await scorer.rank(**fields)).video_ids) == expected
+
+
+async def test_a_batch_is_answered_in_order(scorer: Scorer) -> None:
+    requests = [pb.RankRequest(user_id=user, k=1) for user in ("up", "stranger", "down")]
+    answer = await scorer.stub.RankBatch(pb.RankBatchRequest(requests=requests), timeout=5)
+    assert [list(each.video_ids) for each in answer.responses] == [["v3"], [], ["v0"]]
+
+
+async def test_the_model_is_described(scorer: Scorer) -> None:
+    info = await scorer.stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=5)
+    assert (info.model_version, info.users, info.videos, info.dimensions) == ("m1", 3, 5, 2)
+    assert info.trained_time.ToDatetime(tzinfo=TRAINED.tzinfo) == TRAINED
+    assert info.loaded_time.ToDatetime(tzinfo=TRAINED.tzinfo) > TRAINED
+    assert dict(info.metrics) == {"ndcg_at_10": 0.5}
+    assert len(info.sha256) == 64
+    assert info.contract_version == CONTRACT_RELEASE
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "field"),
+    [
+        pytest.param({"user_id": ""}, "userId", id="no user"),
+        pytest.param({"user_id": "a b"}, "userId", id="a space"),
+        pytest.param({"user_id": "up", "k": -1}, "k", id="negative k"),
+        pytest.param({"user_id": "up", "k": 1001}, "k", id="k too large"),
+    ],
+)
+async def test_a_broken_rule_is_named(scorer: Scorer, request_fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await scorer.stub.Rank(pb.RankRequest(**request_fields), timeout=5)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (refused.value.details() or "").startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("method", ["Rank", "RankBatch", "GetModelInfo"])
+async def test_another_contract_is_refused(scorer: Scorer, method: str) -> None:
+    requests = {
+        "Rank": pb.RankRequest(user_id="up"),
+        "RankBatch": pb.RankBatchRequest(requests=[pb.RankRequest(user_id="up")]),
+        "GetModelInfo": pb.GetModelInfoRequest(),
+    }
+    call = getattr(scorer.stub, method)
+    await call(requests[method], metadata=((CONTRACT_KEY, CONTRACT_RELEASE),), timeout=5)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call(requests[method], metadata=((CONTRACT_KEY, "v2024.1"),), timeout=5)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert reason_of(refused.value) == "CONTRACT_MISMATCH"
+
+
+async def test_without_a_model_it_says_so_until_one_comes(empty: Scorer) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await empty.rank()
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert reason_of(refused.value) == "MODEL_MISSING"
+    assert await empty.ready() == 503
+    health = health_pb2_grpc.HealthStub(empty.channel)
+    request = health_pb2.HealthCheckRequest(service="feed.scoring.v1.ScoringService")
+    assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    empty.publish("m1")
+    empty.promote("m1")
+    await until(empty.ready, 200)
+    assert await empty.version() == "m1"
+
+
+async def test_another_model_is_taken_without_a_failed_call(scorer: Scorer) -> None:
+    scorer.publish("m2")
+    calls = [asyncio.create_task(scorer.rank()) for _ in range(50)]
+    scorer.promote("m2")
+    while await scorer.version() != "m2":
+        calls.append(asyncio.create_task(scorer.rank()))
+    versions = {answer.model_version for answer in await asyncio.gather(*calls)}
+    assert versions <= {"m1", "m2"}
+    assert await scorer.metric('feed_scorer_model_swaps_total{result="swapped"} 2.0')
+    assert await scorer.metric('feed_scorer_model_info{algorithm="lightfm-warp",model_version="m2"} 1.0')
+    scorer.promote("m1")
+    await until(scorer.version, "m1")
+
+
+def flip_a_bit(scorer: Scorer) -> None:
+    path = scorer.models_dir / "m2" / bundle_files.ARRAYS_FILE
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+
+
+def sign_with_another_key(scorer: Scorer) -> None:
+    forge(scorer.models_dir, Ed25519PrivateKey.generate(), small_arrays().named(), "m2")
+
+
+def hold_no_number(scorer: Scorer) -> None:
+    named = {**small_arrays().named(), "item_prior": np.full(5, np.nan, np.float32)}
+    forge(scorer.models_dir, scorer.key, named, "m2")
+
+
+def hold_another_shape(scorer: Scorer) -> None:
+    named = {**small_arrays().named(), "item_factors": np.zeros((4, 4), np.float32)}
+    forge(scorer.models_dir, scorer.key, named, "m2")
+
+
+def show_nothing(scorer: Scorer) -> None:
+    named = {**small_arrays().named(), "item_active": np.zeros(5, np.bool_)}
+    forge(scorer.models_dir, scorer.key, named, "m2")
+
+
+@pytest.mark.parametrize(
+    "attack", [flip_a_bit, sign_with_another_key, hold_no_number, hold_another_shape, show_nothing]
+)
+async def test_a_bad_model_is_refused_and_the_old_one_stays(scorer: Scorer, attack: Any) -> None:
+    scorer.publish("m2")
+    attack(scorer)
+    scorer.promote("m2")
+    await until(lambda: scorer.metric('feed_scorer_model_swaps_total{result="refused"} 1.0'), True)
+    assert await scorer.version() == "m1"
+    assert await scorer.ready() == 200
+    scorer.publish("m3")
+    scorer.promote("m3")
+    await until(scorer.version, "m3")
+
+
+async def test_a_pointer_to_nowhere_is_refused(scorer: Scorer) -> None:
+    (scorer.models_dir / bundle_files.LIVE_FILE).write_text("../../../etc")
+    await until(lambda: scorer.metric('feed_scorer_model_swaps_total{result="refused"} 1.0'), True)
+    assert await scorer.version() == "m1"
+
+
+async def test_the_age_of_the_model_is_shown(scorer: Scorer) -> None:
+    text = (await call(scorer.service.http_port, "GET", "/metrics")).text
+    (line,) = [line for line in text.splitlines() if line.startswith("feed_scorer_model_age_seconds ")]
+    assert float(line.split()[1]) > 3600

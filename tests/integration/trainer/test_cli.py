@@ -1,0 +1,111 @@
+"""`feed trainer …` as an operator uses it: what it says and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from storage.database import sync_engine, upgrade
+from storage.tables import user_interactions, videos
+from tests.integration.trainer.conftest import SMALL, VIDEOS, two_tastes
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a small log in the embedded database."""
+    folder = tmp_path_factory.mktemp("data")
+    url = f"sqlite:///{folder / 'feed.db'}"
+    upgrade(url)
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.insert(videos), [{"video_id": f"v{n:03}", "tags": [], "is_active": True} for n in range(VIDEOS)]
+        )
+        connection.execute(sa.insert(user_interactions), two_tastes())
+    engine.dispose()
+    return folder
+
+
+def trainer(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *arguments],
+        cwd=ROOT,
+        env={**clean, **SMALL, "FEED_DATA_DIR": str(folder), **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def live(folder: Path) -> str:
+    return (folder / "models" / "LIVE").read_text().strip()
+
+
+def test_run_fit_promote_and_rollback(folder: Path) -> None:
+    first = trainer(folder, "run")
+    assert first.returncode == 0, first.stderr
+    *lines, last = first.stdout.splitlines()
+    assert last == f"published: {live(folder)}"
+    events = [json.loads(line) for line in lines]
+    assert [event["event"] for event in events] == [
+        "trainer.step",
+        "trainer.step",
+        "trainer.step",
+        "trainer.evaluated",
+        "trainer.popularity",
+        "trainer.step",
+        "trainer.finished",
+    ]
+    before = live(folder)
+
+    fitted = trainer(folder, "fit")
+    assert fitted.returncode == 0, fitted.stderr
+    assert live(folder) == before
+    version = fitted.stdout.splitlines()[-1].removeprefix("published: ")
+    assert trainer(folder, "promote", version).stdout == f"serving: {version}\n"
+    assert live(folder) == version
+    assert trainer(folder, "rollback").stdout == f"serving: {before}\n"
+    assert live(folder) == before
+
+    nowhere = trainer(folder, "rollback")
+    assert (nowhere.returncode, nowhere.stderr) == (1, "trainer: missing: no older model is on disk\n")
+    unknown = trainer(folder, "promote", "nothing")
+    assert (unknown.returncode, unknown.stderr) == (1, "trainer: missing: no manifest.json\n")
+    assert live(folder) == before
+
+
+def test_a_refused_run_says_why_and_ends_with_3(folder: Path) -> None:
+    done = trainer(folder, "run", FEED_TRAINER_GATE_POPULARITY_RATIO="100")
+    assert done.returncode == 3
+    assert "refused: NDCG@10" in done.stderr
+
+
+def test_evaluate_and_export(folder: Path) -> None:
+    assert trainer(folder, "export").stdout.splitlines()[-1].startswith("days exported: ")
+    done = trainer(folder, "evaluate")
+    assert done.returncode == 0, done.stderr
+    assert "trainer.evaluated" in done.stdout
+
+
+def test_wrong_settings_are_all_named_and_nothing_is_written(tmp_path: Path) -> None:
+    done = trainer(tmp_path, "run", FEED_TRAINER_EPOCHS="-1", FEED_TRAINER_COLOUR="red")
+    assert done.returncode == 2
+    assert "FEED_TRAINER_EPOCHS='-1'" in done.stderr
+    assert "FEED_TRAINER_COLOUR: unknown setting" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_is_a_sentence_and_no_trace(tmp_path: Path) -> None:
+    done = trainer(tmp_path, "run")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "trainer: no export in interactions: there are no interactions\n",
+    )
