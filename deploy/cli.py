@@ -66,6 +66,7 @@ def up(
     data: Annotated[Path | None, typer.Option(help="folder of a KuaiRand log, instead of simulated data")] = None,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
+    from deploy.filling import OtherDataError
     from deploy.local.errors import LocalServerError
     from deploy.supervisor import StartError
     from deploy.up import StepError, Wishes
@@ -77,7 +78,7 @@ def up(
     )
     try:
         start(wishes)
-    except (LocalServerError, StartError, StepError, SettingsError) as error:
+    except (LocalServerError, OtherDataError, StartError, StepError, SettingsError) as error:
         _fail(str(error))
 
 

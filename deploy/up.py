@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from bridge.settings import BridgeSettings
+from deploy.filling import mark_finished, next_step
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.supervisor import ProcessSpec, Supervisor
@@ -53,7 +55,7 @@ def up(wishes: Wishes) -> None:
     """Starts everything, says how to use it, and stays until Ctrl-C or SIGTERM.
 
     Raises:
-        StepError, StartError, LocalServerError: With what failed.
+        StepError, StartError, LocalServerError, OtherDataError: With what failed.
     """
     started = time.monotonic()
     settings = load(CommonSettings, os.environ)
@@ -95,11 +97,11 @@ def _prepare(settings: CommonSettings, environ: Mapping[str, str], wishes: Wishe
     if settings.kafka_bootstrap_servers:
         _feed("creating the topics", environ, "topics", "apply")
     upgrade(settings.effective_database_url)
-    if not _has_videos(settings.effective_database_url):
-        if wishes.data:
-            _feed(f"importing {wishes.data}", environ, "import", "kuairand", str(wishes.data))
-        else:
-            _feed("making simulated data", environ, "seed")
+    url, remembered = settings.effective_database_url, settings.data_dir / "filling.json"
+    step = next_step(remembered, wishes.data, datetime.now(UTC), lambda: _has_videos(url))
+    if step:
+        _feed("importing the data" if wishes.data else "making simulated data", environ, *step)
+        mark_finished(remembered, step)
     if not (settings.data_dir / "models" / "LIVE").exists():
         _feed("training the first model", environ, "trainer", "run")
 

@@ -83,9 +83,9 @@ class Recorder:
         by_key = {event.key: outcome for event, outcome in zip(fresh, outcomes, strict=True)}
         failure = _failure(outcomes)
         results = _results(checked, by_key, failed=failure is not None)
-        for result in results:
-            if result.status not in (Status.ACCEPTED, Status.DUPLICATE):
-                known.discard(result.event_id.lower())
+        for key, outcome in by_key.items():
+            if not isinstance(outcome, Durability):
+                known.discard(key)
         durability = None if failure else _weakest(outcomes)
         self._telemetry.events_recorded(EventsRecorded(results, durability, self._system.monotonic() - start_s))
         if failure:

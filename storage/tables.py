@@ -55,8 +55,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-# JSONB where it exists: factor fields are queried by insights.
-Json = JSON().with_variant(JSONB(), "postgresql")
+# JSONB where it exists: factor fields are queried by insights. What is absent is SQL's NULL, not JSON's.
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = String(ID_CHARS)
 # SQLite numbers rows by itself only for INTEGER, not for BIGINT.
 RowNumber = BigInteger().with_variant(Integer(), "sqlite")

@@ -13,9 +13,6 @@ from deploy.local.postgres import LocalPostgres
 from storage.database import upgrade
 from tests.databases import fresh_postgres_url
 
-# Jars are fetched once and kept between runs.
-KAFKA_LIBS = Path(__file__).parent.parent / "var" / "local" / "kafka" / "libs"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long chaos and soak tests too")
@@ -32,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A real Apache Kafka without topics; `.bootstrap_servers`."""
-    server = LocalKafka(tmp_path_factory.mktemp("kafka"), libs=KAFKA_LIBS)
+    server = LocalKafka(tmp_path_factory.mktemp("kafka"))
     yield from _running(server)
 
 

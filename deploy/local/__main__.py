@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         server.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
         if name == "kafka":
-            server.add_argument("--libs", type=Path, help="where the jars are cached (default: DIR/libs)")
+            server.add_argument("--libs", type=Path, help="folder of the jars (default: in the virtual environment)")
     commands.add_parser("lock-jars", help="resolve maven/pom.xml anew and pin its jars (needs Maven)")
     return parser
 

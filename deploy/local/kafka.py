@@ -3,12 +3,13 @@
 import base64
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -36,6 +37,10 @@ logger.server.level = INFO
 """
 
 
+# Fetched once an environment, like its packages.
+DEFAULT_LIBS: Final = Path(sys.prefix) / "share" / "feed" / "kafka"
+
+
 class LocalKafka(AbstractContextManager["LocalKafka"]):
     """One broker that keeps its topics in a folder, so that a restart finds them again.
 
@@ -44,7 +49,7 @@ class LocalKafka(AbstractContextManager["LocalKafka"]):
     Args:
         directory: Everything of this broker: data, configuration, log. Made when missing.
         port: Port of the broker; 0 takes a free one and keeps it for this object's restarts.
-        libs: Where the jars are cached; share it between brokers. Default `<directory>/libs`.
+        libs: Where the jars are cached; shared between brokers. Default: in the virtual environment, with its packages.
         properties: More lines for `server.properties`, over ours.
     """
 
@@ -52,7 +57,7 @@ class LocalKafka(AbstractContextManager["LocalKafka"]):
         self, directory: Path, *, port: int = 0, libs: Path | None = None, properties: Mapping[str, str] | None = None
     ) -> None:
         self._directory = directory.resolve()
-        self._libs = (libs or directory / "libs").resolve()
+        self._libs = (libs or DEFAULT_LIBS).resolve()
         self._port = port
         self._controller_port = 0
         self._properties = dict(properties or {})

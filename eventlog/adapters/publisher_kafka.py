@@ -147,7 +147,9 @@ class KafkaPublisher:
             producer = self._producer
             if producer is None:  # closing: `flush` serves the reports
                 self._stopping.wait(_POLL_S)
-            elif producer.poll(_POLL_S) and self._reports:
+            else:
+                producer.poll(_POLL_S)
+            if self._reports:
                 self._loop.call_soon_threadsafe(self._settle_reports)
             if self._broken.is_set():
                 self._rebuild()
@@ -167,7 +169,7 @@ class KafkaPublisher:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001  # public in librdkafka
             self._on_authentication_failure()
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._broken.set()
         if self._probe.suspect(error):
             _LOG.warning("eventlog.kafka_error", error=error.name(), detail=error.str())

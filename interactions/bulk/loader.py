@@ -11,10 +11,10 @@ from interactions.bulk.rows import INTERACTION_COLUMNS, USER_COLUMNS, VIDEO_COLU
 from storage.dialect import upsert
 from storage.tables import UtcDateTime, import_progress, user_interactions, users, videos
 
-# Random event ids touch every page of their index: with SQLite's 2 MB of cache each insert reads one from disk.
-_SQLITE_CACHE_KIB = 256 * 1024
-# Pages of the write-ahead log before they are copied into the database, which by default is after each 1,000: the same
-# index pages would be copied for every chunk (a third of the whole load's time).
+# Random event ids touch every page of their index: SQLite's own 2 MB of cache would hold few of them.
+_SQLITE_CACHE_KIB = 128 * 1024
+# Pages of the write-ahead log before they are copied into the database. SQLite's own 1,000 are less than one chunk
+# writes, so the same index pages would be copied after every chunk.
 _SQLITE_CHECKPOINT_PAGES = 100_000
 _SQLITE_TIME_CHARS = len("2022-04-25 12:00:00.000000")  # without the zone, which is UTC
 

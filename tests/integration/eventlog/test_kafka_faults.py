@@ -16,7 +16,6 @@ from eventlog import topics
 from eventlog.adapters.consumer_kafka import KafkaConsumer
 from eventlog.adapters.publisher_kafka import KafkaPublisher
 from eventlog.ports import Durability, NotAcknowledgedError, Record, StoredRecord
-from tests.conftest import KAFKA_LIBS
 from tests.polling import until
 
 pytestmark = pytest.mark.kafka
@@ -49,7 +48,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, secured_port: int) -> Itera
         "sasl.enabled.mechanisms": "PLAIN",
         "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
     }
-    server = LocalKafka(tmp_path_factory.mktemp("faults"), port=port, libs=KAFKA_LIBS, properties=properties)
+    server = LocalKafka(tmp_path_factory.mktemp("faults"), port=port, properties=properties)
     try:
         server.start()
     except LocalServerError as error:

@@ -16,7 +16,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
-from tests.conftest import KAFKA_LIBS
 from tests.polling import wait_for
 
 pytestmark = pytest.mark.kafka
@@ -28,7 +27,7 @@ FAST = {"topic.metadata.propagation.max.ms": 500}
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    broker = LocalKafka(tmp_path_factory.mktemp("kafka"), libs=KAFKA_LIBS)
+    broker = LocalKafka(tmp_path_factory.mktemp("kafka"))
     try:
         broker.start()
     except LocalServerError as error:
@@ -94,7 +93,7 @@ def test_a_second_start_is_refused_and_harms_nothing(broker: LocalKafka) -> None
 
 
 def test_a_broker_that_cannot_start_says_why_with_the_end_of_its_log(tmp_path: Path) -> None:
-    broken = LocalKafka(tmp_path, libs=KAFKA_LIBS, properties={"log.retention.ms": "soon"})
+    broken = LocalKafka(tmp_path, properties={"log.retention.ms": "soon"})
     with pytest.raises(LocalServerError, match=r"(?s)cannot be formatted.*log\.retention\.ms"):
         broken.start()
     assert not broken.is_running
@@ -104,11 +103,11 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(LocalServerError, match=f"Port {port} for Kafka is taken"):
-            LocalKafka(tmp_path, port=port, libs=KAFKA_LIBS).start()
+            LocalKafka(tmp_path, port=port).start()
 
 
 def test_the_command_runs_until_sigterm_and_leaves_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "deploy.local", "kafka", "--dir", str(tmp_path), "--libs", str(KAFKA_LIBS)]
+    command = [sys.executable, "-m", "deploy.local", "kafka", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = process.stdout.readline()

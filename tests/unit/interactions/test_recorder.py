@@ -194,6 +194,15 @@ async def test_a_corrected_event_is_no_duplicate_of_its_rejected_copy(bench: Ben
     assert (recorded.totals.accepted, recorded.totals.duplicates, recorded.totals.rejected_count) == (1, 0, 1)
 
 
+async def test_a_rejected_copy_does_not_make_the_taken_event_new_again(bench: Bench) -> None:
+    too_old = replace(EVENT, event_time=NOW - timedelta(days=31))
+
+    recorded = await bench.recorder.record_stream(stream(EVENT, too_old, EVENT))
+
+    assert (recorded.totals.accepted, recorded.totals.duplicates, recorded.totals.rejected_count) == (2, 1, 1)
+    assert len(bench.values()) == 1
+
+
 async def test_an_empty_stream_is_fine(bench: Bench) -> None:
     recorded = await bench.recorder.record_stream(stream())
 

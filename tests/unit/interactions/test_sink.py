@@ -1,7 +1,7 @@
 """The sink on a log and a store in memory: once in effect, nothing lost, nothing that stalls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventlog.fake import MemoryConsumer, MemoryLog, MemoryPublisher
-from eventlog.ports import MAX_RECORD_BYTES, NotAcknowledgedError, Partition, Record
+from eventlog.ports import MAX_RECORD_BYTES, NotAcknowledgedError, Offsets, Partition, Record
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
 from interactions.domain import log_record
 from interactions.domain.event import InteractionEvent, InteractionType
 from interactions.sink.fake import MemoryStore
-from interactions.sink.ports import BatchWritten, Lag, Step
+from interactions.sink.ports import BatchWritten, Lag, Step, StoredEvent
 from interactions.sink.service import Sink
 from interactions.system import System
 from tests.polling import until
@@ -212,6 +212,40 @@ async def test_events_that_the_database_refuses_are_put_aside_alone(places: list
     letters = bench.log.records(INTERACTIONS_DLQ)
     assert [each.value for each in letters] == [values(13)[place] for place in places]
     assert sum(each.dead_lettered for each in bench.told.batches) == len(places)
+
+
+async def test_offsets_are_written_only_once_everything_before_them_is() -> None:
+    """Else a crash between the halves of a refused batch would lose the rest of it."""
+    bench = Bench()
+    written: list[tuple[int, bool]] = []
+
+    class NotingStore(MemoryStore):
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+            count = await super().write(events, offsets)
+            written.append((len(self.events), bool(offsets)))
+            return count
+
+    bench.store = NotingStore(frozenset([events(8)[5].event_id]))
+    bench.put(*values(8))
+    async with bench.running():
+        await until(bench.offset, 8)
+
+    assert [stored for stored, with_offsets in written if with_offsets] == [7]
+    assert len(bench.log.records(INTERACTIONS_DLQ)) == 1
+
+
+async def test_a_record_with_flipped_bytes_is_put_aside() -> None:
+    """It may still look like an event, of another user."""
+    bench = Bench()
+    bench.put(*values(2))
+    bench.log._topics[INTERACTIONS][0] = replace(bench.log.records(INTERACTIONS)[0], intact=False)
+
+    async with bench.running():
+        await until(bench.offset, 2)
+
+    assert list(bench.store.events) == [events(2)[1].event_id]
+    (letter,) = bench.log.records(INTERACTIONS_DLQ)
+    assert b"checksum" in dict(letter.headers)["reason"]
 
 
 async def test_stopping_while_the_database_is_down_ends_at_once() -> None:
