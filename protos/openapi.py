@@ -27,7 +27,7 @@ from grpc_tools import protoc
 from buf.validate import validate_pb2
 
 ROOT: Final = Path(__file__).parent
-OUT: Final = ROOT / "openapi.json"
+OUT: Final = ROOT / "feed" / "openapi.json"
 _FILES: Final = (
     "feed/recommendations/v1/recommendations.proto",
     "feed/interactions/v1/interactions.proto",
@@ -364,7 +364,7 @@ def main() -> int:
         return 0
     if OUT.exists() and OUT.read_text() == text:
         return 0
-    sys.stderr.write("protos/openapi.json is not in step with the .proto files, run make protos\n")
+    sys.stderr.write("protos/feed/openapi.json is not in step with the .proto files, run make protos\n")
     return 1
 
 

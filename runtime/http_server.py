@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 
 import structlog
@@ -85,7 +86,17 @@ def build_http(
     async def expose(_request: Request) -> Response:
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", expose)]
+    document = (files("feed") / "openapi.json").read_bytes()
+
+    async def openapi(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    own = [
+        Route("/openapi.json", openapi),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", expose),
+    ]
     handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error, Exception: _failed}
     return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics)
 

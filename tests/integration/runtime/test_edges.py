@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -215,6 +216,12 @@ async def test_metrics_count_by_method_and_code_never_by_path(
     assert 'grpc_code="INTERNAL"' in text
     assert 'route="unmatched",status="404"' in text
     assert "u1" not in text
+
+
+async def test_the_openapi_document_is_served_as_it_is_checked_in(service: tuple[Service, EdgyApp]):
+    answer = await call(service[0].http_port, "GET", "/openapi.json")
+    checked_in = Path(__file__).parents[3] / "protos" / "feed" / "openapi.json"
+    assert (answer.status, answer.text) == (200, checked_in.read_text())
 
 
 async def test_a_taken_port_is_an_error_that_names_it(service: tuple[Service, EdgyApp]):
