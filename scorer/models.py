@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -12,6 +13,9 @@ from scorer.metrics import ScorerMetrics
 from scorer.ports import ModelSource
 
 _LOG = structlog.get_logger(__name__)
+
+# A file that is not there or cannot be read now may be later; every other fault stays in the files.
+_PASSING: Final = frozenset({BundleFault.MISSING, BundleFault.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,18 +51,19 @@ class ModelSlot:
     def __init__(self, source: ModelSource, metrics: ScorerMetrics) -> None:
         self._source = source
         self._metrics = metrics
-        self._refused: str | None = None
+        self._bad: str | None = None
+        self._told: tuple[str, BundleFault] | None = None
         self.current: LoadedModel | None = None
 
     def offered(self) -> str | None:
-        """Returns a version worth loading: the live one, unless it serves already or was refused just before."""
+        """Returns a version worth loading: the live one, unless it serves already or is known to be bad."""
         try:
             version = self._source.live_version()
         except BundleError as error:
             self.refuse("LIVE", error)
             return None
         serving = self.current.version if self.current else None
-        return None if version in (None, serving, self._refused) else version
+        return None if version in (None, serving, self._bad) else version
 
     def load(self, model_version: str) -> LoadedModel:
         """Reads, verifies and tests a model; changes nothing, so that it may run beside the serving.
@@ -76,15 +81,16 @@ class ModelSlot:
         """Takes a model into use; calls that run finish with the one they began with."""
         before = self.current.version if self.current else None
         self.current = model
-        self._refused = None
+        self._bad = self._told = None
         self._metrics.swapped(model.ranker.bundle.manifest)
         _LOG.info("scorer.model_swapped", model_version=model.version, before=before)
 
     def refuse(self, model_version: str, error: BundleError) -> None:
-        """Notes that a model was not taken; it is not tried again until another one is offered."""
-        if self._refused == model_version:
+        """Notes that a model was not taken, once; unless the fault may pass, it is not read again."""
+        self._bad = None if error.fault in _PASSING else model_version
+        if self._told == (model_version, error.fault):
             return
-        self._refused = model_version
+        self._told = (model_version, error.fault)
         self._metrics.refused()
         _LOG.error(
             "scorer.model_refused",

@@ -9,6 +9,7 @@ from runtime.contract import CONTRACT_RELEASE
 from runtime.model_bundle import FORMAT_VERSION, Manifest
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from trainer.adapters.bundle_store import BundleStore
+from trainer.adapters.collector import paused_collector
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.lock_file import exclusive
@@ -24,6 +25,11 @@ from trainer.settings import TrainerSettings
 
 # Written to the register for a model that came out broken although its evaluation was good.
 _NOT_FINITE = "a number of the model is not finite"
+
+
+def version_name(now: datetime) -> str:
+    """Returns a new name for a model; names sort by time."""
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{secrets.token_hex(2)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +84,7 @@ class Training:
             AlreadyRunningError: While another training runs on this data directory.
         """
         with exclusive(self.settings.data_dir / "trainer.lock"):
-            version = f"{self.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+            version = version_name(self.now())
             self.database.register(self._start(version))
             try:
                 result, size = self._train(version, promote=promote)
@@ -93,7 +99,7 @@ class Training:
         """Exports the days that changed since the last time; returns how many those were."""
         counts = self.database.days()
         changed = [count for count in counts if not self.export.is_current(count)]
-        with self.progress.step("export", len(changed)) as advance:
+        with self.progress.step("export", len(changed)) as advance, paused_collector():
             for count in changed:
                 self.export.write_day(count, merge_repeats(self.database.rows_of(count)))
                 advance()

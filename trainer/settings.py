@@ -52,7 +52,7 @@ class TrainerSettings(CommonSettings):
     trainer_gate_min_users: int = Field(50, ge=1)
     trainer_gate_min_videos: int = Field(20, ge=1)
     trainer_gate_min_test_users: int = Field(20, ge=1)
-    trainer_gate_popularity_ratio: float = Field(1.0, ge=0, le=100)
+    trainer_gate_popularity_ratio: float = Field(1.05, ge=0, le=100)
     trainer_gate_min_coverage: float = Field(0.01, ge=0, le=1)
     trainer_gate_max_overlap: float = Field(0.8, ge=0, le=1)
 

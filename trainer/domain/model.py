@@ -39,9 +39,9 @@ class PriorRules:
 
     Args:
         recent_weight: Weight of log(1 + recent long views).
-        bias_share: Share of a video's learned bias that this takes the place of, 0 to 1. The bias is popularity
-            over the whole log: with less of it more videos reach a page (KuaiRand, last 2 days: half the bias
-            and weight 0.4 give NDCG@10 0.066 and 34 % of all videos in a top 10; whole bias and 0.3: 0.065, 31 %).
+        bias_share: Share of a video's learned bias that this takes the place of, 0 to 1. The bias is popularity over
+            the whole log: with less of it more videos reach a page (last 2 days of KuaiRand, 7,394 users: with 0.5
+            instead of 0.3 22.8 % instead of 21.4 % of all videos are in a top 10, at NDCG@10 0.0636 and 0.0640).
     """
 
     recent_weight: float

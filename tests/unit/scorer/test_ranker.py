@@ -31,23 +31,23 @@ def ranked(ranker: Ranker, wish: Wish) -> list[str]:
     return ranker.rank(wish, ranker.buffer()).video_ids
 
 
-def test_best_first_with_falling_scores():
+def test_best_first_with_falling_scores() -> None:
     ranker = ranker_of()
     found = ranker.rank(Wish("up"), ranker.buffer())
     assert (found.video_ids, found.scores, found.known) == (["v4", "v3", "v2", "v1", "v0"], [4, 3, 2, 1, 0], True)
     assert ranked(ranker, Wish("down", k=2)) == ["v0", "v1"]
 
 
-def test_an_unknown_user_gets_nothing():
+def test_an_unknown_user_gets_nothing() -> None:
     ranker = ranker_of()
     assert ranker.rank(Wish("stranger"), ranker.buffer()) == UNKNOWN_USER
 
 
-def test_the_prior_is_added_to_everybody():
+def test_the_prior_is_added_to_everybody() -> None:
     assert ranked(ranker_of(prior=[10, 0, 0, 0, 0]), Wish("up", k=2)) == ["v0", "v4"]
 
 
-def test_the_users_bias_is_part_of_the_score():
+def test_the_users_bias_is_part_of_the_score() -> None:
     arrays = arrays_of({"up": (5.0, 1.0, 0.0)}, ["v0", "v1"])
     ranker = Ranker(ModelBundle(manifest_of(), arrays))
     assert ranker.rank(Wish("up"), ranker.buffer()).scores == [6.0, 5.0]
@@ -75,17 +75,17 @@ def test_the_users_bias_is_part_of_the_score():
         pytest.param(Wish("up", k=1, filters=Filters(exclude_author_ids=["ann"])), ["v3"], id="filtered before top k"),
     ],
 )
-def test_what_may_appear(wish: Wish, expected: list[str]):
+def test_what_may_appear(wish: Wish, expected: list[str]) -> None:
     assert ranked(ranker_of(catalogue=CATALOGUE), wish) == expected
 
 
-def test_seen_videos_do_not_come_back():
+def test_seen_videos_do_not_come_back() -> None:
     ranker = ranker_of(seen={"up": ["v4", "v2"]})
     assert ranked(ranker, Wish("up")) == ["v3", "v1", "v0"]
     assert len(ranked(ranker, Wish("down"))) == 5, "another user's"
 
 
-def test_a_buffer_that_was_used_before_changes_nothing():
+def test_a_buffer_that_was_used_before_changes_nothing() -> None:
     ranker = ranker_of(seen={"up": ["v4"]})
     buffer = ranker.buffer()
     first = ranker.rank(Wish("up", exclude_video_ids=["v0"]), buffer)
@@ -93,7 +93,7 @@ def test_a_buffer_that_was_used_before_changes_nothing():
     assert ranker.rank(Wish("up", exclude_video_ids=["v0"]), buffer) == first
 
 
-def test_a_good_model_passes_its_self_test():
+def test_a_good_model_passes_its_self_test() -> None:
     assert fault_of(Ranker(small_bundle())) is None
 
 
@@ -107,7 +107,7 @@ def test_a_good_model_passes_its_self_test():
         pytest.param({"item_prior": np.array([np.inf, 0, 0, 0, 0], np.float32)}, "not finite", id="infinite scores"),
     ],
 )
-def test_a_model_that_cannot_rank_fails_its_self_test(changes: dict[str, Any], words: str):
+def test_a_model_that_cannot_rank_fails_its_self_test(changes: dict[str, Any], words: str) -> None:
     bundle = small_bundle()
     ranker = Ranker(ModelBundle(bundle.manifest, dataclasses.replace(bundle.arrays, **changes)))
     assert words in (fault_of(ranker) or "")

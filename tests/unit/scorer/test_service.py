@@ -54,13 +54,13 @@ def parts() -> Parts:
     return built
 
 
-async def test_without_a_model_the_reason_is_said():
+async def test_without_a_model_the_reason_is_said() -> None:
     with pytest.raises(FailedPreconditionError) as refused:
         await Parts(MemoryModels()).service.rank([Wish("up")], None)
     assert refused.value.reason == "MODEL_MISSING"
 
 
-async def test_each_wish_is_answered_in_order(parts: Parts):
+async def test_each_wish_is_answered_in_order(parts: Parts) -> None:
     ranked = await parts.service.rank([Wish("up", k=2), Wish("stranger"), Wish("down", k=1)], None)
     assert [each.video_ids for each in ranked.rankings] == [["v3", "v2"], [], ["v0"]]
     assert [each.known for each in ranked.rankings] == [True, False, True]
@@ -68,7 +68,9 @@ async def test_each_wish_is_answered_in_order(parts: Parts):
     assert parts.metric("feed_scorer_rank_duration_seconds_count") == 1
 
 
-async def test_large_work_leaves_the_event_loop_and_answers_the_same(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+async def test_large_work_leaves_the_event_loop_and_answers_the_same(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = await parts.service.rank([Wish("up"), Wish("down")], None)
     monkeypatch.setattr(service_module, "LOOP_WORK", 0)
     assert (await parts.service.rank([Wish("up"), Wish("down")], 5.0)).rankings == small.rankings
@@ -76,7 +78,7 @@ async def test_large_work_leaves_the_event_loop_and_answers_the_same(parts: Part
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0, 0.4])
-async def test_work_whose_deadline_has_passed_is_dropped(parts: Parts, timeout_s: float):
+async def test_work_whose_deadline_has_passed_is_dropped(parts: Parts, timeout_s: float) -> None:
     """Each look at the clock takes 0.1 s here: with 0.4 s the third user comes too late."""
     parts.step_s = 0.1
     with pytest.raises(DeadlinePassedError):
@@ -84,12 +86,12 @@ async def test_work_whose_deadline_has_passed_is_dropped(parts: Parts, timeout_s
     assert parts.metric("feed_scorer_dropped_total") == 1
 
 
-async def test_work_in_time_is_done(parts: Parts):
+async def test_work_in_time_is_done(parts: Parts) -> None:
     parts.step_s = 0.1
     assert len((await parts.service.rank([Wish("up")] * 3, 1.0)).rankings) == 3
 
 
-async def test_another_model_is_swapped_in(parts: Parts):
+async def test_another_model_is_swapped_in(parts: Parts) -> None:
     parts.source.bundles["m2"] = small_bundle("m2")
     parts.source.live = "m2"
     assert parts.take_offered() == "m2"
@@ -100,7 +102,7 @@ async def test_another_model_is_swapped_in(parts: Parts):
     assert parts.metric("feed_scorer_model_info", model_version="m1", algorithm="lightfm-warp") is None
 
 
-async def test_a_bad_model_is_refused_once_and_the_old_one_stays(parts: Parts):
+async def test_a_bad_model_is_refused_once_and_the_old_one_stays(parts: Parts) -> None:
     bundle = small_bundle("m2")
     arrays = dataclasses.replace(bundle.arrays, item_prior=np.full(5, -np.inf, np.float32))
     parts.source.bundles["m2"] = ModelBundle(bundle.manifest, arrays)
@@ -112,7 +114,18 @@ async def test_a_bad_model_is_refused_once_and_the_old_one_stays(parts: Parts):
     assert parts.take_offered() is None, "a rollback to the serving one needs nothing"
 
 
-async def test_a_pointer_that_cannot_be_read_changes_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+async def test_a_model_that_is_not_there_yet_is_tried_again(parts: Parts) -> None:
+    """A shared folder may show the pointer before the model."""
+    parts.source.live = "m2"
+    assert [parts.take_offered() for _ in range(3)] == ["m2"] * 3
+    assert parts.metric("feed_scorer_model_swaps_total", result="refused") == 1, "told once"
+    parts.source.bundles["m2"] = small_bundle("m2")
+    parts.take_offered()
+    assert parts.slot.current is not None
+    assert parts.slot.current.version == "m2"
+
+
+async def test_a_pointer_that_cannot_be_read_changes_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable() -> str | None:
         raise BundleError(BundleFault.UNREADABLE, "LIVE")
 

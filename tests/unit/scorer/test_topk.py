@@ -23,7 +23,7 @@ NOTHING = float("-inf")
         pytest.param([-5, -1], 1, [1], id="negative scores"),
     ],
 )
-def test_known_answers(scores: list[float], k: int, expected: list[int]):
+def test_known_answers(scores: list[float], k: int, expected: list[int]) -> None:
     assert top_k(np.array(scores, np.float32), k).tolist() == expected
 
 
@@ -31,6 +31,6 @@ def test_known_answers(scores: list[float], k: int, expected: list[int]):
     scores=st.lists(st.one_of(st.integers(-3, 3).map(float), st.just(NOTHING)), min_size=1, max_size=60),
     k=st.integers(1, 70),
 )
-def test_it_equals_a_full_sort(scores: list[float], k: int):
+def test_it_equals_a_full_sort(scores: list[float], k: int) -> None:
     places = sorted((place for place in range(len(scores)) if scores[place] > NOTHING), key=lambda p: (-scores[p], p))
     assert top_k(np.array(scores, np.float32), k).tolist() == places[:k]

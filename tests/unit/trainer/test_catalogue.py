@@ -7,7 +7,7 @@ from trainer.domain.catalogue import Video, catalogue_arrays, with_catalogue
 from trainer.domain.log import InteractionLog, Kind
 
 
-def test_videos_that_nobody_watched_join_the_log_and_its_own_stay():
+def test_videos_that_nobody_watched_join_the_log_and_its_own_stay() -> None:
     log = InteractionLog(
         text_table(["u"]),
         text_table(["b", "x"]),
@@ -23,7 +23,7 @@ def test_videos_that_nobody_watched_join_the_log_and_its_own_stay():
     assert joined.video.tolist() == [1, 2]
 
 
-def test_the_catalogue_in_the_order_of_the_table():
+def test_the_catalogue_in_the_order_of_the_table() -> None:
     videos = [
         Video("b", "author", 12.5, ["fun", "cats"], "en-GB", 1000, is_active=False),
         Video("a", "", None, [], "", None),
@@ -41,6 +41,6 @@ def test_the_catalogue_in_the_order_of_the_table():
     assert arrays.item_active.tolist() == [True, False, True], "a video that nobody announced is active"
 
 
-def test_no_catalogue_at_all():
+def test_no_catalogue_at_all() -> None:
     arrays = catalogue_arrays(text_table(["a"]), [])
     assert (len(arrays.authors), len(arrays.tags), arrays.item_active.tolist()) == (0, 0, [True])

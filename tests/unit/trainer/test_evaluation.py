@@ -34,7 +34,7 @@ def two_tastes() -> InteractionLog:
         np.full(count, Kind.VIEW, np.int8),
         np.full(count, 20.0, np.float32),
         np.full(count, np.nan, np.float32),
-        day * DAY_S + user,
+        (day * DAY_S + user).astype(np.float64),
     )
 
 
@@ -49,12 +49,12 @@ def taste_model(_: Dataset) -> FactorModel:
     return factors(user, video)
 
 
-def factors(user: np.ndarray, video: np.ndarray) -> FactorModel:  # type: ignore[type-arg]
+def factors(user: np.ndarray, video: np.ndarray) -> FactorModel:
     zeros, ones = np.zeros(USERS, np.float32), np.zeros(VIDEOS, np.float32)
     return fold_biases(zeros, user[:, None].astype(np.float32), ones, video[:, None].astype(np.float32))
 
 
-def test_the_past_and_the_last_days_are_parted():
+def test_the_past_and_the_last_days_are_parted() -> None:
     parts = parted()
     times = two_tastes().time_s
     assert parts.facts.interactions == len(times)
@@ -66,12 +66,12 @@ def test_the_past_and_the_last_days_are_parted():
     assert len(after) >= 2 * USERS
 
 
-def test_of_many_users_every_nth_is_measured():
+def test_of_many_users_every_nth_is_measured() -> None:
     users = split(two_tastes(), DURATIONS, RULES, 2.0, 25).users
     assert users.tolist() == list(range(0, USERS, 3))
 
 
-def test_a_model_that_knows_more_than_popularity_passes():
+def test_a_model_that_knows_more_than_popularity_passes() -> None:
     found = evaluate(parted(), taste_model, NO_PRIOR, GATE)
     assert found.refusal is None
     assert found.model.ndcg_at_10 > 1.5 * found.popularity.ndcg_at_10
@@ -99,11 +99,11 @@ def infinite(_: Dataset) -> FactorModel:
         pytest.param(infinite, "not finite", id="infinite"),
     ],
 )
-def test_a_bad_model_is_refused(fit: Callable[[Dataset], FactorModel], words: str):
+def test_a_bad_model_is_refused(fit: Callable[[Dataset], FactorModel], words: str) -> None:
     assert words in (evaluate(parted(), fit, NO_PRIOR, GATE).refusal or "")
 
 
-def test_too_little_data_is_refused_before_anything_is_fitted():
+def test_too_little_data_is_refused_before_anything_is_fitted() -> None:
     def never(_: Dataset) -> FactorModel:
         raise AssertionError
 
@@ -112,7 +112,7 @@ def test_too_little_data_is_refused_before_anything_is_fitted():
     assert refusal == "600 interactions, at least 10000 are needed"
 
 
-def test_the_prior_is_fresh_popularity_in_place_of_a_share_of_the_bias():
+def test_the_prior_is_fresh_popularity_in_place_of_a_share_of_the_bias() -> None:
     train = parted().train
     bias = np.arange(VIDEOS, dtype=np.float32)
     model = fold_biases(

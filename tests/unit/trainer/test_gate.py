@@ -33,18 +33,18 @@ ENOUGH = DataFacts(1000, 50, 20, 10)
         pytest.param({}, False, "not finite", id="broken numbers"),
     ],
 )
-def test_a_model(changes: dict[str, Any], finite: bool, words: str | None):
+def test_a_model(changes: dict[str, Any], finite: bool, words: str | None) -> None:
     refusal = refuse_model(dataclasses.replace(GOOD, **changes), POPULARITY, RULES, videos=5000, is_finite=finite)
     assert (refusal is None) if words is None else (words in (refusal or ""))
 
 
-def test_coverage_is_of_the_videos_that_so_many_users_could_be_shown():
+def test_coverage_is_of_the_videos_that_so_many_users_could_be_shown() -> None:
     """100 users have 1,000 places: 0.05 % of a million videos is half of what they could show."""
     few = dataclasses.replace(GOOD, coverage_at_10=0.0005, users=100)
     assert refuse_model(few, POPULARITY, RULES, videos=1_000_000, is_finite=True) is None
 
 
-def test_every_reason_is_given():
+def test_every_reason_is_given() -> None:
     refusal = refuse_model(POPULARITY, GOOD, RULES, videos=5000, is_finite=True)
     assert refusal is not None
     assert refusal.count(";") == 2
@@ -60,6 +60,6 @@ def test_every_reason_is_given():
         pytest.param({"test_users": 9}, "9 users to measure on", id="test users"),
     ],
 )
-def test_data(changes: dict[str, int], words: str | None):
+def test_data(changes: dict[str, int], words: str | None) -> None:
     refusal = refuse_data(dataclasses.replace(ENOUGH, **changes), RULES)
     assert (refusal is None) if words is None else (words in (refusal or ""))

@@ -33,5 +33,5 @@ class Row(NamedTuple):
         pytest.param([], None, id="nothing"),
     ],
 )
-def test_merging(rows: list[Row], expected: list[Row] | None):
+def test_merging(rows: list[Row], expected: list[Row] | None) -> None:
     assert merge_repeats(rows) == (rows if expected is None else expected)

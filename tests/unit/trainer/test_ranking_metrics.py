@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
 from trainer.domain.dataset import Lists, lists_of
 from trainer.domain.ranking_metrics import measure, rank_metrics
@@ -17,7 +17,7 @@ NOTHING = lists([], [])
 BOTH = np.array([0, 1], np.int32)
 
 
-def test_a_checkerboard_is_ranked_perfectly():
+def test_a_checkerboard_is_ranked_perfectly() -> None:
     """Even users like even videos and odd users odd ones: every positive comes before every other video."""
     users = np.array([[1.0], [-1.0]], np.float32)
     videos = np.array([[1.0], [-1.0]] * 10, np.float32)
@@ -50,13 +50,13 @@ def test_a_checkerboard_is_ranked_perfectly():
         pytest.param([3, -1, -1], [3, 4], 1 / (1 + 1 / np.log2(3)), 0.5, id="a list that ends early"),
     ],
 )
-def test_known_answers(top: list[int], positives: list[int], ndcg: float, recall: float):
+def test_known_answers(top: list[int], positives: list[int], ndcg: float, recall: float) -> None:
     found = measure(np.array([top], np.int32), lists(positives), np.array([0], np.int32), videos=50)
     assert found.ndcg_at_10 == pytest.approx(ndcg)
     assert found.recall_at_50 == pytest.approx(recall)
 
 
-def test_ndcg_equals_scikit_learn():
+def test_ndcg_equals_scikit_learn() -> None:
     rng = np.random.default_rng(5)
     users, videos = 40, 120
     user_factors = rng.normal(size=(users, 8)).astype(np.float32)
@@ -69,7 +69,7 @@ def test_ndcg_equals_scikit_learn():
     assert found.ndcg_at_10 == pytest.approx(ndcg_score(truth, user_factors @ item_factors.T, k=10), abs=1e-6)
 
 
-def test_masked_videos_are_never_ranked():
+def test_masked_videos_are_never_ranked() -> None:
     users = np.ones((2, 1), np.float32)
     videos = np.arange(60, dtype=np.float32)[:, None]
     masked = lists([59, 58], list(range(60)))
@@ -77,7 +77,7 @@ def test_masked_videos_are_never_ranked():
     assert found.ndcg_at_10 == pytest.approx(0.5), "the first user's best is found, the second has nothing left"
 
 
-def test_the_prior_is_added():
+def test_the_prior_is_added() -> None:
     users = np.zeros((2, 1), np.float32)
     prior = np.zeros(60, np.float32)
     prior[42] = 1.0
@@ -85,7 +85,7 @@ def test_the_prior_is_added():
     assert (found.ndcg_at_10, found.overlap_at_10) == (1.0, 1.0)
 
 
-def test_coverage_and_overlap():
+def test_coverage_and_overlap() -> None:
     top = np.array([list(range(10)), list(range(5, 15))], np.int32)
     found = measure(top, lists([0], [5]), BOTH, videos=60)
     assert found.coverage_at_10 == pytest.approx(15 / 60)

@@ -66,7 +66,7 @@ def log_of(*rows: tuple[str, str, Kind, float, float], rating: float = float("na
 )
 def test_one_interaction(
     row: tuple[str, str, Kind, float, float], rating: float | None, long_view: bool, positive: bool, weight: float
-):
+) -> None:
     log = log_of(row, rating=float("nan") if rating is None else rating)
     assert is_long_view(log, DURATIONS, RULES).tolist() == [long_view]
     assert is_positive(log, DURATIONS, RULES).tolist() == [positive]
@@ -88,18 +88,18 @@ def pairs(*rows: tuple[str, str, Kind, float, float]) -> list[tuple[int, int]]:
         pytest.param([("u", "a", Kind.SKIP, 1, 0), ("u", "a", Kind.LIKE, 0, 0)], [(0, 0)], id="skipped, then liked"),
     ],
 )
-def test_pairs(rows: list[tuple[str, str, Kind, float, float]], expected: list[tuple[int, int]]):
+def test_pairs(rows: list[tuple[str, str, Kind, float, float]], expected: list[tuple[int, int]]) -> None:
     assert pairs(*rows) == expected
 
 
-def test_weights_have_mean_one_and_a_like_weighs_more_than_a_view():
+def test_weights_have_mean_one_and_a_like_weighs_more_than_a_view() -> None:
     log = log_of(("u", "a", Kind.VIEW, 60, 0), ("u", "b", Kind.LIKE, 0, 0), ("v", "a", Kind.VIEW, 60, 0))
     weight = positive_pairs(log, DURATIONS, RULES, NOW_S).weight
     assert weight.mean() == pytest.approx(1.0)
     assert weight[1] == pytest.approx(7 * weight[0])
 
 
-def test_a_dataset_knows_history_newest_first_seen_and_recent_views():
+def test_a_dataset_knows_history_newest_first_seen_and_recent_views() -> None:
     log = log_of(
         ("u", "a", Kind.VIEW, 60, 3),
         ("u", "b", Kind.VIEW, 10, 2),
@@ -115,7 +115,7 @@ def test_a_dataset_knows_history_newest_first_seen_and_recent_views():
     assert dataset.recent_views == pytest.approx([2**-3, 2**-2, 0]), "likes are no views, 5 days are not recent"
 
 
-def test_an_empty_log_of_positives_makes_an_empty_dataset():
+def test_an_empty_log_of_positives_makes_an_empty_dataset() -> None:
     dataset = build_dataset(log_of(("u", "a", Kind.SKIP, 1, 0)), DURATIONS, DATASET_RULES, NOW_S)
     assert len(dataset.positives) == 0
     assert dataset.history.lengths().tolist() == [0]
@@ -131,5 +131,5 @@ def test_an_empty_log_of_positives_makes_an_empty_dataset():
         pytest.param([5], 5.0, id="one instant"),
     ],
 )
-def test_the_split(days: list[float], expected: float):
+def test_the_split(days: list[float], expected: float) -> None:
     assert split_time_s(np.array(days, np.float64) * DAY_S, 2.0) == pytest.approx(expected * DAY_S)
