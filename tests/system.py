@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from deploy.local.process import free_port
 from feed.interactions.v1 import interactions_pb2_grpc
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2_grpc
@@ -122,13 +122,9 @@ class System:
 
 def free_ports() -> Iterator[int]:
     """Yields ports that nobody listens on, each a different one."""
-    held = []
-    try:
-        while True:
-            listener = socket.socket()
-            listener.bind(("127.0.0.1", 0))
-            held.append(listener)
-            yield listener.getsockname()[1]
-    finally:
-        for listener in held:
-            listener.close()
+    given: set[int] = set()
+    while True:
+        port = free_port()
+        if port not in given:
+            given.add(port)
+            yield port

@@ -11,10 +11,10 @@ _REASON_CHARS: Final = 512
 def dead_letter(record: StoredRecord, reason: str) -> Record:
     """Returns the record as it was found, with why it is dead and where it was in its headers."""
     letter = Record(INTERACTIONS_DLQ, record.key, record.value, (*record.headers, *_told(record, reason)))
-    return letter if size_of(letter) <= MAX_RECORD_BYTES else stub(record, reason)
+    return letter if size_of(letter) <= MAX_RECORD_BYTES else bare_letter(record, reason)
 
 
-def stub(record: StoredRecord, reason: str) -> Record:
+def bare_letter(record: StoredRecord, reason: str) -> Record:
     """Returns a letter without the record itself, for one that is too large to be kept twice."""
     size = str(len(record.value)).encode()
     return Record(INTERACTIONS_DLQ, "", b"", (*_told(record, reason), ("left-out-bytes", size)))

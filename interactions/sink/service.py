@@ -22,7 +22,7 @@ from eventlog.ports import (
 from interactions.domain import log_record
 from interactions.domain.backoff import delay_s
 from interactions.domain.log_record import UnreadableError
-from interactions.sink.dead_letter import dead_letter, stub
+from interactions.sink.dead_letter import bare_letter, dead_letter
 from interactions.sink.ports import (
     BatchWritten,
     InteractionStore,
@@ -155,7 +155,7 @@ class Sink:
         letters: list[Record] = [dead_letter(record, reason) for record, reason in dead]
         outcomes = await self._dead_letters.publish_many(letters)
         large = [each for each, outcome in zip(dead, outcomes, strict=True) if isinstance(outcome, RecordTooLargeError)]
-        outcomes += await self._dead_letters.publish_many([stub(record, reason) for record, reason in large])
+        outcomes += await self._dead_letters.publish_many([bare_letter(record, reason) for record, reason in large])
         for outcome in outcomes:
             if isinstance(outcome, PublishError) and not isinstance(outcome, RecordTooLargeError):
                 raise outcome
