@@ -52,7 +52,7 @@ class BridgeSettings(CommonSettings):
 
     bridge_editorial_path: str = Field("", description="JSON array of video ids; empty: the newest active videos.")
     bridge_list_videos: int = Field(500, ge=1, le=10_000, description="Most videos of a fallback list.")
-    bridge_trending_refresh_ms: int = Field(5_000, ge=100, le=3_600_000)
+    bridge_trending_refresh_ms: int = Field(30_000, ge=100, le=3_600_000)
     bridge_trending_half_life_s: int = Field(86_400, ge=60, le=31_536_000)
     bridge_trending_buckets: int = Field(2_000, ge=1, le=100_000, description="Hourly sums read of a segment.")
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import errno
+import gc
 import os
 import signal
 import sys
@@ -185,4 +186,15 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         drain_s=settings.drain_s,
     )
     async with service:
+        _settle_memory()
         await stopped.wait()
+
+
+def _settle_memory() -> None:
+    """Takes what start-up made out of the collector's sight.
+
+    Modules, statements and settings live as long as the process; walking them again and again stops every request for
+    some 50 ms each time (measured on the bridge at 300 requests a second).
+    """
+    gc.collect()
+    gc.freeze()

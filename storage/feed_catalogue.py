@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import videos
 
-# SQLite takes 32,766 values a statement, PostgreSQL's protocol 32,767; planning is quickest far below.
-_IDS_A_QUERY: Final = 500
+# Rows of one query are turned into values between two requests: some milliseconds for this many.
+_IDS_A_QUERY: Final = 100
 
 _COLUMNS: Final = (
     videos.c.video_id,

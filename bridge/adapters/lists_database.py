@@ -14,7 +14,7 @@ from bridge.domain.trending import Bucket, Trend, trends
 from bridge.ports import ListError
 from storage.database import Database
 from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active
-from storage.trending import TrendingBucket, load_buckets
+from storage.trending import BucketRow, load_buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,8 @@ class DatabaseLists:
             raise ListError(str(error)) from error
 
 
-def _ranked(rows: Iterable[TrendingBucket], policy: ListPolicy) -> Mapping[str, Trend]:
-    buckets = (Bucket(row.bucket.timestamp(), row.segment, row.video_id, row.weight) for row in rows)
-    return trends(buckets, half_life_s=policy.half_life_s, limit=policy.videos)
+def _ranked(rows: Iterable[BucketRow], policy: ListPolicy) -> Mapping[str, Trend]:
+    return trends((Bucket(*row) for row in rows), half_life_s=policy.half_life_s, limit=policy.videos)
 
 
 def _facts(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:

@@ -16,7 +16,7 @@ from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
 from storage.database import Database
 from storage.tables import metadata, user_interactions, users, videos
-from storage.trending import TrendingBucket, add, load_buckets
+from storage.trending import BucketRow, TrendingBucket, add, load_buckets
 
 ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 TIME = datetime(2025, 9, 1, 12, 34, 56, 789_000, tzinfo=UTC)
@@ -46,13 +46,16 @@ async def rows(database: Database) -> list[dict[str, Any]]:
         return [dict(row) for row in found.mappings()]
 
 
-async def buckets(database: Database) -> list[TrendingBucket]:
+async def buckets(database: Database) -> list[BucketRow]:
     async with database.read() as connection:
         return await load_buckets(connection, 100)
 
 
-def shown(found: list[TrendingBucket]) -> list[tuple[str, datetime, str, float]]:
-    return [(each.segment, each.bucket, each.video_id, round(each.weight, 9)) for each in found]
+def shown(found: list[BucketRow]) -> list[tuple[str, datetime, str, float]]:
+    return [
+        (segment, datetime.fromtimestamp(hour, UTC), video_id, round(weight, 9))
+        for hour, segment, video_id, weight in found
+    ]
 
 
 async def test_every_field_is_kept(database: Database) -> None:
@@ -169,7 +172,7 @@ async def test_newest_buckets_come_first_within_the_limit(database: Database) ->
     async with database.read() as connection:
         found = await load_buckets(connection, 4)
 
-    assert [each.video_id for each in found] == ["v23", "v22", "v21", "v13"]
+    assert [video_id for _, _, video_id, _ in found] == ["v23", "v22", "v21", "v13"]
 
 
 async def test_offsets_are_kept_by_reader_and_may_go_back(database: Database) -> None:
@@ -233,4 +236,4 @@ async def test_two_sinks_at_once_count_everything_once(database: Database) -> No
     )
 
     assert sum(counts) == 200
-    assert [each.weight for each in await buckets(database)] == [pytest.approx(200 * 0.7)]
+    assert [weight for *_, weight in await buckets(database)] == [pytest.approx(200 * 0.7)]
