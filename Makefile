@@ -50,7 +50,7 @@ bench: setup ## Measure P01, P02, P03 and P07 against their bare references, a J
 	$(PY) -m tests.bench
 
 chaos: setup ## Kill what the system depends on while it is under load, for longer than the tests do
-	$(PY) -m pytest tests/chaos --long
+	$(PY) -m pytest --long tests/chaos tests/unit/bridge/test_breaker_model.py
 
 clean: ## Remove what was made: environment, data, caches
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache

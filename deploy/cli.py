@@ -72,13 +72,21 @@ def up(
     from deploy.up import StepError, Wishes
     from deploy.up import up as start
     from runtime.settings import SettingsError
+    from storage.database import UnreachableDatabaseError
 
     wishes = Wishes(
         kafka=_choice("--broker", broker, "kafka"), postgres=_choice("--database", database, "postgres"), data=data
     )
     try:
         start(wishes)
-    except (LocalServerError, OtherDataError, StartError, StepError, SettingsError) as error:
+    except (
+        LocalServerError,
+        OtherDataError,
+        StartError,
+        StepError,
+        SettingsError,
+        UnreachableDatabaseError,
+    ) as error:
         _fail(str(error))
 
 
@@ -115,9 +123,12 @@ def topics_apply() -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to the newest schema; safe to repeat."""
-    from storage.database import upgrade
+    from storage.database import UnreachableDatabaseError, upgrade
 
-    upgrade(_database_url())
+    try:
+        upgrade(_database_url())
+    except UnreachableDatabaseError as error:
+        _fail(str(error))
 
 
 def _become(package: str, arguments: list[str]) -> None:

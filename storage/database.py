@@ -18,6 +18,10 @@ _ASYNC_DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlit
 _SYNC_DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
 
 
+class UnreachableDatabaseError(Exception):
+    """The database does not answer, or refuses us; the operator mends the URL or the server."""
+
+
 class Database:
     """A pool of connections for a server process.
 
@@ -67,7 +71,11 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def upgrade(url: str) -> None:
-    """Brings the database to the newest schema; does nothing when it is there already."""
+    """Brings the database to the newest schema; does nothing when it is there already.
+
+    Raises:
+        UnreachableDatabaseError: When it cannot be opened.
+    """
     # Servers never migrate, and alembic would cost each of them half a second at start.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -79,6 +87,9 @@ def upgrade(url: str) -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except sa.exc.OperationalError as error:
+        shown = sa.make_url(url).render_as_string(hide_password=True)
+        raise UnreachableDatabaseError(f"{shown}: {str(error.orig).splitlines()[0]}") from error
     finally:
         engine.dispose()
 

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
-from storage.database import upgrade
+from runtime.settings import CommonSettings, load
+from storage.database import sync_engine, upgrade
 from tests.databases import fresh_postgres_url
+from tests.system import System
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +51,35 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         url = fresh_postgres_url(request.getfixturevalue("postgres").url)
     upgrade(url)
     return url
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param((), id="embedded"),
+        pytest.param(
+            ("--broker", "kafka", "--database", "postgres"),
+            marks=[pytest.mark.kafka, pytest.mark.postgres],
+            id="real",
+        ),
+    ],
+)
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The whole system, ready, with a simulated log; it logs every call."""
+    folder: Path = tmp_path_factory.mktemp("system")
+    running = System(folder, *request.param, environ={"FEED_LOG_LEVEL": "DEBUG"})
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def system_database(system: System) -> Iterator[sa.Engine]:
+    """The database of the running system."""
+    settings = load(CommonSettings, {**system.environ, **system.servers()})
+    engine = sync_engine(settings.effective_database_url)
+    yield engine
+    engine.dispose()
 
 
 def _running(server: LocalKafka | LocalPostgres) -> Iterator[Any]:

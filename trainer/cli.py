@@ -13,7 +13,7 @@ from runtime import logs, process
 from runtime.model_bundle import BundleError
 from runtime.settings import SettingsError, load
 from runtime.signing import KeyFileError
-from storage.database import upgrade
+from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
 from trainer.adapters.export_parquet import ExportError
 from trainer.adapters.lock_file import AlreadyRunningError
@@ -31,7 +31,7 @@ app = typer.Typer(
 T = TypeVar("T")
 
 # What the operator can mend; anything else is a bug and shows its trace.
-_EXPECTED = (AlreadyRunningError, BundleError, ExportError, KeyFileError)
+_EXPECTED = (UnreachableDatabaseError, AlreadyRunningError, BundleError, ExportError, KeyFileError)
 
 
 @app.command()

@@ -55,7 +55,7 @@ class Account:
 def account_for(data_dir: Path, needs: Iterable[Path]) -> Account:
     """Chooses the account: ourselves, or, for root, the data's owner, `postgres` or `nobody`.
 
-    A folder below a closed one (a checkout in root's home) cannot be entered by that account. Then the program keeps the one
+    A folder below a closed one (root's home) cannot be entered by that account. Then the program keeps the one
     capability to pass closed folders, and no folder's permissions are changed.
 
     Args:

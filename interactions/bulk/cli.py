@@ -17,7 +17,7 @@ from interactions.bulk.report import Summary, print_summary
 from interactions.bulk.seed import seed_database
 from interactions.bulk.simulation import Size
 from runtime.settings import CommonSettings, SettingsError, load
-from storage.database import sync_engine, upgrade
+from storage.database import UnreachableDatabaseError, sync_engine, upgrade
 
 DatabaseUrl = Annotated[
     str, typer.Option(help="postgresql://… or sqlite:///…; default: FEED_DATABASE_URL, or SQLite under FEED_DATA_DIR.")
@@ -90,7 +90,7 @@ def _run(database_url: str, load_into: Callable[[sa.Engine, Progress], Summary])
         with Progress(*columns, console=console) as progress:
             summary = load_into(engine, progress)
         engine.dispose()
-    except (SourceError, SettingsError) as error:
+    except (SourceError, SettingsError, UnreachableDatabaseError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     print_summary(summary, console)

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,8 +16,7 @@ from confluent_kafka import Consumer
 
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime.settings import CommonSettings, load
-from storage.database import reading, sync_engine
+from storage.database import reading
 from storage.tables import model_trainings, user_interactions
 from tests.http import call_now, post_json
 from tests.polling import wait_for
@@ -38,14 +36,6 @@ def interaction(user_id: str, video_id: str, **changes: Any) -> dict[str, Any]:
         "timestamp": now,
         **changes,
     }
-
-
-@pytest.fixture
-def database(system: System) -> Iterator[sa.Engine]:
-    settings = load(CommonSettings, {**system.environ, **system.servers()})
-    engine = sync_engine(settings.effective_database_url)
-    yield engine
-    engine.dispose()
 
 
 def rows(engine: sa.Engine, statement: sa.Select[Any]) -> list[Any]:
@@ -126,7 +116,7 @@ def test_the_answer_survives_a_hung_scorer(system: System):
     personal(system)
 
 
-def test_a_posted_interaction_is_in_the_database_within_five_seconds(system: System, database: sa.Engine):
+def test_a_posted_interaction_is_in_the_database_within_five_seconds(system: System, system_database: sa.Engine):
     event = interaction(KNOWN, "v1", feedSessionId="s-1", position=3, algorithm="lightfm-warp", recommendationScore=0.5)
     answer = post_json(system.http_port("interactions"), "/feed/interactions", event)
     assert answer.status == 200
@@ -134,7 +124,7 @@ def test_a_posted_interaction_is_in_the_database_within_five_seconds(system: Sys
     columns = user_interactions.c
     found = wait_for(
         lambda: rows(
-            database,
+            system_database,
             sa.select(
                 columns.user_id, columns.watch_time_s, columns.feed_session_id, columns.recommendation_score
             ).where(columns.event_id == event["eventId"]),
@@ -145,7 +135,7 @@ def test_a_posted_interaction_is_in_the_database_within_five_seconds(system: Sys
     assert found == [(KNOWN, 12.5, "s-1", 0.5)]
 
 
-def test_the_same_event_over_grpc_and_rest_is_stored_once(system: System, database: sa.Engine):
+def test_the_same_event_over_grpc_and_rest_is_stored_once(system: System, system_database: sa.Engine):
     event = interaction(KNOWN, "v2")
     over_grpc = interactions_pb2.Interaction(
         event_id=event["eventId"],
@@ -164,7 +154,7 @@ def test_the_same_event_over_grpc_and_rest_is_stored_once(system: System, databa
 
     def stored(event_id: str) -> list[Any]:
         columns = user_interactions.c
-        return rows(database, sa.select(columns.id).where(columns.event_id == event_id))
+        return rows(system_database, sa.select(columns.id).where(columns.event_id == event_id))
 
     wait_for(lambda: stored(last["eventId"]), bool, bound_s=5)
     wait_for(lambda: stored(event["eventId"]), bool, bound_s=5)
@@ -218,7 +208,7 @@ NEXT_YEAR = (datetime.now(UTC) + timedelta(days=365)).isoformat(timespec="millis
     ],
 )
 def test_a_bad_event_is_refused_by_name_and_nothing_is_written(
-    system: System, database: sa.Engine, change: dict[str, Any], field: str, accepted: str
+    system: System, system_database: sa.Engine, change: dict[str, Any], field: str, accepted: str
 ):
     event = {**interaction("refused-user", "v1"), **change}
     answer = post_json(system.http_port("interactions"), "/feed/interactions", event)
@@ -227,8 +217,12 @@ def test_a_bad_event_is_refused_by_name_and_nothing_is_written(
     after = interaction(KNOWN, "v4")
     post_json(system.http_port("interactions"), "/feed/interactions", after)
     columns = user_interactions.c
-    wait_for(lambda: rows(database, sa.select(columns.id).where(columns.event_id == after["eventId"])), bool, bound_s=5)
-    assert rows(database, sa.select(columns.id).where(columns.event_id == event["eventId"])) == []
+    wait_for(
+        lambda: rows(system_database, sa.select(columns.id).where(columns.event_id == after["eventId"])),
+        bool,
+        bound_s=5,
+    )
+    assert rows(system_database, sa.select(columns.id).where(columns.event_id == event["eventId"])) == []
 
 
 @pytest.mark.parametrize(
@@ -265,7 +259,7 @@ def test_a_wrong_setting_stops_a_process_with_its_name_and_range(system: System)
 
 
 def test_the_loop_closes_a_new_user_is_known_to_the_next_model_without_a_failed_call(
-    system: System, database: sa.Engine
+    system: System, system_database: sa.Engine
 ):
     """What a user does now is in the database, in the export, in the next model; the scorer swaps under load."""
     newcomer = f"newcomer-{uuid.uuid4().hex[:8]}"
@@ -278,7 +272,7 @@ def test_the_loop_closes_a_new_user_is_known_to_the_next_model_without_a_failed_
     assert {each["status"] for each in answer.json["results"]} == {"ACCEPTED"}
     columns = user_interactions.c
     wait_for(
-        lambda: rows(database, sa.select(columns.id).where(columns.user_id == newcomer)),
+        lambda: rows(system_database, sa.select(columns.id).where(columns.user_id == newcomer)),
         lambda found: len(found) == len(events),
         bound_s=5,
     )
@@ -291,7 +285,7 @@ def test_the_loop_closes_a_new_user_is_known_to_the_next_model_without_a_failed_
     assert page.model_version != before.model_version
     assert not set(videos_of(page)) & set(liked)
     status = rows(
-        database,
+        system_database,
         sa.select(model_trainings.c.status).where(model_trainings.c.model_version == page.model_version),
     )
     assert status == [("succeeded",)]

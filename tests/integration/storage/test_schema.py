@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from storage.database import Database, reading, sync_engine, upgrade
+from storage.database import Database, UnreachableDatabaseError, reading, sync_engine, upgrade
 from storage.dialect import insert_ignore, upsert
 from storage.tables import metadata, trending, users, videos
 
@@ -79,3 +79,9 @@ async def test_insert_ignore_keeps_the_first_and_upsert_the_last(database_url: s
         last = (await connection.execute(sa.select(trending.c.weight))).scalar_one()
     await database.close()
     assert (first, last) == (1.0, 3.0)
+
+
+def test_a_database_that_cannot_be_reached_is_named_without_its_password():
+    with pytest.raises(UnreachableDatabaseError, match=r"feed:\*\*\*@127\.0\.0\.1:1/none") as caught:
+        upgrade("postgresql://feed:hunter2@127.0.0.1:1/none")
+    assert "hunter2" not in str(caught.value)
