@@ -33,6 +33,10 @@ CANARY = "canary-/etc/passwd"
 class Edgy(services.InteractionServiceServicer):
     """Fails in every way a handler can, chosen by the video id."""
 
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+
     async def RecordInteraction(self, request: Any, _context: Any) -> Any:  # noqa: N802
         require_valid(request)
         kind = request.interaction.video_id
@@ -42,6 +46,9 @@ class Edgy(services.InteractionServiceServicer):
             raise ResourceExhaustedError("JOURNAL_FULL", "no room", retry_after_s=1.5)
         if kind == "cancelled":
             raise asyncio.CancelledError
+        if kind == "slow":
+            self.entered.set()
+            await self.gate.wait()
         return pb.RecordInteractionResponse(result=pb.RecordResult(event_id=request_id()))
 
     async def RecordInteractions(self, _request: Any, _context: Any) -> Any:  # noqa: N802
@@ -53,7 +60,8 @@ class Edgy(services.InteractionServiceServicer):
 
 class EdgyApp:
     def __init__(self) -> None:
-        self.grpc_services = [GrpcService(NAME, Edgy(), services.add_InteractionServiceServicer_to_server)]
+        self.handler = Edgy()
+        self.grpc_services = [GrpcService(NAME, self.handler, services.add_InteractionServiceServicer_to_server)]
         self.http_routes = [Route("/echo", self._echo, methods=["POST"]), Route("/boom", self._boom)]
         self.registry = CollectorRegistry()
         self.reason: str | None = None
@@ -229,6 +237,28 @@ async def test_a_taken_port_is_an_error_that_names_it(service: tuple[Service, Ed
     with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
         async with Service("second", EdgyApp(), grpc_port=port):
             pass
+
+
+async def test_a_running_call_is_finished_before_the_process_ends():
+    app = EdgyApp()
+    service = Service("brief", app, drain_s=10)
+    await service.__aenter__()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+        answering = asyncio.ensure_future(
+            services.InteractionServiceStub(channel).RecordInteraction(request_for("slow"), timeout=10)
+        )
+        await app.handler.entered.wait()
+        ending = asyncio.create_task(service.__aexit__(None, None, None))
+        await until(lambda: ready(service), expected=503)
+        assert not ending.done()
+        app.handler.gate.set()
+        assert (await answering).result.event_id
+        await ending
+    assert app.stopped
+
+
+async def ready(service: Service) -> int:
+    return (await call(service.http_port, "GET", "/readyz")).status
 
 
 async def test_the_end_closes_the_app_after_the_servers():
