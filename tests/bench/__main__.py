@@ -58,7 +58,7 @@ def _feed_figures(bridge: int, reference: int, proto: Path) -> None:
     _ratio("P01", "throughput, 16 callers, 20 items", "rps", throughput, at_least=1.0)
     median = [(feed(*one).p50_ms, bare(*one).p50_ms) for _ in range(ROUNDS)]
     _ratio("P02", "p50 with 1 caller", "ms", median, at_most=1.6)
-    load = feed("--async", "--rps", "300", "-c", "50", "--connections", "4", "-z", "10s")
+    load = feed("--async", "--rps", "300", "-c", "50", "--connections", "4", "-n", "3000")
     _print(
         "P03",
         "p99 at 300 rps, open loop, against the 150 ms deadline",
