@@ -1,6 +1,7 @@
 """Keeps the processes of the feed running on one machine: starts, watches, restarts, stops."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import time
@@ -9,6 +10,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from deploy.local.process import command_of, end
 
 # A process that dies is started again after this, doubling up to the longest; once it has lived, from the start.
 FIRST_RESTART_S = 0.5
@@ -65,10 +68,12 @@ class Supervisor:
         """Starts every process and waits until each is ready.
 
         Raises:
-            StartError: When one ends or is not ready within a minute; nothing is left running.
+            StartError: When one ends or is not ready within a minute (nothing is left running then), or when
+                another supervisor runs in this folder.
         """
         for name in ("log", "run"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._claim)
         try:
             await asyncio.gather(*(self._start_first(spec) for spec in self._specs))
         except BaseException:
@@ -82,6 +87,22 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*(self._stop_one(name, each) for name, each in self._running.items()))
         self._running.clear()
+        self._lock.close()
+
+    def _claim(self) -> None:
+        """Makes sure that nothing runs in this folder: ends what a killed supervisor left running."""
+        self._lock = (self._folder / "run" / "up.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise StartError(f"the system is running already in {self._folder}") from None
+        for spec in self._specs:
+            left = _read_pid(self._pid_file(spec.name))
+            # The number may be another program's by now.
+            if left is not None and command_of(left).strip() == " ".join(spec.command):
+                self._say(f"{spec.name} is left over from a run that was killed; ending it")
+                end(left, signal.SIGTERM)
 
     async def _start_first(self, spec: ProcessSpec) -> None:
         process = await self._spawn(spec)
@@ -117,11 +138,11 @@ class Supervisor:
                 start_new_session=True,
             )
         self._running[spec.name] = process
-        (self._folder / "run" / f"{spec.name}.pid").write_text(f"{process.pid}\n")
+        self._pid_file(spec.name).write_text(f"{process.pid}\n")
         return process
 
     async def _stop_one(self, name: str, process: asyncio.subprocess.Process) -> None:
-        (self._folder / "run" / f"{name}.pid").unlink(missing_ok=True)
+        self._pid_file(name).unlink(missing_ok=True)
         if process.returncode is not None:
             return
         process.send_signal(signal.SIGTERM)
@@ -132,12 +153,22 @@ class Supervisor:
             process.kill()
             await process.wait()
 
+    def _pid_file(self, name: str) -> Path:
+        return self._folder / "run" / f"{name}.pid"
+
     def _log(self, spec: ProcessSpec) -> Path:
         return self._folder / "log" / f"{spec.name}.log"
 
     def _tail(self, spec: ProcessSpec) -> str:
         lines = self._log(spec).read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return os.linesep.join(lines)
+
+
+def _read_pid(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _answers(url: str) -> bool:

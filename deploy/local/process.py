@@ -160,17 +160,17 @@ class ServerProcess:
         except (FileNotFoundError, ValueError):
             return
         pid, owner = record["pid"], record["owner"]
-        if str(self._directory) not in _command_of(pid):
+        if str(self._directory) not in command_of(pid):
             return
-        if _command_of(owner):
+        if command_of(owner):
             raise LocalServerError(
                 f"{self._name} in {self._directory} is running already, pid {pid}, owned by process {owner}"
             )
-        _end(pid, self._stop_signal)
+        end(pid, self._stop_signal)
 
 
-def _command_of(pid: int) -> str:
-    """The command line of a live process, or an empty text."""
+def command_of(pid: int) -> str:
+    """Returns the command line of a live process, or an empty text."""
     proc = Path("/proc")
     if (proc / "self").exists():
         try:
@@ -181,11 +181,12 @@ def _command_of(pid: int) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
 
 
-def _end(pid: int, stop_signal: signal.Signals) -> None:
+def end(pid: int, stop_signal: signal.Signals) -> None:
+    """Asks a process that is not our child to end, kills it when it does not, and waits until it is gone."""
     for sent in (stop_signal, signal.SIGKILL):
         os.kill(pid, sent)
         deadline = time.monotonic() + _KILL_WAIT_S
         while time.monotonic() < deadline:
-            if not _command_of(pid):
+            if not command_of(pid):
                 return
             time.sleep(_POLL_S)

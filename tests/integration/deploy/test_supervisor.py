@@ -1,5 +1,6 @@
 """The runner of `feed up`: ready means ready, what dies comes back, the end leaves nothing."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -67,3 +68,31 @@ async def test_a_process_that_cannot_start_is_named_with_the_end_of_its_log(tmp_
     with pytest.raises(StartError, match=r"(?s)broken ended with exit code 1.*no such port"):
         await supervisor.start()
     assert not (tmp_path / "run" / "server.pid").exists(), "the others must not be left running"
+
+
+async def test_what_a_killed_supervisor_left_running_is_ended_first(tmp_path: Path, port: int):
+    (tmp_path / "run").mkdir()
+    left = await asyncio.create_subprocess_exec(*server(port).command)
+    (tmp_path / "run" / "server.pid").write_text(f"{left.pid}\n")
+    supervisor = Supervisor([server(port)], os.environ, tmp_path, lambda _: None)
+    await supervisor.start()
+    assert await left.wait() in (0, -signal.SIGTERM)
+    assert pid_of(tmp_path) != left.pid
+    await supervisor.stop()
+
+
+async def test_a_pid_that_is_another_programs_by_now_is_left_alone(tmp_path: Path, port: int):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "server.pid").write_text(f"{os.getpid()}\n")
+    supervisor = Supervisor([server(port)], os.environ, tmp_path, lambda _: None)
+    await supervisor.start()
+    await supervisor.stop()
+
+
+async def test_a_second_supervisor_in_the_folder_is_refused_and_harms_nothing(tmp_path: Path, port: int):
+    first = Supervisor([server(port)], os.environ, tmp_path, lambda _: None)
+    await first.start()
+    with pytest.raises(StartError, match="running already"):
+        await Supervisor([server(port)], os.environ, tmp_path, lambda _: None).start()
+    assert is_alive(pid_of(tmp_path))
+    await first.stop()
