@@ -84,9 +84,11 @@ async def test_what_a_killed_supervisor_left_running_is_ended_first(tmp_path: Pa
 async def test_a_pid_that_is_another_programs_by_now_is_left_alone(tmp_path: Path, port: int):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "server.pid").write_text(f"{os.getpid()}\n")
-    supervisor = Supervisor([server(port)], os.environ, tmp_path, lambda _: None)
+    said: list[str] = []
+    supervisor = Supervisor([server(port)], os.environ, tmp_path, said.append)
     await supervisor.start()
     await supervisor.stop()
+    assert said == []
 
 
 async def test_a_second_supervisor_in_the_folder_is_refused_and_harms_nothing(tmp_path: Path, port: int):
