@@ -1,17 +1,18 @@
 """Keeps the processes of the feed running on one machine: starts, watches, restarts, stops."""
 
 import asyncio
-import fcntl
 import os
 import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.process import command_of, end
+from runtime.lock_file import AlreadyRunningError, exclusive
 
 # A process that dies is started again after this, doubling up to the longest; once it has lived, from the start.
 FIRST_RESTART_S = 0.5
@@ -63,6 +64,7 @@ class Supervisor:
         self._say = say
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
+        self._held = ExitStack()
 
     async def start(self) -> None:
         """Starts every process and waits until each is ready.
@@ -87,16 +89,14 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*(self._stop_one(name, each) for name, each in self._running.items()))
         self._running.clear()
-        self._lock.close()
+        self._held.close()
 
     def _claim(self) -> None:
         """Makes sure that nothing runs in this folder: ends what a killed supervisor left running."""
-        self._lock = (self._folder / "run" / "up.lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise StartError(f"the system is running already in {self._folder}") from None
+            self._held.enter_context(exclusive(self._folder / "run" / "up.lock", "feed up"))
+        except AlreadyRunningError as error:
+            raise StartError(f"the system is running already in {self._folder}: {error}") from error
         for spec in self._specs:
             left = _read_pid(self._pid_file(spec.name))
             # The number may be another program's by now.

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from runtime import logs, process
+from runtime.lock_file import AlreadyRunningError
 from runtime.model_bundle import BundleError
 from runtime.settings import SettingsError, load
 from runtime.signing import KeyFileError
 from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
 from trainer.adapters.export_parquet import ExportError
-from trainer.adapters.lock_file import AlreadyRunningError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
 from trainer.app import build, bundle_store, progress_for, training
 from trainer.service import Result, Training

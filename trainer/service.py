@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from runtime.contract import CONTRACT_RELEASE
+from runtime.lock_file import exclusive
 from runtime.model_bundle import FORMAT_VERSION, Manifest
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.collector import paused_collector
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
-from trainer.adapters.lock_file import exclusive
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import CatalogueArrays, catalogue_arrays, with_catalogue
 from trainer.domain.dataset import Dataset, build_dataset
@@ -83,7 +83,7 @@ class Training:
         Raises:
             AlreadyRunningError: While another training runs on this data directory.
         """
-        with exclusive(self.settings.data_dir / "trainer.lock"):
+        with exclusive(self.settings.data_dir / "trainer.lock", "training"):
             version = version_name(self.now())
             self.database.register(self._start(version))
             try:

@@ -6,22 +6,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from deploy.local.errors import LocalServerError
 from deploy.local.jars import write_lock
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
+from deploy.local.process import LocalServer
 
 _WATCH_S = 0.5
-
-
-class _Server(Protocol):
-    @property
-    def is_running(self) -> bool: ...
-    @property
-    def log_path(self) -> Path: ...
-    def stop(self) -> None: ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start(arguments: argparse.Namespace) -> _Server:
+def _start(arguments: argparse.Namespace) -> LocalServer:
     if arguments.command == "postgres":
         postgres = LocalPostgres(arguments.dir, port=arguments.port).start()
         _say(f"postgres ready on 127.0.0.1:{postgres.port}, pid {postgres.pid}, password in {arguments.dir}/password")
@@ -70,7 +62,7 @@ def _start(arguments: argparse.Namespace) -> _Server:
     return kafka
 
 
-def _watch(server: _Server, stop: threading.Event) -> int:
+def _watch(server: LocalServer, stop: threading.Event) -> int:
     while not stop.wait(_WATCH_S):
         if not server.is_running:
             print(f"ended by itself; see {server.log_path}", file=sys.stderr)  # noqa: T201

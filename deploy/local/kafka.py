@@ -6,9 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from confluent_kafka import KafkaException
@@ -17,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.errors import LocalServerError
 from deploy.local.jars import ensure_jars
 from deploy.local.java import find_java
-from deploy.local.process import ServerProcess, free_port, port_is_free
+from deploy.local.process import LocalServer, ServerProcess, free_port, port_is_free
 
 _READY_TIMEOUT_S = 60.0
 _FORMAT_TIMEOUT_S = 60.0
@@ -41,7 +39,7 @@ logger.server.level = INFO
 DEFAULT_LIBS: Final = Path(sys.prefix) / "share" / "feed" / "kafka"
 
 
-class LocalKafka(AbstractContextManager["LocalKafka"]):
+class LocalKafka(LocalServer):
     """One broker that keeps its topics in a folder, so that a restart finds them again.
 
     Topics are never created by use: `auto.create.topics.enable` is off, as in production.
@@ -61,27 +59,12 @@ class LocalKafka(AbstractContextManager["LocalKafka"]):
         self._port = port
         self._controller_port = 0
         self._properties = dict(properties or {})
-        self._process = ServerProcess("kafka", self._directory)
+        super().__init__(ServerProcess("kafka", self._directory))
 
     @property
     def bootstrap_servers(self) -> str:
         """Address for clients, once started."""
         return f"127.0.0.1:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running broker."""
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the broker was started and has not ended."""
-        return self._process.is_running
-
-    @property
-    def log_path(self) -> Path:
-        """The broker's log."""
-        return self._process.log_path
 
     def start(self) -> Self:
         """Starts the broker and returns once it answers.
@@ -99,20 +82,6 @@ class LocalKafka(AbstractContextManager["LocalKafka"]):
         self._process.launch(command)
         self._process.wait_until(self._answers, _READY_TIMEOUT_S)
         return self
-
-    def stop(self) -> None:
-        """Stops the broker (SIGTERM, then SIGKILL) and keeps its data."""
-        self._process.stop()
-
-    def __enter__(self) -> Self:
-        """Starts the broker."""
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stops the broker."""
-        self.stop()
 
     @property
     def _config_path(self) -> Path:

@@ -7,15 +7,13 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psycopg
 
 from deploy.local.errors import LocalServerError
-from deploy.local.process import ServerProcess, free_port, port_is_free
+from deploy.local.process import LocalServer, ServerProcess, free_port, port_is_free
 from deploy.local.unprivileged import Account, account_for
 
 ROLE = "feed"
@@ -25,7 +23,7 @@ _INITDB_TIMEOUT_S = 120.0
 _CONNECT_TIMEOUT_S = 2
 
 
-class LocalPostgres(AbstractContextManager["LocalPostgres"]):
+class LocalPostgres(LocalServer):
     """One private cluster that keeps its data in a folder.
 
     It listens on loopback TCP only, and asks everyone for a password (SCRAM): other users of the machine reach
@@ -43,7 +41,7 @@ class LocalPostgres(AbstractContextManager["LocalPostgres"]):
         self._port = port
         self._parameters = dict(parameters or {})
         # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for clients that never leave.
-        self._process = ServerProcess("postgres", self._directory, signal.SIGINT)
+        super().__init__(ServerProcess("postgres", self._directory, signal.SIGINT))
 
     @property
     def url(self) -> str:
@@ -58,21 +56,6 @@ class LocalPostgres(AbstractContextManager["LocalPostgres"]):
     def port(self) -> int:
         """Its loopback port, once started."""
         return self._port
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server was started and has not ended."""
-        return self._process.is_running
-
-    @property
-    def log_path(self) -> Path:
-        """The server's log."""
-        return self._process.log_path
 
     def start(self) -> Self:
         """Starts the server and returns once it accepts connections and its database exists.
@@ -93,20 +76,6 @@ class LocalPostgres(AbstractContextManager["LocalPostgres"]):
         self._process.wait_until(self._accepts, _READY_TIMEOUT_S)
         self._ensure_database()
         return self
-
-    def stop(self) -> None:
-        """Stops the server (fast shutdown, then SIGKILL) and keeps its data."""
-        self._process.stop()
-
-    def __enter__(self) -> Self:
-        """Starts the server."""
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stops the server."""
-        self.stop()
 
     @property
     def _data_dir(self) -> Path:

@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypedDict
+from types import TracebackType
+from typing import Self, TypedDict
 
 from deploy.local.errors import LocalServerError
 
@@ -167,6 +170,54 @@ class ServerProcess:
                 f"{self._name} in {self._directory} is running already, pid {pid}, owned by process {owner}"
             )
         end(pid, self._stop_signal)
+
+
+class LocalServer(AbstractContextManager["LocalServer"], ABC):
+    """A real server in a folder of its own, which keeps its data from start to start.
+
+    Args:
+        process: Its process, not yet started.
+    """
+
+    def __init__(self, process: ServerProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server was started and has not ended."""
+        return self._process.is_running
+
+    @property
+    def log_path(self) -> Path:
+        """The server's log."""
+        return self._process.log_path
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Starts the server and returns once it answers.
+
+        Raises:
+            LocalServerError: When it cannot; the text says why.
+        """
+
+    def stop(self) -> None:
+        """Stops the server (orderly, then SIGKILL) and keeps its data."""
+        self._process.stop()
+
+    def __enter__(self) -> Self:
+        """Starts the server."""
+        return self.start()
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stops the server."""
+        self.stop()
 
 
 def command_of(pid: int) -> str:

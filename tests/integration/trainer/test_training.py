@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from runtime import bundle_files
+from runtime.lock_file import AlreadyRunningError, exclusive
 from runtime.model_bundle import BundleError, find_texts
 from runtime.signing import load_public_key
 from storage.tables import model_trainings, user_interactions
 from storage.trainings import TrainingStatus
 from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, VIDEOS, interaction
 from trainer.adapters.export_parquet import ExportError
-from trainer.adapters.lock_file import AlreadyRunningError, exclusive
 from trainer.ports import SilentProgress
 from trainer.service import Training
 
@@ -133,7 +133,7 @@ def test_a_run_that_was_killed_is_marked_when_the_next_one_starts(engine: sa.Eng
 
 
 def test_two_runs_never_overlap(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
-    with exclusive(tmp_path / "trainer.lock"), pytest.raises(AlreadyRunningError):
+    with exclusive(tmp_path / "trainer.lock", "training"), pytest.raises(AlreadyRunningError):
         job_of().run()
     assert trainings(engine) == []
 
