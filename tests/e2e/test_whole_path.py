@@ -320,7 +320,7 @@ def test_every_process_shows_metrics_and_health(system: System):
 
 
 def test_one_request_id_is_in_the_logs_of_bridge_and_scorer(system: System):
-    """A failed rank logs on both sides; the id joins them."""
+    """At DEBUG every call is logged on both sides; the id joins them."""
     personal(system)
     request_id = f"trace-{uuid.uuid4().hex}"
     system.recommendations().GetRecommendations(
