@@ -47,7 +47,7 @@ class ScorerMetrics:
             registry=registry,
         )
         self._users = Counter("feed_scorer_ranked_users", "Users ranked for.", ("known",), registry=registry)
-        self._dropped = Counter("feed_scorer_dropped", "Calls dropped past their deadline.", registry=registry)
+        self._dropped = Counter("feed_scorer_dropped", "Rankings not made: their time had passed.", registry=registry)
         self._swaps = Counter("feed_scorer_model_swaps", "Models offered.", ("result",), registry=registry)
         self._age = Gauge("feed_scorer_model_age_seconds", "Time since the model was trained.", registry=registry)
         self._age.set(NO_MODEL_AGE_S)
@@ -65,9 +65,9 @@ class ScorerMetrics:
         self._users.labels("false").inc(record.unknown_users)
         self._users.labels("true").inc(record.users - record.unknown_users)
 
-    def dropped(self) -> None:
-        """Counts one call that nobody waited for."""
-        self._dropped.inc()
+    def dropped(self, rankings: int) -> None:
+        """Counts rankings that nobody waited for."""
+        self._dropped.inc(rankings)
 
     def refused(self) -> None:
         """Counts one model that was not taken."""

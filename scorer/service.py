@@ -12,7 +12,7 @@ import grpc
 
 from runtime.errors import FailedPreconditionError, RequestError
 from runtime.model_bundle import Floats, ModelBundle
-from scorer.domain.ranker import Ranker, Ranking, Wish
+from scorer.domain.ranker import DROPPED, Ranker, Ranking, Wish
 from scorer.metrics import RankRecord, ScorerMetrics
 from scorer.models import LoadedModel, ModelSlot
 
@@ -69,7 +69,7 @@ class ScoringService:
         return current
 
     async def rank(self, wishes: Sequence[Wish], timeout_s: float | None) -> Ranked:
-        """Ranks for each wish, all with one model.
+        """Ranks for each wish, all with one model; a wish whose own time has passed is dropped, the others are not.
 
         Args:
             wishes: What is asked.
@@ -77,33 +77,38 @@ class ScoringService:
 
         Raises:
             FailedPreconditionError: While there is no model.
-            DeadlinePassedError: When the caller no longer waits.
+            DeadlinePassedError: When the caller no longer waits for any of it.
         """
         model = self.model()
-        deadline = None if timeout_s is None else self._monotonic() + timeout_s
         start = self._monotonic()
-        try:
-            if model.ranker.cost * len(wishes) <= LOOP_WORK:
-                rankings = self._rank(model.ranker, wishes, deadline, model.loop_buffer)
-            else:
-                rankings = await asyncio.get_running_loop().run_in_executor(
-                    self._worker, self._rank, model.ranker, wishes, deadline, model.worker_buffer
-                )
-        except DeadlinePassedError:
-            self._metrics.dropped()
-            raise
-        unknown = sum(not ranking.known for ranking in rankings)
-        self._metrics.ranked(RankRecord(len(wishes), unknown, self._monotonic() - start))
-        return Ranked(model.ranker.bundle, rankings)
+        waits = [
+            wish.timeout_s if timeout_s is None else min(timeout_s, wish.timeout_s or timeout_s) for wish in wishes
+        ]
+        asked = [(wish, None if wait_s is None else start + wait_s) for wish, wait_s in zip(wishes, waits, strict=True)]
+        if model.ranker.cost * len(wishes) <= LOOP_WORK:
+            rankings = self._rank(model.ranker, asked, model.loop_buffer)
+        else:
+            rankings = await asyncio.get_running_loop().run_in_executor(
+                self._worker, self._rank, model.ranker, asked, model.worker_buffer
+            )
+        return self._counted(model, rankings, self._monotonic() - start)
 
     def close(self) -> None:
         """Ends the worker thread; what still waits in it is dropped."""
         self._worker.shutdown(wait=True, cancel_futures=True)
 
-    def _rank(self, ranker: Ranker, wishes: Sequence[Wish], deadline: float | None, buffer: Floats) -> list[Ranking]:
-        rankings = []
-        for wish in wishes:
-            if deadline is not None and self._monotonic() >= deadline:
+    def _rank(self, ranker: Ranker, asked: Sequence[tuple[Wish, float | None]], buffer: Floats) -> list[Ranking]:
+        return [
+            ranker.rank(wish, buffer) if deadline is None or self._monotonic() < deadline else DROPPED
+            for wish, deadline in asked
+        ]
+
+    def _counted(self, model: LoadedModel, rankings: list[Ranking], elapsed_s: float) -> Ranked:
+        dropped = sum(ranking.dropped for ranking in rankings)
+        if dropped:
+            self._metrics.dropped(dropped)
+            if dropped == len(rankings):
                 raise DeadlinePassedError
-            rankings.append(ranker.rank(wish, buffer))
-        return rankings
+        unknown = sum(not ranking.known for ranking in rankings) - dropped
+        self._metrics.ranked(RankRecord(len(rankings) - dropped, unknown, elapsed_s))
+        return Ranked(model.ranker.bundle, rankings)

@@ -1,8 +1,10 @@
 """The gRPC side: `feed.scoring.v1.ScoringService`."""
 
+import struct
 from datetime import datetime
 from typing import Any
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.common.v1 import common_pb2
@@ -17,6 +19,8 @@ from scorer.domain.filters import NO_FILTERS, Filters
 from scorer.domain.ranker import Ranking, Wish
 from scorer.service import ScoringService
 
+_LOG = structlog.get_logger(__name__)
+
 
 class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     """Answers by the ScoringService."""
@@ -29,7 +33,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         _require_our_contract(context)
         require_valid(request)
         ranked = await self._service.rank([_wish(request)], context.time_remaining())
-        return _response(ranked.bundle, ranked.rankings[0])
+        return _response(request, ranked.bundle, ranked.rankings[0])
 
     async def RankBatch(  # noqa: N802  # the contract's name
         self, request: pb.RankBatchRequest, context: Any
@@ -37,8 +41,10 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         """Ranks for several users, in order."""
         _require_our_contract(context)
         require_valid(request)
+        _LOG.debug("scorer.batch", request_ids=[each.request_id for each in request.requests])
         ranked = await self._service.rank([_wish(each) for each in request.requests], context.time_remaining())
-        return pb.RankBatchResponse(responses=[_response(ranked.bundle, ranking) for ranking in ranked.rankings])
+        pairs = zip(request.requests, ranked.rankings, strict=True)
+        return pb.RankBatchResponse(responses=[_response(asked, ranked.bundle, ranking) for asked, ranking in pairs])
 
     async def GetModelInfo(  # noqa: N802  # the contract's name
         self, request: pb.GetModelInfoRequest, context: Any
@@ -82,7 +88,7 @@ def _require_our_contract(context: Any) -> None:
 def _wish(request: pb.RankRequest) -> Wish:
     excluded = [*request.filters.exclude_video_ids, *(each.video_id for each in request.recent_interactions)]
     filters = _filters(request.filters) if request.HasField("filters") else NO_FILTERS
-    return Wish(request.user_id, request.k, filters, excluded)
+    return Wish(request.user_id, request.k, filters, excluded, request.timeout_ms / 1000 or None)
 
 
 def _filters(given: common_pb2.VideoFilters) -> Filters:
@@ -107,11 +113,17 @@ def _timestamp(time: datetime) -> Timestamp:
     return message
 
 
-def _response(bundle: ModelBundle, ranking: Ranking) -> pb.RankResponse:
-    return pb.RankResponse(
-        video_ids=ranking.video_ids,
-        scores=ranking.scores,
+def _response(request: pb.RankRequest, bundle: ModelBundle, ranking: Ranking) -> pb.RankResponse:
+    response = pb.RankResponse(
         model_version=bundle.manifest.model_version,
         algorithm=bundle.manifest.algorithm,
         known_user=ranking.known,
+        dropped=ranking.dropped,
     )
+    if request.compact:
+        response.compact_video_ids = "\n".join(ranking.video_ids)
+        response.compact_scores = struct.pack(f"<{len(ranking.scores)}f", *ranking.scores)
+    else:
+        response.video_ids.extend(ranking.video_ids)
+        response.scores.extend(ranking.scores)
+    return response

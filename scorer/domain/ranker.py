@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelBundle, Offsets, find_texts
+from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelBundle, Offsets, find_text, find_texts
 from scorer.domain.filters import NO_FILTERS, CatalogueFilter, Filters
 from scorer.domain.topk import top_k
 
@@ -22,24 +22,31 @@ class Wish:
         k: How many videos; 0: DEFAULT_K.
         filters: Which videos may appear.
         exclude_video_ids: Videos that must not.
+        timeout_s: How long its caller still waits, seconds; None: as long as the call it came with.
     """
 
     user_id: str
     k: int = 0
     filters: Filters = NO_FILTERS
     exclude_video_ids: Sequence[str] = ()
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One user's best videos, best first; empty and not `known` when the model knows nothing of the user."""
+    """One user's best videos, best first; empty and not `known` when the model knows nothing of the user.
+
+    `dropped` when its caller no longer waited, so that it was not made.
+    """
 
     video_ids: list[str]
     scores: list[float]
     known: bool
+    dropped: bool = False
 
 
 UNKNOWN_USER: Final = Ranking([], [], known=False)
+DROPPED: Final = Ranking([], [], known=False, dropped=True)
 
 
 class Ranker:
@@ -74,13 +81,12 @@ class Ranker:
             wish: What is asked.
             buffer: What `buffer` made; overwritten.
         """
-        user_index = find_texts(self._arrays.user_ids, [wish.user_id])[0]
+        user_index = find_text(self._arrays.user_ids, wish.user_id)
         if user_index == UNKNOWN_CODE:
             return UNKNOWN_USER
-        scores = self._masked_scores(int(user_index), wish, buffer)
+        scores = self._masked_scores(user_index, wish, buffer)
         best = top_k(scores, wish.k or DEFAULT_K)
-        ids = self._video_ids
-        return Ranking([ids[place] for place in best.tolist()], scores[best].tolist(), known=True)
+        return Ranking(list(map(self._video_ids.__getitem__, best.tolist())), scores[best].tolist(), known=True)
 
     def factor_scores(self, user_index: int, buffer: Floats) -> Floats:
         """Writes what LightFM alone gives each video, without prior and masks, into the buffer and returns it."""

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bridge import wire
+from bridge.domain.page import Ranking
 from feed.common.v1.common_pb2 import VideoFilters
 from feed.interactions.v1.interactions_pb2 import Interaction
 from feed.scoring.v1 import scoring_pb2 as pb
@@ -150,6 +152,21 @@ async def test_a_broken_rule_is_named(scorer: Scorer, request_fields: dict[str, 
         await scorer.stub.Rank(pb.RankRequest(**request_fields), timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (refused.value.details() or "").startswith(f"{field}: ")
+
+
+async def test_the_compact_form_says_the_same(scorer: Scorer) -> None:
+    """It is quicker to read, and nothing else; the bridge takes either."""
+    plain = await scorer.stub.Rank(pb.RankRequest(user_id="up"), timeout=5)
+    compact = await scorer.stub.Rank(pb.RankRequest(user_id="up", compact=True), timeout=5)
+    assert wire.ranked(compact) == Ranking(list(plain.video_ids), tuple(plain.scores))
+    assert (len(plain.video_ids), len(compact.video_ids), len(compact.scores)) == (4, 0, 0)
+    assert compact.model_version == plain.model_version
+
+
+async def test_each_request_of_a_batch_has_its_own_time(scorer: Scorer) -> None:
+    requests = [pb.RankRequest(user_id="up", timeout_ms=timeout_ms) for timeout_ms in (0, 5_000)]
+    answer = await scorer.stub.RankBatch(pb.RankBatchRequest(requests=requests), timeout=5)
+    assert [(each.dropped, len(each.video_ids)) for each in answer.responses] == [(False, 4), (False, 4)]
 
 
 @pytest.mark.parametrize("method", ["Rank", "RankBatch", "GetModelInfo"])

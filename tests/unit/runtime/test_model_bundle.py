@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import bundle_files
 from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, SIGNATURE_FILE
-from runtime.model_bundle import BundleError, BundleFault, find_texts, text_table
+from runtime.model_bundle import BundleError, BundleFault, find_text, find_texts, text_table
 from tests.model_bundles import forge, manifest_of, small_arrays
 
 KEY = Ed25519PrivateKey.generate()
@@ -239,5 +239,7 @@ def test_texts_are_found_in_their_table() -> None:
     table = text_table(["b", "ü", "a", "b", "long name"])
     assert [text.decode() for text in table] == ["a", "b", "long name", "ü"]
     assert find_texts(table, ["ü", "a", "c", "zzzzzzzzzzzzzzzz", "long name!"]).tolist() == [3, 0, -1, -1, -1]
+    assert [find_text(table, text) for text in ("ü", "a", "c", "zzzzzzzzzzzzzzzz", "long name!")] == [3, 0, -1, -1, -1]
+    assert find_text(table[:0], "a") == -1
     assert find_texts(text_table([]), ["a"]).tolist() == [-1]
     assert find_texts(table, []).tolist() == []

@@ -77,13 +77,32 @@ async def test_large_work_leaves_the_event_loop_and_answers_the_same(
     parts.service.close()
 
 
-@pytest.mark.parametrize("timeout_s", [0.0, -1.0, 0.4])
-async def test_work_whose_deadline_has_passed_is_dropped(parts: Parts, timeout_s: float) -> None:
-    """Each look at the clock takes 0.1 s here: with 0.4 s the third user comes too late."""
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0])
+async def test_work_that_nobody_waits_for_is_dropped(parts: Parts, timeout_s: float) -> None:
     parts.step_s = 0.1
     with pytest.raises(DeadlinePassedError):
         await parts.service.rank([Wish("up")] * 10, timeout_s)
-    assert parts.metric("feed_scorer_dropped_total") == 1
+    assert parts.metric("feed_scorer_dropped_total") == 10
+    assert parts.metric("feed_scorer_rank_duration_seconds_count") == 0
+
+
+async def test_the_rest_of_a_call_is_dropped_once_its_time_has_passed(parts: Parts) -> None:
+    """Each look at the clock takes 0.1 s here: with 0.35 s the fourth user comes too late."""
+    parts.step_s = 0.1
+    ranked = await parts.service.rank([Wish("up")] * 10, 0.35)
+    assert [each.dropped for each in ranked.rankings] == [False] * 3 + [True] * 7
+    assert parts.metric("feed_scorer_dropped_total") == 7
+    assert parts.metric("feed_scorer_ranked_users_total", known="true") == 3
+
+
+async def test_each_wish_of_a_call_has_its_own_time(parts: Parts) -> None:
+    """One that came late must not hold up or outlive the others."""
+    parts.step_s = 0.1
+    wishes = [Wish("up", timeout_s=0.05), Wish("up"), Wish("up", timeout_s=9.0), Wish("stranger", timeout_s=0.35)]
+    ranked = await parts.service.rank(wishes, 5.0)
+    assert [each.dropped for each in ranked.rankings] == [True, False, False, True]
+    assert parts.metric("feed_scorer_ranked_users_total", known="true") == 2
+    assert parts.metric("feed_scorer_ranked_users_total", known="false") == 0
 
 
 async def test_work_in_time_is_done(parts: Parts) -> None:

@@ -31,10 +31,21 @@ class RankRequest(_message.Message):
     K_FIELD_NUMBER: _builtins.int
     FILTERS_FIELD_NUMBER: _builtins.int
     RECENT_INTERACTIONS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     k: _builtins.int
     """How many videos, 1 to 1000. Default 0: 200."""
+    timeout_ms: _builtins.int
+    """How long the caller still waits for this ranking, in milliseconds, 1 to 60000. Requests of one batch may have
+    different ones. Default 0: as long as the deadline of the call.
+    """
+    request_id: _builtins.str
+    """Id of the feed request behind it, for logs; the calls of a batch carry no `x-request-id`. At most 128 characters."""
+    compact: _builtins.bool
+    """Whether the ranking may come in the compact fields, which are three times quicker to read. Default false."""
     @_builtins.property
     def filters(self) -> _common_pb2.VideoFilters:
         """Which videos may appear."""
@@ -50,10 +61,13 @@ class RankRequest(_message.Message):
         k: _builtins.int = ...,
         filters: _common_pb2.VideoFilters | None = ...,
         recent_interactions: _abc.Iterable[_interactions_pb2.Interaction] | None = ...,
+        timeout_ms: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        compact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "k", b"k", "recent_interactions", b"recent_interactions", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "filters", b"filters", "k", b"k", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,19 +84,28 @@ class RankResponse(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     ALGORITHM_FIELD_NUMBER: _builtins.int
     KNOWN_USER_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    COMPACT_VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    COMPACT_SCORES_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model."""
     algorithm: _builtins.str
     """Its algorithm, such as "lightfm-warp"."""
     known_user: _builtins.bool
     """Whether the model was trained with this user."""
+    dropped: _builtins.bool
+    """Whether its `timeout_ms` had passed before its turn, so that it was not ranked. Only in a batch."""
+    compact_video_ids: _builtins.str
+    """The videos in one text, best first, parted by line feeds. Only when the request was `compact`."""
+    compact_scores: _builtins.bytes
+    """Their scores, float32, little-endian, one a video, never rising. Only when the request was `compact`."""
     @_builtins.property
     def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The videos, best first. Empty when the model knows nothing of the user."""
+        """The videos, best first. Empty when the model knows nothing of the user, or when they are in `compact_video_ids`."""
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Their scores, one a video, never rising."""
+        """Their scores, one a video, never rising. Empty when they are in `compact_scores`."""
 
     def __init__(
         self,
@@ -92,10 +115,13 @@ class RankResponse(_message.Message):
         model_version: _builtins.str = ...,
         algorithm: _builtins.str = ...,
         known_user: _builtins.bool = ...,
+        dropped: _builtins.bool = ...,
+        compact_video_ids: _builtins.str = ...,
+        compact_scores: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "known_user", b"known_user", "model_version", b"model_version", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "compact_scores", b"compact_scores", "compact_video_ids", b"compact_video_ids", "dropped", b"dropped", "known_user", b"known_user", "model_version", b"model_version", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,7 +70,8 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RankBatch(self, request, context):
-        """Ranks for up to 256 users at once, in order. Safe to repeat.
+        """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
+        passed is answered with `dropped`; the others are not held up by it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,9 @@ class ScoringServiceStub:
     Rank: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RankRequest, _scoring_pb2.RankResponse]
     """Ranks for one user. Safe to repeat. Work whose deadline has passed is dropped."""
     RankBatch: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RankBatchRequest, _scoring_pb2.RankBatchResponse]
-    """Ranks for up to 256 users at once, in order. Safe to repeat."""
+    """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
+    passed is answered with `dropped`; the others are not held up by it.
+    """
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.GetModelInfoRequest, _scoring_pb2.GetModelInfoResponse]
     """Describes the model in use."""
 
@@ -56,7 +58,9 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     Rank: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RankRequest, _scoring_pb2.RankResponse]  # type: ignore[assignment]
     """Ranks for one user. Safe to repeat. Work whose deadline has passed is dropped."""
     RankBatch: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RankBatchRequest, _scoring_pb2.RankBatchResponse]  # type: ignore[assignment]
-    """Ranks for up to 256 users at once, in order. Safe to repeat."""
+    """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
+    passed is answered with `dropped`; the others are not held up by it.
+    """
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_scoring_pb2.GetModelInfoRequest, _scoring_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """Describes the model in use."""
 
@@ -81,7 +85,9 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.RankBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.RankBatchResponse, _abc.Awaitable[_scoring_pb2.RankBatchResponse]]:
-        """Ranks for up to 256 users at once, in order. Safe to repeat."""
+        """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
+        passed is answered with `dropped`; the others are not held up by it.
+        """
 
     @_abc_1.abstractmethod
     def GetModelInfo(
