@@ -28,7 +28,11 @@ FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 @app.command(context_settings=FORWARD)
 def bridge(context: typer.Context) -> None:
-    """Run the gateway."""
+    """Run the gateway; `feed bridge breaker` shows its breakers and holds them open or closed."""
+    if context.args[:1] == ["breaker"]:
+        from bridge.breaker_cli import app as breaker_app
+
+        breaker_app(args=context.args[1:], prog_name="feed bridge breaker")
     _become("bridge", context.args)
 
 
@@ -56,6 +60,18 @@ def trainer(context: typer.Context) -> None:
     from trainer.cli import app as trainer_app
 
     trainer_app(args=context.args, prog_name="feed trainer")
+
+
+@app.command("fake-scorer", context_settings=FORWARD)
+def fake_scorer(context: typer.Context) -> None:
+    """Run a scorer that does what a script says."""
+    _become("fakes.scorer", context.args)
+
+
+@app.command("fake-bridge", context_settings=FORWARD)
+def fake_bridge(context: typer.Context) -> None:
+    """Run a bridge on its own that gives every answer a bridge can give."""
+    _become("fakes.bridge", context.args)
 
 
 @app.command()

@@ -3,14 +3,13 @@
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,20 +21,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runtime.errors import RequestError
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.metrics import ServerMetrics
-from runtime.request_context import REQUEST_ID_KEY, request_scope
+from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
 _LOG = structlog.get_logger(__name__)
 
-
-LISTEN_BACKLOG = 2048
+# Gives what /metrics answers.
+Exposition: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class HttpEdge:
-    """Wraps every request: request id, metrics, security headers, and no exception text to callers."""
+    """Wraps every request: request id, metrics, security headers, and no exception text to callers.
 
-    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
+    Args:
+        app: Answers.
+        metrics: Counts.
+        draining: Whether callers are to leave: each connection then ends with its answer.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, draining: Callable[[], bool]) -> None:
         self._app = app
         self._metrics = metrics
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -45,13 +51,15 @@ class HttpEdge:
         start = time.perf_counter()
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         given = dict(scope["headers"]).get(REQUEST_ID_KEY.encode(), b"").decode("latin-1")
-        with request_scope(given) as request_id:
+        with RequestScope(given) as request_id:
 
             async def send_marked(message: Message) -> None:
                 nonlocal status
                 if message["type"] == "http.response.start":
                     status = message["status"]
                     message["headers"] = [*message["headers"], *_headers(request_id)]
+                    if self._draining():
+                        message["headers"].append((b"connection", b"close"))
                 await send(message)
 
             try:
@@ -66,9 +74,10 @@ class HttpEdge:
 
 def build_http(
     routes: Sequence[BaseRoute],
-    registry: CollectorRegistry,
     metrics: ServerMetrics,
+    exposition: Exposition,
     not_ready: Callable[[], str | None],
+    draining: Callable[[], bool],
 ) -> ASGIApp:
     """Makes the HTTP application of a process."""
 
@@ -84,7 +93,7 @@ def build_http(
         )
 
     async def expose(_request: Request) -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(await exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     document = (files("feed") / "openapi.json").read_bytes()
 
@@ -98,7 +107,7 @@ def build_http(
         Route("/metrics", expose),
     ]
     handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error, Exception: _failed}
-    return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics)
+    return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics, draining)
 
 
 class HttpServer(uvicorn.Server):
@@ -128,21 +137,6 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals alone."""
         yield
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Opens a listening socket; port 0 takes a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        # From now on a caller waits instead of being refused, although uvicorn takes over a little later.
-        listener.listen(LISTEN_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
 
 
 async def _request_error(_request: Request, error: RequestError) -> Response:

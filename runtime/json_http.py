@@ -58,6 +58,11 @@ async def read_json(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaTypeError("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json")
+    return await read_body(request, max_bytes)
+
+
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Returns the body of a request of any kind; raises TooLargeError as soon as it exceeds `max_bytes`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

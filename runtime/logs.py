@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from runtime.request_context import request_id
+
 # A value from outside is cut here, so that one request cannot flood the log (CWE-117, CWE-400).
 MAX_VALUE_CHARS = 256
 
@@ -14,6 +16,7 @@ def configure(process: str, level: str = "INFO") -> None:
     """Makes structlog and the standard library write JSON lines that name the process."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -38,6 +41,13 @@ def configure(process: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _name_request(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    request = request_id()
+    if request:
+        event["request_id"] = request
+    return event
 
 
 def _cut_values(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

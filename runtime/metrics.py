@@ -1,7 +1,5 @@
 """Prometheus metrics that every process has."""
 
-from dataclasses import dataclass
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -11,24 +9,34 @@ from runtime.contract import CONTRACT_RELEASE
 # Dense around the 150 ms promise, so that the share answered in time can be read off.
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1.0)
 
+# Dense where waiting begins to matter: well below the 10 ms that a healthy process keeps to, up to the 150 ms promise.
+WAIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.3, 1.0)
 
-@dataclass(frozen=True, slots=True)
-class RpcRecord:
-    """One finished gRPC call.
+
+class RpcMeter:
+    """Counts the calls of one method; looking its labels up each time would cost more than counting.
 
     Args:
-        kind: `unary` or `client_stream`, `server_stream`, `bidi_stream`.
+        kind: `unary` or `client_stream`.
         service: Full name of the service.
         method: Name of the method.
-        code: Name of the status code.
-        elapsed_s: Time from arrival to the end, in seconds.
+        handled: The counter of ended calls.
+        seconds: The histogram of their durations.
     """
 
-    kind: str
-    service: str
-    method: str
-    code: str
-    elapsed_s: float
+    def __init__(self, kind: str, service: str, method: str, handled: Counter, seconds: Histogram) -> None:
+        self._labels = (kind, service, method)
+        self._handled = handled
+        self._seconds = seconds.labels(*self._labels)
+        self._by_code: dict[str, Counter] = {}
+
+    def ended(self, code: str, elapsed_s: float) -> None:
+        """Counts one call: the name of its status code, and its time from arrival to the end, in seconds."""
+        counter = self._by_code.get(code)
+        if counter is None:
+            counter = self._by_code[code] = self._handled.labels(*self._labels, code)
+        counter.inc()
+        self._seconds.observe(elapsed_s)
 
 
 class ServerMetrics:
@@ -58,14 +66,24 @@ class ServerMetrics:
             {"process": process, "contract": CONTRACT_RELEASE}
         )
         self.draining = Gauge("feed_process_draining", "1 while the process drains.", registry=registry)
+        self.loop_lag = Histogram(
+            "feed_process_loop_lag_seconds",
+            "How late the event loop is, ten times each tenth of a second.",
+            buckets=WAIT_BUCKETS_S,
+            registry=registry,
+        )
+        self.call_wait = Histogram(
+            "feed_process_call_wait_seconds",
+            "How long a call waits before its handler begins, by calls of the process to itself under load.",
+            buckets=WAIT_BUCKETS_S,
+            registry=registry,
+        )
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
-    def rpc_ended(self, record: RpcRecord) -> None:
-        """Counts one gRPC call."""
-        labels = (record.kind, record.service, record.method)
-        self._handled.labels(*labels, record.code).inc()
-        self._seconds.labels(*labels).observe(record.elapsed_s)
+    def rpc(self, kind: str, service: str, method: str) -> RpcMeter:
+        """Returns what counts the calls of a method."""
+        return RpcMeter(kind, service, method, self._handled, self._seconds)
 
     def http_ended(self, method: str, route: str, status: int, elapsed_s: float) -> None:
         """Counts one HTTP request; `route` is the path template, never the path."""

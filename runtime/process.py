@@ -8,27 +8,31 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from starlette.routing import BaseRoute
 
 from runtime import logs
+from runtime.exit_codes import EXIT_FAILED, EXIT_WRONG_SETTINGS
+from runtime.front_door import watched
 from runtime.grpc_server import GrpcService, build_server
-from runtime.http_server import HttpServer, build_http, listen
+from runtime.http_server import Exposition, HttpServer, build_http
+from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, SettingsError, describe, load
+from runtime.sockets import authority, keep_above, listen
+from runtime.worker import Worker, join
+from runtime.worker_metrics import WorkerMetrics
 
 _LOG = structlog.get_logger(__name__)
 
 SettingsT = TypeVar("SettingsT", bound=CommonSettings)
-
-EXIT_WRONG_SETTINGS = 2
-EXIT_FAILED = 1
 
 
 class App(Protocol):
@@ -65,10 +69,12 @@ class Service:
         host: Address to listen on.
         grpc_port: 0 takes a free port; None: no gRPC.
         http_port: 0 takes a free port.
-        drain_s: Longest wait for running requests at the end, in seconds.
+        drain_s: Longest time from the wish to stop to the end of the last request, in seconds.
+        drain_delay_s: How long of it new requests are still answered, so that callers see NOT_SERVING and go elsewhere.
+        worker: Which worker this is when several processes share the ports; None: it is alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
         self,
         name: str,
         app: App,
@@ -77,32 +83,42 @@ class Service:
         grpc_port: int | None = 0,
         http_port: int = 0,
         drain_s: float = 10.0,
+        drain_delay_s: float = 0.0,
+        worker: Worker | None = None,
     ) -> None:
         self._name = name
         self._app = app
         self._host = host
         self._wanted = (grpc_port, http_port)
         self._drain_s = drain_s
+        # Without gRPC there are no callers who watch.
+        self._drain_delay_s = 0.0 if grpc_port is None else min(drain_delay_s, drain_s)
+        self._worker = worker
         self._draining = False
+        self._above = ExitStack()
         self.grpc_port = 0
         self.http_port = 0
 
     async def __aenter__(self) -> Self:
         """Starts the app, then listens: nobody is answered before it can answer."""
-        grpc_port, http_port = self._wanted
         self._metrics = ServerMetrics(self._app.registry, self._name)
+        self._grpc, self._health = build_server(
+            self._metrics, self._app.grpc_services, shared_port=self._worker is not None
+        )
         async with AsyncExitStack() as undo:
-            listener = undo.enter_context(listen(self._host, http_port))
-            self.http_port = listener.getsockname()[1]
-            self._grpc, self._health = build_server(self._metrics, self._app.grpc_services)
-            if grpc_port is not None:
-                self.grpc_port = self._bind_grpc(grpc_port)
+            if self._worker is None:
+                self._listen(undo)  # fails early when another process is there
             await self._app.start()
             undo.push_async_callback(self._app.stop)
-            app = build_http(self._app.http_routes, self._app.registry, self._metrics, self._not_ready)
-            self._http = HttpServer(app, listener)
+            exposition = await self._exposition(undo)
+            app = build_http(self._app.http_routes, self._metrics, exposition, self._not_ready, lambda: self._draining)
+            await self._measure_waits(undo)
+            if self._worker is not None:
+                self._listen(undo)  # callers come at once, although another worker would answer them sooner
+                self._keep_above(undo)
+            self._http = HttpServer(app, self._listener)
             await self._grpc.start()
-            undo.pop_all()
+            self._undo = undo.pop_all()
         self._http_task = asyncio.create_task(self._http.run_until_stopped(), name="http")
         self._health_task = asyncio.create_task(self._follow_readiness(), name="health")
         _LOG.info("process.started", grpc_port=self.grpc_port, http_port=self.http_port)
@@ -111,22 +127,58 @@ class Service:
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Says NOT_SERVING, finishes what runs, then closes the app."""
+        """Says NOT_SERVING and lets callers leave, finishes what runs, then closes the app."""
         self._draining = True
         self._metrics.draining.set(1)
         self._health_task.cancel()
         await self._health.set_serving(False)
-        await self._grpc.stop(self._drain_s)
+        await asyncio.sleep(self._drain_delay_s)
+        self._above.close()
+        await self._grpc.stop(self._drain_s - self._drain_delay_s)
         self._http.should_exit = True
         await self._http_task
-        await self._app.stop()
+        await self._undo.aclose()
         _LOG.info("process.stopped")
 
-    def _bind_grpc(self, port: int) -> int:
+    def _listen(self, undo: AsyncExitStack) -> None:
+        grpc_port, http_port = self._wanted
+        self._listener = undo.enter_context(listen(self._host, http_port, shared=self._worker is not None))
+        self.http_port = self._listener.getsockname()[1]
+        if grpc_port is not None:
+            self.grpc_port = self._bind_grpc(authority(self._host, grpc_port))
+
+    def _bind_grpc(self, address: str) -> int:
         try:
-            return self._grpc.add_insecure_port(f"{self._host}:{port}")
+            return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            raise OSError(errno.EADDRINUSE, f"gRPC cannot listen on {self._host}:{port}: is it in use?") from error
+            raise OSError(errno.EADDRINUSE, f"gRPC cannot listen on {address}: is it in use?") from error
+
+    def _keep_above(self, undo: AsyncExitStack) -> None:
+        undo.callback(self._above.close)
+        for duplicate in keep_above({self.grpc_port, self.http_port}):
+            self._above.enter_context(duplicate)
+
+    async def _measure_waits(self, undo: AsyncExitStack) -> None:
+        lag = LoopLag(self._metrics.loop_lag.observe)
+        lag.start()
+        undo.callback(lag.stop)
+        doors = [service.front_door for service in self._app.grpc_services if service.front_door]
+        if doors:
+            await undo.enter_async_context(watched(doors, self._grpc, self._metrics.call_wait.observe))
+
+    async def _exposition(self, undo: AsyncExitStack) -> Exposition:
+        registry = self._app.registry
+        if self._worker is None:
+
+            async def alone() -> bytes:
+                # On the event loop, every scrape of the bridge's 640 lines would hold up its requests for some 10 ms.
+                return await asyncio.to_thread(generate_latest, registry)
+
+            return alone
+        metrics = WorkerMetrics(registry, self._worker)
+        await metrics.start()
+        undo.push_async_callback(metrics.stop)
+        return metrics.exposition
 
     def _not_ready(self) -> str | None:
         return "draining" if self._draining else self._app.not_ready()
@@ -147,10 +199,13 @@ def main(
     build: Callable[[SettingsT], App],
     argv: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    more_help: str | None = None,
 ) -> int:
     """Runs a process until SIGTERM or SIGINT; returns its exit code (0 drained, 1 failed, 2 wrong settings)."""
-    parser = argparse.ArgumentParser(prog=f"feed {name}", description=f"Runs the {name} process.")
+    parser = argparse.ArgumentParser(prog=f"feed {name}", description=f"Runs the {name} process.", epilog=more_help)
     parser.add_argument("--print-config", action="store_true", help="print the effective settings and exit")
+    parser.add_argument("--worker-in", type=Path, help=argparse.SUPPRESS)  # for the parent of workers only
     arguments = parser.parse_args(argv)
     try:
         settings = load(settings_cls, os.environ if environ is None else environ)
@@ -161,8 +216,15 @@ def main(
         print("\n".join(describe(settings)))  # noqa: T201
         return 0
     logs.configure(name, settings.log_level)
+    worker = None
+    if arguments.worker_in:
+        _LOG.info("worker.waiting", pid=os.getpid())
+        worker = join(arguments.worker_in, getattr(settings, f"{name}_workers"))
+        if worker is None:
+            return 0
+        structlog.contextvars.bind_contextvars(worker=worker.number)
     try:
-        uvloop.run(_run(name, settings, build))
+        uvloop.run(_run(name, settings, build, worker))
     except OSError as error:
         _LOG.error("process.failed", error=str(error))
         return EXIT_FAILED
@@ -172,7 +234,7 @@ def main(
     return 0
 
 
-async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]) -> None:
+async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App], worker: Worker | None) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -184,13 +246,19 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         grpc_port=getattr(settings, f"{name}_grpc_port", None),
         http_port=getattr(settings, f"{name}_http_port"),
         drain_s=settings.drain_s,
+        drain_delay_s=settings.drain_delay_ms / 1000,
+        worker=worker,
     )
+    if worker:
+        worker.when_parent_ends(stopped.set)
     async with service:
-        _settle_memory()
+        settle_memory()
+        if worker:
+            worker.tell_serving()
         await stopped.wait()
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Takes what start-up made out of the collector's sight.
 
     Modules, statements and settings live as long as the process; walking them again and again stops every request for

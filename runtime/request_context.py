@@ -1,11 +1,8 @@
 """The id that follows one request through every process and log line."""
 
+import random
 import re
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import structlog
+from contextvars import ContextVar, Token
 
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 
@@ -15,22 +12,41 @@ REQUEST_ID_KEY = "x-request-id"
 # An id from outside is kept only when it cannot break a log line or a header.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
+# Not structlog's own context variables: binding and unbinding those costs 10 us a request, this 1 us.
+_REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
-@contextmanager
-def request_scope(given: str | None) -> Iterator[str]:
-    """Binds the caller's request id, or a new one, for the time of one request."""
-    request = given if given and _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
-    with structlog.contextvars.bound_contextvars(request_id=request):
-        yield request
+
+class RequestScope:
+    """Binds the caller's request id, or a new one, for the time of one request: `with RequestScope(given) as id`."""
+
+    __slots__ = ("_id", "_token")
+
+    def __init__(self, given: str | None) -> None:
+        self._id = given if given and _SAFE_ID.fullmatch(given) else _new_id()
+        self._token: Token[str] | None = None
+
+    def __enter__(self) -> str:
+        """Binds it."""
+        self._token = _REQUEST_ID.set(self._id)
+        return self._id
+
+    def __exit__(self, *_: object) -> None:
+        """Unbinds it."""
+        if self._token is not None:
+            _REQUEST_ID.reset(self._token)
 
 
 def request_id() -> str:
     """Returns the id of the request being served, or an empty string outside of one."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return _REQUEST_ID.get()
 
 
-def outgoing_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the metadata that a call to another process of the feed carries."""
-    request = request_id()
+def outgoing_metadata(request: str) -> tuple[tuple[str, str], ...]:
+    """Returns the metadata of a call made for the request of this id; empty: for several."""
     contract = (CONTRACT_KEY, CONTRACT_RELEASE)
     return ((REQUEST_ID_KEY, request), contract) if request else (contract,)
+
+
+def _new_id() -> str:
+    """Returns 128 random bits: a name and no secret; asking the kernel for them would take ten times as long."""
+    return f"{random.getrandbits(128):032x}"

@@ -14,6 +14,8 @@ PREFIX = "FEED_"
 # Every process reads the same environment, so a name with another process's prefix is that process's to judge.
 PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer")
 
+_TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
+
 SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 
 
@@ -47,6 +49,17 @@ class CommonSettings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_s: float = Field(10.0, ge=0, le=300, description="Longest wait for running requests at shutdown, seconds.")
+    drain_delay_ms: int = Field(
+        1_000, ge=0, le=60_000, description="Of it, how long new requests are still answered while health says no."
+    )
+
+    dogstatsd_address: str = Field(
+        "",
+        pattern=r"^$|^/\S+$|^[^\s/]+:\d{1,5}$",
+        description="host:port or /path/of/socket of a Datadog agent; empty: none is told.",
+    )
+    env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: not set.")
+    version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: not set.")
 
     @property
     def effective_database_url(self) -> str:
@@ -57,6 +70,11 @@ class CommonSettings(BaseSettings):
     def scorer_target_list(self) -> tuple[str, ...]:
         """Targets of the scorers, in order."""
         return tuple(self.scorer_targets.split(","))
+
+    def datadog_tags(self, service: str) -> list[str]:
+        """Returns Datadog's unified service tags."""
+        named = {"env": self.env, "service": service, "version": self.version}
+        return [f"{name}:{value}" for name, value in named.items() if value]
 
     def kafka_config(self) -> dict[str, str]:
         """Returns the connection part of a librdkafka configuration."""

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from runtime import logs, process
+from runtime.exit_codes import EXIT_WRONG_SETTINGS
 from runtime.lock_file import AlreadyRunningError
 from runtime.model_bundle import BundleError
 from runtime.settings import SettingsError, load
@@ -102,7 +103,7 @@ def _settings() -> Iterator[TrainerSettings]:
     try:
         yield load(TrainerSettings, os.environ)
     except SettingsError as error:
-        _fail(f"wrong settings:\n{error}", process.EXIT_WRONG_SETTINGS)
+        _fail(f"wrong settings:\n{error}", EXIT_WRONG_SETTINGS)
     except _EXPECTED as error:
         _fail(str(error), EXIT_FAILED)
 

@@ -257,6 +257,24 @@ async def test_a_running_call_is_finished_before_the_process_ends():
     assert app.stopped
 
 
+async def test_callers_have_time_to_leave_before_the_process_refuses_them():
+    """R12: health says NOT_SERVING and connections end with their answers, while every call is still answered."""
+    service = Service("brief", EdgyApp(), drain_s=60, drain_delay_s=60)
+    await service.__aenter__()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+        leaving = asyncio.create_task(service.__aexit__(None, None, None))
+        await until(lambda: ready(service), expected=503)
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=NAME))
+        assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await services.InteractionServiceStub(channel).RecordInteraction(request_for("ok"))
+        healthy = await call(service.http_port, "GET", "/healthz")
+        assert (healthy.status, healthy.headers["connection"]) == (200, "close")
+        assert "feed_process_draining 1.0" in (await call(service.http_port, "GET", "/metrics")).text
+    leaving.cancel()
+    service._drain_delay_s = 0
+    await service.__aexit__(None, None, None)
+
+
 async def ready(service: Service) -> int:
     return (await call(service.http_port, "GET", "/readyz")).status
 
