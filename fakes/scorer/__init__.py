@@ -1,0 +1,1 @@
+"""`feed fake-scorer`: the scoring service by a script."""

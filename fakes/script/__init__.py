@@ -1,0 +1,1 @@
+"""The script: what a fake does, call by call. Pure."""
