@@ -4,7 +4,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
-OUR_CODE := bridge scorer interactions trainer eventlog storage runtime deploy tests protos/generate.py protos/openapi.py
+OUR_CODE := bridge scorer interactions trainer eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
 .PHONY: help setup run test check format protos lock bench chaos clean
 
@@ -46,11 +46,11 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
-bench: setup ## Measure P01, P02, P03 and P07 against their bare references, a JSON line each
+bench: setup ## Measure P01 to P04 and P07 against their bare references, a JSON line each
 	$(PY) -m tests.bench
 
-chaos: setup ## Kill what the system depends on while it is under load, for longer than the tests do
-	$(PY) -m pytest --long tests/chaos tests/unit/bridge/test_breaker_model.py
+chaos: setup ## Run the fault targets R01 to R13 in full, under load, a JSON line each at the end
+	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
 
 clean: ## Remove what was made: environment, data, caches
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache

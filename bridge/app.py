@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -10,21 +11,36 @@ from starlette.routing import BaseRoute
 from bridge.adapters import recommendations_grpc, recommendations_http
 from bridge.adapters.breaker_pybreaker import PybreakerState
 from bridge.adapters.lists_database import DatabaseLists
+from bridge.adapters.lists_file import FileLists
 from bridge.adapters.scorer_grpc import GrpcScorer
+from bridge.adapters.switch_file import SwitchFile
 from bridge.adapters.system import SystemChance, SystemClock
+from bridge.adapters.user_lists_database import DatabaseUserLists
+from bridge.admission import Admission
+from bridge.attempts import Attempts
+from bridge.batching import BatchingScorer
 from bridge.domain.breaker import Breaker, State
+from bridge.domain.limiter import AdaptiveLimit
+from bridge.domain.overload import Overload
 from bridge.domain.retry import RetryBudget
 from bridge.event_log import EventLog
+from bridge.fallback_events import FallbackEvents
 from bridge.health import HealthWatch
 from bridge.lists import ListKeeper
 from bridge.metrics import BridgeMetrics, Readings
+from bridge.personal import PersonalRung
 from bridge.pool import Member, ScorerPool
 from bridge.service import RecommendationService, ServicePolicy
 from bridge.settings import BridgeSettings
+from bridge.switch import SwitchWatch
 from bridge.telemetry import BreakerMoved, Observer, Observers
+from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from storage.database import Database
+
+if TYPE_CHECKING:
+    from bridge.adapters.telemetry_dogstatsd import DogStatsdTelemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +49,32 @@ class BridgeApp:
 
     Args:
         service: What answers.
+        door: Measures how long requests wait.
         lists: What serves when no scorer does.
         clients: The connections to the scorers.
         health: Watches scorers that are down.
+        switch: Follows the operators' switch.
         database: The pool.
         registry: The metrics.
+        events: What makes events of fallbacks.
+        dogstatsd: The Datadog agent, if there is one.
     """
 
     service: RecommendationService
+    door: FrontDoor
     lists: ListKeeper
     clients: Sequence[GrpcScorer]
     health: HealthWatch
+    switch: SwitchWatch
     database: Database
     registry: CollectorRegistry
+    events: FallbackEvents
+    dogstatsd: "DogStatsdTelemetry | None"
 
     @property
     def grpc_services(self) -> Sequence[GrpcService]:
         """What it offers over gRPC."""
-        return (recommendations_grpc.grpc_service(self.service),)
+        return (recommendations_grpc.grpc_service(self.service, self.door),)
 
     @property
     def http_routes(self) -> Sequence[BaseRoute]:
@@ -59,16 +83,22 @@ class BridgeApp:
 
     async def start(self) -> None:
         """Loads the fallback lists and starts the background tasks."""
+        self.events.start()
         await self.lists.start()
+        await self.switch.start()
         self.health.start()
 
     async def stop(self) -> None:
         """Closes everything in reverse order."""
         await self.health.stop()
+        await self.switch.stop()
         await self.lists.stop()
         for client in self.clients:
             await client.close()
         await self.database.close()
+        await self.events.stop()
+        if self.dogstatsd is not None:
+            await self.dogstatsd.stop()
 
     def not_ready(self) -> str | None:
         """Says that there is nothing to fall back on; a missing scorer is no reason."""
@@ -80,35 +110,75 @@ def build(settings: BridgeSettings) -> BridgeApp:
     clock = SystemClock()
     registry = CollectorRegistry()
     metrics = BridgeMetrics(registry)
-    observer = Observers((metrics, EventLog(clock.monotonic)))
-    database = Database(settings.effective_database_url, pool_size=1)
-    reader = DatabaseLists(database, settings.list_policy(), settings.editorial_path)
-    lists = ListKeeper(reader, settings.bridge_dir, settings.bridge_trending_refresh_ms / 1000, clock, observer)
+    dogstatsd = _dogstatsd(settings)
+    log = EventLog(clock.monotonic)
+    sinks: tuple[EventLog | DogStatsdTelemetry, ...] = (log,) if dogstatsd is None else (log, dogstatsd)
+    events = FallbackEvents(sinks, clock)
+    observer = Observers((metrics, events, *sinks))
+    database = _database(settings)
+    lists = _lists(settings, database, clock, observer)
     clients = tuple(GrpcScorer(target) for target in dict.fromkeys(settings.scorer_target_list))
-    pool = ScorerPool([Member(client, _breaker(settings, client.target, observer)) for client in clients])
+    pool = _pool(settings, clients, observer)
     budget = RetryBudget(
         ratio=settings.bridge_retry_budget_ratio,
         per_second=settings.bridge_retry_budget_per_s,
         now=clock.monotonic(),
     )
-    service = RecommendationService(_policy(settings), pool, lists, budget, clock, SystemChance(), observer)
-    watched = [(client, member.breaker) for client, member in zip(clients, pool.members, strict=True)]
+    chance = SystemChance()
+    attempts = Attempts(settings.attempt_policy(), pool, budget, clock, chance, observer)
+    door = recommendations_grpc.front_door(settings.bridge_max_waiting)
+    limit = AdaptiveLimit(settings.limit_policy(), clock.monotonic())
+    admission = Admission(Overload(settings.overload_policy()), limit, door, clock, chance, observer)
+    service = RecommendationService(_policy(settings), attempts, lists, admission, clock, chance, observer)
     health = HealthWatch(
-        watched, settings.bridge_health_check_ms / 1000, settings.bridge_attempt_timeout_ms / 1000, clock
+        tuple(zip(clients, pool.members, strict=True)),
+        settings.bridge_health_check_ms / 1000,
+        settings.bridge_attempt_timeout_ms / 1000,
+        clock,
     )
-    metrics.watch(_readings(service, budget, lists, pool))
-    return BridgeApp(service, lists, clients, health, database, registry)
+    breakers = {member.scorer.target: member.breaker for member in pool.members}
+    switch = SwitchWatch(SwitchFile(settings.bridge_dir), breakers, clock)
+    metrics.watch(_readings(service, budget, lists, pool, limit))
+    return BridgeApp(service, door, lists, clients, health, switch, database, registry, events, dogstatsd)
+
+
+def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
+    if not settings.dogstatsd_address:
+        return None
+    # The library takes a quarter of a second and 11 MB to import; only those who use it pay.
+    from bridge.adapters.telemetry_dogstatsd import DogStatsdTelemetry  # noqa: PLC0415
+
+    return DogStatsdTelemetry(settings.dogstatsd_address, settings.datadog_tags("feed-bridge"))
+
+
+def _database(settings: BridgeSettings) -> Database:
+    """One connection refreshes the lists; each read of a user's own list at a time has one more."""
+    personal = settings.personal_policy()
+    return Database(settings.effective_database_url, pool_size=1 + (personal.reads if personal else 0))
+
+
+def _lists(settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer) -> ListKeeper:
+    reader = DatabaseLists(database, settings.list_policy(), settings.editorial_path)
+    policy = settings.personal_policy()
+    personal = PersonalRung(DatabaseUserLists(database), policy, clock, observer) if policy else None
+    return ListKeeper(reader, FileLists(settings.bridge_dir), settings.refresh_policy(), clock, observer, personal)
 
 
 def _policy(settings: BridgeSettings) -> ServicePolicy:
     return ServicePolicy(
         deadline=settings.deadline_policy(),
-        retry=settings.retry_policy(),
         candidates=settings.bridge_candidates,
-        max_in_flight=settings.bridge_max_in_flight,
         token_ttl_s=settings.bridge_token_ttl_s,
         token_key=load_or_create_secret(settings.token_key_path),
     )
+
+
+def _pool(settings: BridgeSettings, clients: Sequence[GrpcScorer], observer: Observer) -> ScorerPool:
+    members = [
+        Member(BatchingScorer(client, settings.batch_policy(), observer), _breaker(settings, client.target, observer))
+        for client in clients
+    ]
+    return ScorerPool(members, settings.bridge_warm_up_ms / 1000)
 
 
 def _breaker(settings: BridgeSettings, target: str, observer: Observer) -> Breaker:
@@ -118,10 +188,15 @@ def _breaker(settings: BridgeSettings, target: str, observer: Observer) -> Break
     return Breaker(settings.breaker_policy(), PybreakerState(target, moved))
 
 
-def _readings(service: RecommendationService, budget: RetryBudget, lists: ListKeeper, pool: ScorerPool) -> Readings:
+def _readings(
+    service: RecommendationService, budget: RetryBudget, lists: ListKeeper, pool: ScorerPool, limit: AdaptiveLimit
+) -> Readings:
     return Readings(
         in_flight=lambda: service.in_flight,
         retry_tokens=lambda: budget.tokens,
+        limit=lambda: limit.limit,
+        asking=lambda: limit.in_flight,
         trending_age_s=lists.trending_age_s,
         breakers={member.scorer.target: partial(getattr, member.breaker, "state") for member in pool.members},
+        forced={member.scorer.target: partial(getattr, member.breaker, "mode") for member in pool.members},
     )

@@ -4,18 +4,15 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.domain.outcome import FallbackReason
 from bridge.domain.throttle import Throttle
-from bridge.telemetry import AttemptMade, BreakerMoved, ListFailed, PageServed
+from bridge.fallback_events import EVENT_NAME, FallbackEvent
+from bridge.telemetry import BreakerMoved, ListFailed, NullObserver
 
 _LOG = structlog.get_logger(__name__)
 
-# What every fresh feed asks for first.
-WANTED_ALGORITHM = "lightfm"
 
-
-class EventLog:
-    """Writes a line for a fallback, at most one a second and reason; the next one says how many were held back.
+class EventLog(NullObserver):
+    """Writes a line for an event, a transition or a trouble.
 
     Args:
         monotonic: The time, in seconds that never jump.
@@ -23,30 +20,22 @@ class EventLog:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._throttle = Throttle()
+        self._throttle: Throttle[ListFailed] = Throttle()
 
-    def page_served(self, record: PageServed) -> None:
-        """Writes the line, when a fresh ranking fell back."""
-        if record.fallback_reason is FallbackReason.NONE or record.continued:
-            return
-        suppressed = self._throttle.admit(record.fallback_reason, self._monotonic())
-        if suppressed is None:
-            return
+    def fallback(self, event: FallbackEvent) -> None:
+        """Writes an event."""
         _LOG.warning(
-            "feed.recommendation.fallback",
-            reason=record.fallback_reason.value,
-            rung=record.rung,
-            skipped={name: why.value for name, why in record.skipped},
-            algorithm_wanted=WANTED_ALGORITHM,
-            feed_session_id=record.response.feed_session_id,
-            recommendation_id=record.response.recommendation_id,
-            attempts=record.attempts,
-            elapsed_ms=round(record.elapsed_s * 1000, 3),
-            suppressed=suppressed,
+            EVENT_NAME,
+            reason=event.reason.value,
+            rung=event.rung,
+            skipped={name: why.value for name, why in event.skipped},
+            algorithm_wanted=event.algorithm_wanted,
+            feed_session_id=event.feed_session_id,
+            recommendation_id=event.recommendation_id,
+            attempts=event.attempts,
+            elapsed_ms=round(event.elapsed_s * 1000, 3),
+            suppressed=event.suppressed,
         )
-
-    def attempt_made(self, record: AttemptMade) -> None:
-        """Writes nothing: attempts are counted, not logged."""
 
     def breaker_moved(self, record: BreakerMoved) -> None:
         """Writes every transition: they are rare."""
@@ -54,6 +43,6 @@ class EventLog:
 
     def list_failed(self, record: ListFailed) -> None:
         """Writes at most one line a second for each list and trouble."""
-        suppressed = self._throttle.admit(f"{record.name}.{record.trouble}", self._monotonic())
+        suppressed = self._throttle.admit(f"{record.name}.{record.trouble}", record, self._monotonic())
         if suppressed is not None:
             _LOG.error("bridge.list_failed", name=record.name, trouble=record.trouble.value, suppressed=suppressed)

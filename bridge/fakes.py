@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.domain.filters import VideoFacts
-from bridge.domain.ladder import Rung
+from bridge.domain.filters import Conditions
+from bridge.domain.ladder import Rung, Skipped
 from bridge.domain.lists import EditorialList, Ladders, TrendingLists
-from bridge.domain.outcome import Outcome
+from bridge.domain.outcome import FallbackReason, Outcome
+from bridge.domain.personal import UserList
 from bridge.domain.retry import Failure
-from bridge.ports import ListError, ScorerError
-from bridge.telemetry import AttemptMade, BreakerMoved, ListFailed, PageServed
+from bridge.ports import Answer, ListError, ScorerError, StoredT
+from bridge.telemetry import AttemptMade, BatchSent, BreakerMoved, ListFailed, PageServed, RequestRefused
 from feed.scoring.v1 import scoring_pb2
 
 
@@ -99,7 +100,7 @@ class ScriptedScorer:
         """Its name."""
         return self._target
 
-    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> scoring_pb2.RankResponse:
+    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> Answer:
         """Plays the next act."""
         self.timeouts_s.append(timeout_s)
         self.requests.append(request)
@@ -111,7 +112,7 @@ class ScriptedScorer:
             raise act.error
         if act.response is None:
             raise ScorerError(act.failure)
-        return act.response
+        return Answer(act.response)
 
 
 class FixedLists:
@@ -119,19 +120,21 @@ class FixedLists:
 
     Args:
         ladders: The lists.
+        own: The rung of every user's own list, or none.
     """
 
-    def __init__(self, ladders: Ladders) -> None:
+    def __init__(self, ladders: Ladders, *own: Rung | Skipped) -> None:
         self._ladders = ladders
+        self._own = own
+        self.lefts_s: list[float] = []
 
-    def rungs(self, country: str) -> Sequence[Rung]:
-        """Returns the ladder of a country."""
-        return self._ladders.countries.get(country, self._ladders.everybody)
-
-    @property
-    def facts(self) -> Mapping[str, VideoFacts]:
-        """What is known of the videos."""
-        return self._ladders.facts
+    async def ladder(
+        self, user_id: str, country: str, asked: Conditions, reason: FallbackReason, left_s: float
+    ) -> Sequence[Rung | Skipped]:
+        """Returns the ladder of a country under the users' own rung."""
+        del user_id, asked, reason
+        self.lefts_s.append(left_s)
+        return (*self._own, *self._ladders.of(country))
 
 
 class ScriptedLists:
@@ -155,12 +158,63 @@ class ScriptedLists:
         return self.editorial_list
 
 
+class MemoryLists:
+    """The port `ListStore` in memory; one that is broken neither reads nor writes."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, object] = {}
+        self.broken = False
+
+    async def load(self, name: str, kind: type[StoredT]) -> StoredT | None:
+        """Returns what was saved."""
+        self._fail_if_broken(name)
+        found = self.lists.get(name)
+        if found is not None and not isinstance(found, kind):
+            raise ListError(name)
+        return found
+
+    async def save(self, name: str, content: object) -> None:
+        """Keeps it."""
+        self._fail_if_broken(name)
+        self.lists[name] = content
+
+    def _fail_if_broken(self, name: str) -> None:
+        if self.broken:
+            raise ListError(name)
+
+
+class ScriptedUserLists:
+    """The port `UserLists`: fixed lists, behind a gate that can be shut, or an error.
+
+    Args:
+        lists: The lists by user.
+    """
+
+    def __init__(self, lists: Mapping[str, UserList]) -> None:
+        self.lists = dict(lists)
+        self.error: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+        self.calls: list[tuple[str, int, bool]] = []
+
+    async def read(self, user_id: str, limit: int, *, with_facts: bool) -> UserList:
+        """Returns the user's list, once the gate is open."""
+        self.calls.append((user_id, limit, with_facts))
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        found = self.lists.get(user_id, UserList())
+        return UserList(found.rows[:limit], found.facts if with_facts else {})
+
+
 class Recorder:
     """An observer that keeps every record."""
 
     def __init__(self) -> None:
         self.pages: list[PageServed] = []
         self.attempts: list[AttemptMade] = []
+        self.batches: list[BatchSent] = []
+        self.refusals: list[RequestRefused] = []
         self.moves: list[BreakerMoved] = []
         self.list_failures: list[ListFailed] = []
 
@@ -171,6 +225,14 @@ class Recorder:
     def attempt_made(self, record: AttemptMade) -> None:
         """Keeps an attempt."""
         self.attempts.append(record)
+
+    def batch_sent(self, record: BatchSent) -> None:
+        """Keeps a batch."""
+        self.batches.append(record)
+
+    def request_refused(self, record: RequestRefused) -> None:
+        """Keeps a refusal."""
+        self.refusals.append(record)
 
     def breaker_moved(self, record: BreakerMoved) -> None:
         """Keeps a transition."""

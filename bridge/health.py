@@ -1,11 +1,14 @@
-"""Notices when a scorer that was down is up again, so that nobody waits for a breaker longer than needed."""
+"""Follows the scorers' own word on their health, so that nobody waits for a breaker longer than needed."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from bridge.domain.breaker import Breaker, State
+from bridge.pool import Member
 from bridge.ports import Clock
+
+# One missed answer may be a hiccup.
+_MISSES: Final = 2
 
 
 class Checked(Protocol):
@@ -16,20 +19,21 @@ class Checked(Protocol):
 
 
 class HealthWatch:
-    """While a breaker is open, asks its scorer for its health.
+    """Asks each scorer for its health, over and over.
 
-    Only a change counts: seen down, then seen serving. A scorer that says it serves but fails its calls stays
+    One that does not serve, as when it drains, is asked for rankings last. One that serves again is probed at once,
+    whatever its breaker's open time. Only that change counts: a scorer that says it serves but fails its calls stays
     with the breaker's own, doubling, open times.
 
     Args:
-        watched: The scorers, each with its breaker.
+        watched: The scorers, each with its place in the pool.
         interval_s: Time between two questions, in seconds.
         timeout_s: Longest wait for an answer; that of an attempt, so that a slow scorer does not count as up.
         clock: Time.
     """
 
     def __init__(
-        self, watched: Sequence[tuple[Checked, Breaker]], interval_s: float, timeout_s: float, clock: Clock
+        self, watched: Sequence[tuple[Checked, Member]], interval_s: float, timeout_s: float, clock: Clock
     ) -> None:
         self._watched = tuple(watched)
         self._interval_s = interval_s
@@ -47,14 +51,15 @@ class HealthWatch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _watch(self, scorer: Checked, breaker: Breaker) -> None:
-        seen_down = False
+    async def _watch(self, scorer: Checked, member: Member) -> None:
+        missed = 0
         while True:
             await self._clock.sleep(self._interval_s)
-            if breaker.state is not State.OPEN:
-                seen_down = False
-            elif not await scorer.serving(self._timeout_s):
-                seen_down = True
-            elif seen_down:
-                breaker.returned()
-                seen_down = False
+            if await scorer.serving(self._timeout_s):
+                missed = 0
+                if not member.serving:
+                    member.returned(self._clock.monotonic())
+            else:
+                missed += 1
+                if missed >= _MISSES:
+                    member.went()

@@ -1,23 +1,26 @@
 """Keeps the fallback lists in memory, fresh from the database and safe on disk."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import structlog
 
-from bridge.adapters.lists_file import ListFileError, load, save
-from bridge.domain.filters import VideoFacts
-from bridge.domain.ladder import Rung
-from bridge.domain.lists import EditorialList, TrendingLists, ladders
-from bridge.ports import Clock, ListError, ListReader
+from bridge.domain.filters import Conditions
+from bridge.domain.ladder import Rung, Skipped
+from bridge.domain.lists import EditorialList, RefreshPolicy, TrendingLists, ladders
+from bridge.domain.outcome import FallbackReason
+from bridge.personal import PersonalRung
+from bridge.ports import Clock, ListError, ListReader, ListStore
 from bridge.telemetry import ListFailed, ListTrouble, Observer
 
 _LOG = structlog.get_logger(__name__)
 
-TRENDING_FILE: Final = "trending.json"
-EDITORIAL_FILE: Final = "editorial.json"
+TRENDING: Final = "trending"
+EDITORIAL: Final = "editorial"
+
+# With lists from the last run at hand, a database that does not answer holds up a start no longer than this.
+_FIRST_REFRESH_S: Final = 2.0
 
 _ListT = TypeVar("_ListT", TrendingLists, EditorialList)
 
@@ -27,31 +30,45 @@ class ListKeeper:
 
     Args:
         reader: Where fresh lists come from.
-        folder: Where the last good ones are kept.
-        refresh_s: Time between two reads, in seconds.
+        store: Where the last good ones are kept.
+        policy: How often they are read.
         clock: Time.
         observer: Who is told of troubles.
+        personal: The rung of users' own lists; None: not on the ladder.
     """
 
-    def __init__(self, reader: ListReader, folder: Path, refresh_s: float, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self,
+        reader: ListReader,
+        store: ListStore,
+        policy: RefreshPolicy,
+        clock: Clock,
+        observer: Observer,
+        personal: PersonalRung | None = None,
+    ) -> None:
         self._reader = reader
-        self._folder = folder
-        self._refresh_s = refresh_s
+        self._store = store
+        self._policy = policy
         self._clock = clock
         self._observer = observer
+        self._personal = personal
+        self._editorial_due = clock.monotonic()
         self._trending: TrendingLists | None = None
         self._editorial: EditorialList | None = None
         self._ladders = ladders(None, None)
         self._task: asyncio.Task[None] | None = None
 
+    async def ladder(
+        self, user_id: str, country: str, asked: Conditions, reason: FallbackReason, left_s: float
+    ) -> Sequence[Rung | Skipped]:
+        """Returns the ladder of a request: the user's own list, if that is enabled, then what is in memory."""
+        if self._personal is None:
+            return self.rungs(country)
+        return (await self._personal.step(user_id, asked, reason, left_s), *self.rungs(country))
+
     def rungs(self, country: str) -> Sequence[Rung]:
         """Returns the ladder for a country, best rung first."""
-        return self._ladders.countries.get(country, self._ladders.everybody)
-
-    @property
-    def facts(self) -> Mapping[str, VideoFacts]:
-        """What is known of the videos on the lists."""
-        return self._ladders.facts
+        return self._ladders.of(country)
 
     @property
     def empty(self) -> bool:
@@ -66,54 +83,72 @@ class ListKeeper:
 
     async def start(self) -> None:
         """Loads the last good lists, reads fresh ones if that works, and goes on doing so."""
-        self._trending = self._load(TRENDING_FILE, TrendingLists)
-        self._editorial = self._load(EDITORIAL_FILE, EditorialList)
+        self._trending = await self._load(TRENDING, TrendingLists)
+        self._editorial = await self._load(EDITORIAL, EditorialList)
         self._ladders = ladders(self._trending, self._editorial)
-        await self.refresh()
-        self._task = asyncio.create_task(self._keep_fresh(), name="fallback-lists")
+        first = asyncio.create_task(self._try_to_refresh(), name="fallback-lists-first")
+        await asyncio.wait({first}, timeout=None if self.empty else _FIRST_REFRESH_S)
+        self._task = asyncio.create_task(self._keep_fresh(first), name="fallback-lists")
 
     async def stop(self) -> None:
         """Stops reading."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._personal is not None:
+            await self._personal.stop()
 
     async def refresh(self) -> None:
-        """Reads each list once; one that cannot be read stays as it was."""
-        try:
-            self._trending = await self._reader.trending(self._clock.wall())
-            await self._save(TRENDING_FILE, self._trending)
-        except ListError:
-            self._tell(TRENDING_FILE, ListTrouble.NOT_REFRESHED)
-        try:
-            editorial = await self._reader.editorial()
-            if editorial.video_ids:  # an emptied catalogue must not leave nothing to serve
-                self._editorial = editorial
-                await self._save(EDITORIAL_FILE, editorial)
-        except ListError:
-            self._tell(EDITORIAL_FILE, ListTrouble.NOT_REFRESHED)
+        """Reads the lists whose time it is; one that cannot be read stays as it was."""
+        await self._refresh_trending()
+        if self._editorial is None or self._clock.monotonic() >= self._editorial_due:
+            await self._refresh_editorial()
         self._ladders = ladders(self._trending, self._editorial)
 
-    async def _keep_fresh(self) -> None:
-        while True:
-            await self._clock.sleep(self._refresh_s)
-            try:
-                await self.refresh()
-            except Exception:  # noqa: BLE001  # a bug here must not end the refreshing
-                _LOG.exception("bridge.refresh_failed")
-
-    def _load(self, name: str, kind: type[_ListT]) -> _ListT | None:
+    async def _refresh_trending(self) -> None:
         try:
-            return load(self._folder / name, kind)
-        except ListFileError:
+            self._trending = await self._reader.trending(self._clock.wall())
+        except ListError:
+            self._tell(TRENDING, ListTrouble.NOT_REFRESHED)
+            return
+        await self._save(TRENDING, self._trending)
+
+    async def _refresh_editorial(self) -> None:
+        try:
+            fresh = await self._reader.editorial()
+        except ListError:
+            self._tell(EDITORIAL, ListTrouble.NOT_REFRESHED)
+            return
+        if not fresh.video_ids:  # an emptied catalogue must not leave nothing to serve
+            return
+        self._editorial = fresh
+        self._editorial_due = self._clock.monotonic() + self._policy.editorial_s
+        await self._save(EDITORIAL, fresh)
+
+    async def _keep_fresh(self, first: asyncio.Task[None]) -> None:
+        await first
+        while True:
+            await self._clock.sleep(self._policy.trending_s)
+            await self._try_to_refresh()
+
+    async def _try_to_refresh(self) -> None:
+        try:
+            await self.refresh()
+        except Exception:  # noqa: BLE001  # a bug here must end neither the start nor the refreshing
+            _LOG.exception("bridge.refresh_failed")
+
+    async def _load(self, name: str, kind: type[_ListT]) -> _ListT | None:
+        try:
+            return await self._store.load(name, kind)
+        except ListError:
             self._tell(name, ListTrouble.UNREADABLE)
             return None
 
     async def _save(self, name: str, content: object) -> None:
         try:
-            await asyncio.to_thread(save, self._folder / name, content)
-        except ListFileError:
+            await self._store.save(name, content)
+        except ListError:
             self._tell(name, ListTrouble.UNWRITABLE)
 
     def _tell(self, name: str, trouble: ListTrouble) -> None:
-        self._observer.list_failed(ListFailed(name.removesuffix(".json"), trouble))
+        self._observer.list_failed(ListFailed(name, trouble))

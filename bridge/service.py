@@ -1,24 +1,22 @@
 """The story of one request: from its arrival to the page, whatever the scorers do."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import structlog
 
 from bridge import wire
+from bridge.admission import Admission, Entry
+from bridge.attempts import Answered, Attempts, Progress
 from bridge.domain import cursor as tokens
-from bridge.domain.deadline import DeadlinePolicy, attempt_timeout_s, deadline
-from bridge.domain.filters import keeper
-from bridge.domain.ladder import Skip, climb
-from bridge.domain.outcome import REASONS, VERDICTS, FallbackReason, Outcome, Source
-from bridge.domain.page import Page, Ranking, cut, tidy, without
-from bridge.domain.retry import Failure, GiveUp, RetryBudget, RetryPolicy, after_failure
-from bridge.pool import Lease, ScorerPool
-from bridge.ports import Chance, Clock, FallbackLists, ScorerError
-from bridge.telemetry import AttemptMade, Observer, PageServed
+from bridge.domain.deadline import DeadlinePolicy, deadline
+from bridge.domain.ladder import Skip, choose
+from bridge.domain.outcome import FallbackReason, Source
+from bridge.domain.page import Page, Ranking, cut, join_ids, pack_scores, without
+from bridge.ports import Chance, Clock, FallbackLists
+from bridge.telemetry import Observer, PageServed, StageTimes
 from feed.recommendations.v1 import recommendations_pb2
-from feed.scoring.v1 import scoring_pb2
 from runtime.contract import CONTRACT_RELEASE
 from runtime.errors import InvalidArgumentError, Violation
 
@@ -39,26 +37,14 @@ class ServicePolicy:
         retry: How failed attempts are repeated.
         retries: The retry budget of the process.
         candidates: How many videos a scorer is asked for: the first page and those that its token carries.
-        max_in_flight: Requests at a time that may ask a scorer; those beyond are served from the ladder.
         token_ttl_s: How long a page token holds, in seconds.
         token_key: The secret that signs page tokens.
     """
 
     deadline: DeadlinePolicy
-    retry: RetryPolicy
     candidates: int
-    max_in_flight: int
     token_ttl_s: int
     token_key: bytes
-
-
-@dataclass(slots=True)
-class Progress:
-    """What has happened to a request so far; kept apart, so that it is known even when ranking breaks off."""
-
-    arrival: float
-    until: float
-    tried: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +81,34 @@ class RecommendationService:
 
     Args:
         policy: The limits.
-        pool: The scorers.
+        attempts: What asks the scorers.
         lists: What serves when they do not.
-        budget: The retry budget of the process.
+        admission: Says who is served by whom, and who is not.
         clock: Time.
         chance: Randomness.
-        observer: Who is told of pages and attempts.
+        observer: Who is told of pages.
     """
 
     def __init__(
         self,
         policy: ServicePolicy,
-        pool: ScorerPool,
+        attempts: Attempts,
         lists: FallbackLists,
-        budget: RetryBudget,
+        admission: Admission,
         clock: Clock,
         chance: Chance,
         observer: Observer,
     ) -> None:
         self._policy = policy
-        self._pool = pool
+        self._attempts = attempts
         self._lists = lists
-        self._budget = budget
+        self._admission = admission
         self._clock = clock
         self._chance = chance
         self._observer = observer
         self._in_flight = 0
+        # The fallback lists are tuples and the same for everybody: their pages are made once, then copied.
+        self._items = lru_cache(maxsize=256)(wire.items)
 
     @property
     def in_flight(self) -> int:
@@ -136,12 +124,15 @@ class RecommendationService:
 
         Raises:
             InvalidArgumentError: When the page token is refused.
+            ResourceExhaustedError: When there are more requests than can be answered in time.
         """
-        arrival = self._clock.monotonic()
-        progress = Progress(arrival, deadline(self._policy.deadline, arrival, caller_remaining_s))
+        now = self._clock.monotonic()
+        entry = self._admission.enter(now, self._in_flight)
+        until = deadline(self._policy.deadline, now, caller_remaining_s, entry.waited_s)
+        progress = Progress(now - entry.waited_s, until, queue_s=entry.waited_s)
         self._in_flight += 1
         try:
-            ranked = self._continued(request) if request.page_token else await self._fresh(request, progress)
+            ranked = self._continued(request) if request.page_token else await self._fresh(request, progress, entry)
         finally:
             self._in_flight -= 1
         return self._answer(request, ranked, progress)
@@ -159,7 +150,7 @@ class RecommendationService:
         except tokens.CursorError as error:
             raise InvalidArgumentError([Violation("pageToken", error.refusal.value)]) from error
         return Ranked(
-            without(Ranking(cursor.video_ids, cursor.scores_to_come()), wire.excluded(request)),
+            without(cursor.to_come(), wire.excluded(request)),
             cursor.source,
             cursor.fallback_reason,
             cursor.algorithm,
@@ -169,106 +160,53 @@ class RecommendationService:
             continued=True,
         )
 
-    async def _fresh(self, request: Request, progress: Progress) -> Ranked:
+    async def _fresh(self, request: Request, progress: Progress, entry: Entry) -> Ranked:
         """Ranks anew: by a scorer, or else by the ladder."""
         session = request.feed_session_id or self._chance.new_id()
         try:
-            answer = await self._ask_scorers(request, progress)
+            answer = await self._ask_scorers(request, progress, entry)
         except Exception:  # noqa: BLE001  # a bug must cost the caller the personal page, not the page
             _LOG.exception("bridge.ranking_failed")
             answer = FallbackReason.UNAVAILABLE
         if isinstance(answer, FallbackReason):
-            return self._fallen_back(request, answer, session)
+            return await self._fallen_back(request, answer, session, progress)
         response, ranking = answer
         ranking = without(ranking, wire.excluded(request))
         if not ranking.video_ids:
-            return self._fallen_back(request, FallbackReason.EMPTY_RANKING, session)
+            return await self._fallen_back(request, FallbackReason.EMPTY_RANKING, session, progress)
         return Ranked(
             ranking, Source.LIGHTFM, FallbackReason.NONE, response.algorithm, response.model_version, 0, session
         )
 
-    async def _ask_scorers(
-        self, request: Request, progress: Progress
-    ) -> tuple[scoring_pb2.RankResponse, Ranking] | FallbackReason:
-        """Retry(Breaker(attempt)): asks scorers until one answers or it is time to stop."""
-        if self._in_flight > self._policy.max_in_flight:
+    async def _ask_scorers(self, request: Request, progress: Progress, entry: Entry) -> Answered | FallbackReason:
+        if not self._admission.may_ask(entry):
             return FallbackReason.OVERLOAD
-        self._budget.earn(progress.arrival)
-        asked = wire.rank_request(request, max(self._policy.candidates, request.page_size))
-        reason: FallbackReason | None = None
-        while True:
-            now = self._clock.monotonic()
-            timeout_s = attempt_timeout_s(self._policy.deadline, now, progress.until)
-            if timeout_s is None:
-                return reason or FallbackReason.DEADLINE
-            lease = self._pool.acquire(progress.tried, now, self._chance.jitter())
-            if lease is None:
-                return reason or FallbackReason.CIRCUIT_OPEN
-            answer = await self._attempt(lease, asked, timeout_s, progress)
-            if not isinstance(answer, Failure):
-                return answer
-            stop = await self._stops(answer, progress)
-            if stop:
-                return stop
-            reason = REASONS[answer.outcome]
-
-    async def _attempt(
-        self, lease: Lease, asked: scoring_pb2.RankRequest, timeout_s: float, progress: Progress
-    ) -> tuple[scoring_pb2.RankResponse, Ranking] | Failure:
-        """Calls one scorer once; its breaker learns how it went, whatever happens."""
-        target = lease.member.scorer.target
-        progress.tried.append(target)
-        outcome = Outcome.CANCELLED
+        start = self._clock.monotonic()
+        answer: Answered | FallbackReason | None = None
         try:
-            response = await lease.member.scorer.rank(asked, timeout_s)
-            ranking = tidy(response.video_ids, response.scores)
-            outcome = Outcome.INTERNAL if ranking is None else Outcome.OK
-            return Failure(outcome) if ranking is None else (response, ranking)
-        except ScorerError as error:
-            outcome = error.failure.outcome
-            return error.failure
-        except Exception:
-            outcome = Outcome.INTERNAL
-            raise
+            asked = wire.rank_request(request, max(self._policy.candidates, request.page_size))
+            answer = await self._attempts.ask(asked, progress)
+            return answer
         finally:
-            now = self._clock.monotonic()
-            self._pool.release(lease, VERDICTS[outcome], now, self._chance.jitter())
-            elapsed_s = now - lease.permit.start
-            self._observer.attempt_made(AttemptMade(target, len(progress.tried), outcome, elapsed_s))
+            self._admission.asked(start, answer)
 
-    async def _stops(self, failure: Failure, progress: Progress) -> FallbackReason | None:
-        """Decides about another attempt: returns why there is none, or waits out the backoff and returns None."""
-        untried_left = self._pool.untried_left(progress.tried)
-        step = after_failure(
-            self._policy.retry,
-            failure,
-            len(progress.tried),
-            jitter=self._chance.jitter(),
-            untried_left=untried_left,
+    async def _fallen_back(self, request: Request, reason: FallbackReason, session: str, progress: Progress) -> Ranked:
+        """Climbs the ladder."""
+        start = self._clock.monotonic()
+        asked = wire.conditions(request)
+        steps = await self._lists.ladder(
+            request.user_id, request.context.country, asked, reason, progress.until - start
         )
-        if isinstance(step, GiveUp):
-            return step.reason
-        if attempt_timeout_s(self._policy.deadline, self._clock.monotonic() + step.wait_s, progress.until) is None:
-            return REASONS[failure.outcome]
-        if step.charged and not self._budget.take():
-            return FallbackReason.RETRY_BUDGET
-        if step.wait_s > 0:
-            await self._clock.sleep(step.wait_s)
-        return None
-
-    def _fallen_back(self, request: Request, reason: FallbackReason, session: str) -> Ranked:
-        """Climbs the ladder; all of it is in memory."""
-        rungs = self._lists.rungs(request.context.country)
-        keep = keeper(wire.conditions(request), self._lists.facts)
         page_size = request.page_size or DEFAULT_PAGE_SIZE
-        choice = climb(rungs, keep, page_size, self._policy.candidates)
+        choice = choose(steps, asked, page_size, self._policy.candidates)
         rung = choice.rung
+        progress.fallback_s = self._clock.monotonic() - start
         return Ranked(
             Ranking(rung.video_ids, rung.scores),
             rung.source,
             reason,
             rung.algorithm,
-            "",
+            rung.model_version,
             0,
             session,
             rung=rung.name,
@@ -276,6 +214,7 @@ class RecommendationService:
         )
 
     def _answer(self, request: Request, ranked: Ranked, progress: Progress) -> Response:
+        start = self._clock.monotonic()
         page = cut(ranked.ranking, request.page_size or DEFAULT_PAGE_SIZE, ranked.position + 1)
         response = Response(
             next_page_token=self._next_token(request, ranked, page),
@@ -288,7 +227,7 @@ class RecommendationService:
             attempts=len(progress.tried),
             contract_version=CONTRACT_RELEASE,
         )
-        _fill(response, page, explain=request.explain)
+        self._add_items(response, page, explain=request.explain)
         now = self._clock.monotonic()
         response.budget_left_ms = max(0, int((progress.until - now) * 1000))
         self._observer.page_served(
@@ -303,9 +242,16 @@ class RecommendationService:
                 len(progress.tried),
                 now - progress.arrival,
                 progress.until - now,
+                StageTimes(progress.scorer_s, progress.backoff_s, progress.fallback_s, now - start, progress.queue_s),
             )
         )
         return response
+
+    def _add_items(self, response: Response, page: Page, *, explain: bool) -> None:
+        if isinstance(page.video_ids, tuple) and isinstance(page.scores, tuple) and not explain:
+            response.MergeFromString(self._items(page.video_ids, page.scores, page.first_position))
+        else:
+            wire.add_items(response, page, explain=explain)
 
     def _next_token(self, request: Request, ranked: Ranked, page: Page) -> str:
         if not page.rest.video_ids:
@@ -322,15 +268,7 @@ class RecommendationService:
             issued=issued,
             expiry=issued + self._policy.token_ttl_s,
             position=ranked.position + len(page.video_ids),
-            video_ids=list(page.rest.video_ids),
-            scores=tokens.pack_scores(page.rest.scores),
+            video_ids=join_ids(page.rest.video_ids),
+            scores=pack_scores(page.rest.scores),
         )
         return tokens.seal(cursor, self._policy.token_key)
-
-
-def _fill(response: Response, page: Page, *, explain: bool) -> None:
-    pairs: Sequence[tuple[str, float]] = list(zip(page.video_ids, page.scores, strict=True))
-    for position, (video_id, score) in enumerate(pairs, start=page.first_position):
-        item = response.recommendations.add(video_id=video_id, score=score, position=position)
-        if explain:
-            item.reasons.add(component=response.algorithm, value=score)

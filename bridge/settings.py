@@ -4,10 +4,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bridge.adapters.lists_database import ListPolicy
+from bridge.attempts import AttemptPolicy
+from bridge.batching import BatchPolicy
 from bridge.domain.breaker import BreakerPolicy
 from bridge.domain.deadline import DeadlinePolicy
+from bridge.domain.hedge import HedgePolicy
+from bridge.domain.limiter import LimitPolicy
+from bridge.domain.lists import RefreshPolicy
+from bridge.domain.overload import OverloadPolicy
+from bridge.domain.personal import PersonalPolicy
 from bridge.domain.retry import RetryPolicy
+from bridge.domain.trending import ListPolicy
 from runtime.settings import CommonSettings
 
 # More calls than are ever counted: a limit that is never reached.
@@ -20,6 +27,7 @@ class BridgeSettings(CommonSettings):
     bridge_host: str = "127.0.0.1"
     bridge_grpc_port: int = Field(50051, ge=0, le=65535)
     bridge_http_port: int = Field(8080, ge=0, le=65535)
+    bridge_workers: int = Field(1, ge=1, le=64, description="Processes on the same ports; about one a core.")
 
     bridge_deadline_ms: int = Field(150, ge=20, le=10_000, description="Longest time from arrival to answer.")
     bridge_attempt_timeout_ms: int = Field(60, ge=5, le=10_000, description="Longest time of one call to a scorer.")
@@ -30,6 +38,13 @@ class BridgeSettings(CommonSettings):
     bridge_retry_backoff_ms: int = Field(5, ge=0, le=1_000, description="Longest wait before the first retry.")
     bridge_retry_budget_ratio: float = Field(0.1, ge=0, le=1, description="Retries that a request earns.")
     bridge_retry_budget_per_s: float = Field(5.0, ge=0, le=1_000, description="Retries that a second earns.")
+
+    bridge_hedge_enabled: bool = Field(False, description="Ask a second scorer once the first takes long.")
+    bridge_hedge_percentile: float = Field(95.0, ge=50, le=99.9, description="Longer than this share takes: hedged.")
+
+    bridge_batch_users: int = Field(64, ge=1, le=256, description="Most requests that share a call; 1: none do.")
+    bridge_batch_hold_ms: int = Field(5, ge=0, le=50, description="Longest wait for a call under way to end.")
+    bridge_warm_up_ms: int = Field(5_000, ge=0, le=600_000, description="Until a returned scorer has its full load.")
 
     bridge_breaker_enabled: bool = Field(True, description="false: the breakers never open.")
     bridge_breaker_window_calls: int = Field(50, ge=1, le=10_000)
@@ -46,13 +61,27 @@ class BridgeSettings(CommonSettings):
     bridge_health_check_ms: int = Field(250, ge=10, le=60_000, description="While a breaker is open.")
 
     bridge_candidates: int = Field(200, ge=1, le=1_000, description="Videos asked of a scorer for a fresh feed.")
-    bridge_max_in_flight: int = Field(256, ge=0, le=100_000, description="Requests beyond it are served trending.")
+    bridge_max_in_flight: int = Field(
+        256, ge=0, le=100_000, description="Requests at a time that ask scorers, at most."
+    )
+    bridge_limit_enabled: bool = Field(True, description="true: fewer may ask while scorers are slow.")
+    bridge_limit_min: int = Field(8, ge=1, le=100_000, description="So many may always ask.")
+    bridge_limit_slow_ms: int = Field(45, ge=1, le=10_000, description="Slower answers lower the limit.")
+    bridge_max_requests: int = Field(1_024, ge=1, le=100_000, description="At a time; those beyond are refused.")
+    bridge_max_waiting: int = Field(
+        192, ge=1, le=100_000, description="Calls that gRPC keeps waiting before it refuses."
+    )
     bridge_token_ttl_s: int = Field(86_400, ge=60, le=2_592_000, description="How long a page token holds.")
     bridge_token_key_path: str = Field("", description="Secret of the page tokens; empty: in the data directory.")
+
+    bridge_precomputed_enabled: bool = Field(False, description="true: users' own lists are the ladder's first rung.")
+    bridge_precomputed_max_age_s: int = Field(172_800, ge=60, le=2_592_000, description="Older lists do not serve.")
+    bridge_precomputed_timeout_ms: int = Field(5, ge=1, le=1_000, description="Longest wait for a user's own list.")
 
     bridge_editorial_path: str = Field("", description="JSON array of video ids; empty: the newest active videos.")
     bridge_list_videos: int = Field(500, ge=1, le=10_000, description="Most videos of a fallback list.")
     bridge_trending_refresh_ms: int = Field(30_000, ge=100, le=3_600_000)
+    bridge_editorial_refresh_ms: int = Field(300_000, ge=100, le=86_400_000)
     bridge_trending_half_life_s: int = Field(86_400, ge=60, le=31_536_000)
     bridge_trending_buckets: int = Field(2_000, ge=1, le=100_000, description="Hourly sums read of a segment.")
 
@@ -84,6 +113,33 @@ class BridgeSettings(CommonSettings):
         """Returns how failed attempts are repeated."""
         return RetryPolicy(self.bridge_max_retries, self.bridge_retry_backoff_ms / 1000)
 
+    def attempt_policy(self) -> AttemptPolicy:
+        """Returns the limits of asking scorers."""
+        hedge = HedgePolicy(self.bridge_hedge_enabled, self.bridge_hedge_percentile / 100)
+        return AttemptPolicy(self.deadline_policy(), self.retry_policy(), hedge)
+
+    def limit_policy(self) -> LimitPolicy:
+        """Returns how many requests may ask scorers at a time."""
+        fewest = self.bridge_limit_min if self.bridge_limit_enabled else self.bridge_max_in_flight
+        return LimitPolicy(
+            minimum=min(fewest, self.bridge_max_in_flight),
+            maximum=self.bridge_max_in_flight,
+            slow_s=self.bridge_limit_slow_ms / 1000,
+        )
+
+    def overload_policy(self) -> OverloadPolicy:
+        """Returns what is done with requests that come too many at once."""
+        usable_s = max(0, self.bridge_deadline_ms - self.bridge_fallback_reserve_ms) / 1000
+        return OverloadPolicy(
+            shed_wait_s=usable_s - min(self.bridge_attempt_timeout_ms / 1000, usable_s / 2),
+            refuse_wait_s=self.bridge_deadline_ms / 1000,
+            max_requests=self.bridge_max_requests,
+        )
+
+    def batch_policy(self) -> BatchPolicy:
+        """Returns how requests are collected."""
+        return BatchPolicy(self.bridge_batch_users, self.bridge_batch_hold_ms / 1000)
+
     def breaker_policy(self) -> BreakerPolicy:
         """Returns when breakers move."""
         return BreakerPolicy(
@@ -98,6 +154,21 @@ class BridgeSettings(CommonSettings):
             open_max_s=self.bridge_breaker_open_max_ms / 1000,
             probes=self.bridge_breaker_probes,
             probe_s=self.bridge_breaker_probe_ms / 1000,
+        )
+
+    def refresh_policy(self) -> RefreshPolicy:
+        """Returns how often the fallback lists are read."""
+        return RefreshPolicy(self.bridge_trending_refresh_ms / 1000, self.bridge_editorial_refresh_ms / 1000)
+
+    def personal_policy(self) -> PersonalPolicy | None:
+        """Returns how users' own lists are read; None: they are not."""
+        if not self.bridge_precomputed_enabled:
+            return None
+        return PersonalPolicy(
+            max_age_s=float(self.bridge_precomputed_max_age_s),
+            wait_s=self.bridge_precomputed_timeout_ms / 1000,
+            margin_s=self.bridge_fallback_reserve_ms / 2000,
+            videos=self.bridge_candidates,
         )
 
     def list_policy(self) -> ListPolicy:

@@ -1,9 +1,9 @@
-"""What the bridge tells of its work: one frozen record for each page, attempt and breaker transition."""
+"""What the bridge tells of its work: one frozen record for each page, attempt, batch and breaker transition."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -13,6 +13,30 @@ from bridge.domain.outcome import FallbackReason, Outcome, Source
 from feed.recommendations.v1 import recommendations_pb2
 
 _LOG = structlog.get_logger(__name__)
+
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """What a request's time went into, in seconds; 0 where a stage did not happen.
+
+    Args:
+        scorer: Waiting for scorers, all attempts together.
+        backoff: Waiting between two attempts.
+        fallback: Climbing the ladder, the read of the user's own list included.
+        answer: Cutting the page, its token and the message.
+        queue: Waiting before anything was done.
+    """
+
+    scorer: float = 0.0
+    backoff: float = 0.0
+    fallback: float = 0.0
+    answer: float = 0.0
+    queue: float = 0.0
+
+
+NO_STAGES: Final = StageTimes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +54,7 @@ class PageServed:
         attempts: Calls made to scorers.
         elapsed_s: Time from arrival to the finished page, in seconds.
         budget_left_s: What was left of the request's time, in seconds; negative when it was late.
+        stages: What the time went into.
     """
 
     user_id: str
@@ -42,6 +67,12 @@ class PageServed:
     attempts: int
     elapsed_s: float
     budget_left_s: float
+    stages: StageTimes = NO_STAGES
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether a fresh ranking was wanted of the model and another one served."""
+        return not self.continued and self.fallback_reason is not FallbackReason.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +84,40 @@ class AttemptMade:
         attempt: Its number within the request, from 1.
         outcome: How it ended.
         elapsed_s: How long it took, in seconds.
+        hedge: Whether it was sent beside an attempt that had not failed.
     """
 
     target: str
     attempt: int
     outcome: Outcome
     elapsed_s: float
+    hedge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSent:
+    """One call that ranks for several requests.
+
+    Args:
+        target: The scorer.
+        users: For how many requests.
+        waited_s: How long the first of them waited for the others, in seconds.
+    """
+
+    target: str
+    users: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """A request that got no page, because even the ladder was too much.
+
+    Args:
+        retry_after_s: When the caller may come back, in seconds.
+    """
+
+    retry_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +159,86 @@ class Observer(Protocol):
     def attempt_made(self, record: AttemptMade) -> None:
         """Takes an ended attempt."""
 
+    def batch_sent(self, record: BatchSent) -> None:
+        """Takes a call for several requests."""
+
+    def request_refused(self, record: RequestRefused) -> None:
+        """Takes a refusal."""
+
     def breaker_moved(self, record: BreakerMoved) -> None:
         """Takes a transition."""
 
     def list_failed(self, record: ListFailed) -> None:
         """Takes a trouble with a fallback list."""
+
+
+class NullObserver:
+    """An observer that takes nothing; one that wants to know a part overrides that part."""
+
+    def page_served(self, record: PageServed) -> None:
+        """Takes no page."""
+
+    def attempt_made(self, record: AttemptMade) -> None:
+        """Takes no attempt."""
+
+    def batch_sent(self, record: BatchSent) -> None:
+        """Takes no batch."""
+
+    def request_refused(self, record: RequestRefused) -> None:
+        """Takes no refusal."""
+
+    def breaker_moved(self, record: BreakerMoved) -> None:
+        """Takes no transition."""
+
+    def list_failed(self, record: ListFailed) -> None:
+        """Takes no trouble."""
 
 
 class Observers:
     """Tells several observers; one that fails is logged and fails neither the page nor the others."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = tuple(observers)
+        self._page_served = _takers(observers, "page_served")
+        self._attempt_made = _takers(observers, "attempt_made")
+        self._batch_sent = _takers(observers, "batch_sent")
+        self._request_refused = _takers(observers, "request_refused")
+        self._breaker_moved = _takers(observers, "breaker_moved")
+        self._list_failed = _takers(observers, "list_failed")
 
     def page_served(self, record: PageServed) -> None:
         """Takes a finished page."""
-        self._tell(lambda observer: observer.page_served(record))
+        _tell(self._page_served, record)
 
     def attempt_made(self, record: AttemptMade) -> None:
         """Takes an ended attempt."""
-        self._tell(lambda observer: observer.attempt_made(record))
+        _tell(self._attempt_made, record)
+
+    def batch_sent(self, record: BatchSent) -> None:
+        """Takes a call for several requests."""
+        _tell(self._batch_sent, record)
+
+    def request_refused(self, record: RequestRefused) -> None:
+        """Takes a refusal."""
+        _tell(self._request_refused, record)
 
     def breaker_moved(self, record: BreakerMoved) -> None:
         """Takes a transition."""
-        self._tell(lambda observer: observer.breaker_moved(record))
+        _tell(self._breaker_moved, record)
 
     def list_failed(self, record: ListFailed) -> None:
         """Takes a trouble with a fallback list."""
-        self._tell(lambda observer: observer.list_failed(record))
+        _tell(self._list_failed, record)
 
-    def _tell(self, tell: Callable[[Observer], None]) -> None:
-        for observer in self._observers:
-            try:
-                tell(observer)
-            except Exception:  # noqa: BLE001  # whatever it is, the page is more important
-                _LOG.exception("bridge.observer_failed", observer=type(observer).__name__)
+
+def _takers(observers: Sequence[Observer], name: str) -> tuple[Callable[[Any], None], ...]:
+    """Returns the methods of that name, without those that take nothing."""
+    nothing = getattr(NullObserver, name)
+    return tuple(getattr(each, name) for each in observers if getattr(type(each), name) is not nothing)
+
+
+def _tell(takers: tuple[Callable[[RecordT], None], ...], record: RecordT) -> None:
+    for take in takers:
+        try:
+            take(record)
+        except Exception:  # noqa: BLE001  # whatever it is, the page is more important
+            _LOG.exception("bridge.observer_failed", observer=getattr(take, "__qualname__", repr(take)))

@@ -1,11 +1,13 @@
 """Between the contract's messages and the domain's values."""
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.filters import Conditions
 from bridge.domain.outcome import FallbackReason, Source
+from bridge.domain.page import Page, Ranking, split_ids, tidy, unpack_scores
 from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
@@ -19,12 +21,22 @@ _DIGEST_BYTES: Final = 16
 
 def rank_request(request: recommendations_pb2.GetRecommendationsRequest, k: int) -> scoring_pb2.RankRequest:
     """Returns what a scorer is asked for a fresh feed."""
-    asked = scoring_pb2.RankRequest(user_id=request.user_id, k=k)
+    asked = scoring_pb2.RankRequest(user_id=request.user_id, k=k, compact=True)
     if request.HasField("filters"):
         asked.filters.CopyFrom(request.filters)
     if request.recent_interactions:
         asked.recent_interactions.MergeFrom(request.recent_interactions)
     return asked
+
+
+def ranked(response: scoring_pb2.RankResponse) -> Ranking | None:
+    """Returns the ranking that a scorer answered, whichever way it wrote it; None when it makes no sense."""
+    if not response.compact_video_ids:
+        return tidy(list(response.video_ids), list(response.scores))
+    try:
+        return tidy(split_ids(response.compact_video_ids), unpack_scores(response.compact_scores))
+    except struct.error:
+        return None
 
 
 def excluded(request: recommendations_pb2.GetRecommendationsRequest) -> frozenset[str]:
@@ -47,6 +59,22 @@ def conditions(request: recommendations_pb2.GetRecommendationsRequest) -> Condit
         filters.max_duration_s,
         filters.published_after.ToNanoseconds() / 1e9 if filters.HasField("published_after") else None,
     )
+
+
+def add_items(response: recommendations_pb2.GetRecommendationsResponse, page: Page, *, explain: bool) -> None:
+    """Adds the videos of a page to an answer."""
+    add = response.recommendations.add
+    for position, (video_id, score) in enumerate(zip(page.video_ids, page.scores, strict=True), page.first_position):
+        item = add(video_id=video_id, score=score, position=position)
+        if explain:
+            item.reasons.add(component=response.algorithm, value=score)
+
+
+def items(video_ids: tuple[str, ...], scores: tuple[float, ...], first_position: int) -> bytes:
+    """Returns the videos of a page as an answer holds them on the wire: to be merged into one."""
+    response = recommendations_pb2.GetRecommendationsResponse()
+    add_items(response, Page(video_ids, scores, first_position, Ranking((), ())), explain=False)
+    return response.SerializeToString()
 
 
 def arguments_digest(request: recommendations_pb2.GetRecommendationsRequest) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import insert
+from storage.dialect import insert, unix_seconds
 from storage.tables import trending
 
 # The segment that holds everybody; every other one is the two-letter country of its users.
@@ -55,7 +55,7 @@ async def load_buckets(connection: AsyncConnection, limit_per_segment: int) -> l
         connection: An open transaction.
         limit_per_segment: Most rows a segment.
     """
-    hour = _unix_seconds(connection.dialect.name)
+    hour = unix_seconds(trending.c.bucket, connection.dialect.name)
     segments = (await connection.scalars(sa.select(trending.c.segment).distinct())).all()
     found: list[BucketRow] = []
     for segment in sorted(segments):
@@ -68,12 +68,6 @@ async def load_buckets(connection: AsyncConnection, limit_per_segment: int) -> l
         rows: Sequence[Any] = (await connection.execute(newest)).all()
         found += rows
     return found
-
-
-def _unix_seconds(dialect_name: str) -> sa.ColumnElement[float]:
-    if dialect_name == "postgresql":
-        return sa.cast(sa.extract("epoch", trending.c.bucket), sa.Float)
-    return sa.cast(sa.func.strftime("%s", trending.c.bucket), sa.Float)
 
 
 def _summed(rows: Sequence[TrendingBucket]) -> list[dict[str, object]]:

@@ -2,36 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bridge.adapters.lists_file import ListFileError, load_video_ids
+from bridge.adapters.lists_file import load_video_ids
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import EditorialList, TrendingLists, active_only
-from bridge.domain.trending import Bucket, Trend, trends
+from bridge.domain.trending import Bucket, ListPolicy, Trend, trends
 from bridge.ports import ListError
 from storage.database import Database
 from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active
 from storage.trending import BucketRow, load_buckets
-
-
-@dataclass(frozen=True, slots=True)
-class ListPolicy:
-    """How the lists are made.
-
-    Args:
-        half_life_s: After how many seconds an interaction counts half in trending.
-        buckets: Most hourly sums read of a segment.
-        videos: Most videos of a list.
-        timeout_s: Longest time to read a list, in seconds.
-    """
-
-    half_life_s: float = 86_400.0
-    buckets: int = 2_000
-    videos: int = 500
-    timeout_s: float = 5.0
 
 
 class DatabaseLists:
@@ -59,7 +41,7 @@ class DatabaseLists:
                 rows = await load_buckets(connection, self._policy.buckets)
                 found = await asyncio.to_thread(_ranked, rows, self._policy)
                 wanted = sorted({video_id for trend in found.values() for video_id in trend.video_ids})
-                facts = _facts(await active_videos(connection, wanted))
+                facts = facts_of(await active_videos(connection, wanted))
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
             raise ListError(f"trending: {type(error).__name__}") from error
         return TrendingLists(now, active_only(found, facts), facts)
@@ -73,10 +55,10 @@ class DatabaseLists:
         chosen = await self._chosen()
         try:
             async with asyncio.timeout(self._policy.timeout_s), self._database.read() as connection:
-                facts = _facts(await active_videos(connection, chosen))
+                facts = facts_of(await active_videos(connection, chosen))
                 video_ids = tuple(video_id for video_id in chosen if video_id in facts)
                 if not video_ids:
-                    facts = _facts(await newest_active(connection, self._policy.videos))
+                    facts = facts_of(await newest_active(connection, self._policy.videos))
                     video_ids = tuple(facts)
         except (SQLAlchemyError, OSError) as error:
             if chosen:  # better the operator's list unchecked than none
@@ -87,17 +69,11 @@ class DatabaseLists:
     async def _chosen(self) -> tuple[str, ...]:
         if self._editorial_path is None:
             return ()
-        try:
-            return await asyncio.to_thread(load_video_ids, self._editorial_path)
-        except ListFileError as error:
-            raise ListError(str(error)) from error
+        return await asyncio.to_thread(load_video_ids, self._editorial_path)
 
 
-def _ranked(rows: Iterable[BucketRow], policy: ListPolicy) -> Mapping[str, Trend]:
-    return trends((Bucket(*row) for row in rows), half_life_s=policy.half_life_s, limit=policy.videos)
-
-
-def _facts(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:
+def facts_of(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:
+    """Returns what the catalogue says of these videos."""
     return {
         video.video_id: VideoFacts(
             video.author_id,
@@ -108,3 +84,7 @@ def _facts(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:
         )
         for video in found
     }
+
+
+def _ranked(rows: Iterable[BucketRow], policy: ListPolicy) -> Mapping[str, Trend]:
+    return trends((Bucket(*row) for row in rows), half_life_s=policy.half_life_s, limit=policy.videos)

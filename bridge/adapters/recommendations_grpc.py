@@ -1,15 +1,18 @@
 """The service over gRPC."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
 from bridge.service import RecommendationService
 from feed.recommendations.v1 import recommendations_pb2, recommendations_pb2_grpc
 from runtime.errors import RequestError
+from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.validation import require_valid
+
+_SERVICE: Final = recommendations_pb2.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 
 
 class UnimplementedError(RequestError):
@@ -44,8 +47,12 @@ class RecommendationServicer(recommendations_pb2_grpc.RecommendationServiceServi
         raise UnimplementedError("UNIMPLEMENTED", "scores cannot be explained yet")
 
 
-def grpc_service(service: RecommendationService) -> GrpcService:
+def front_door(max_waiting: int) -> FrontDoor:
+    """Returns what measures how long requests for pages wait, and bounds how many do."""
+    return FrontDoor(f"/{_SERVICE}/GetRecommendations", max_waiting=max_waiting)
+
+
+def grpc_service(service: RecommendationService, door: FrontDoor) -> GrpcService:
     """Returns the service as a process offers it."""
-    name = recommendations_pb2.DESCRIPTOR.services_by_name["RecommendationService"].full_name
     add = recommendations_pb2_grpc.add_RecommendationServiceServicer_to_server
-    return GrpcService(name, RecommendationServicer(service), add)
+    return GrpcService(_SERVICE, RecommendationServicer(service), add, door)

@@ -1,8 +1,8 @@
-"""A scoring server over gRPC."""
+"""The connection to a scoring server over gRPC."""
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -48,7 +48,7 @@ _PRECONDITIONS: Final = {
 
 
 class GrpcScorer:
-    """The port `Scorer` on one channel, kept for the life of the process.
+    """The port `RankCalls` on one channel, kept for the life of the process.
 
     Args:
         target: `host:port` of the server.
@@ -59,20 +59,23 @@ class GrpcScorer:
         self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
+        self.batches = True
 
     @property
     def target(self) -> str:
         """`host:port` of the server."""
         return self._target
 
-    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> scoring_pb2.RankResponse:
-        """Asks for a ranking; the time that is left travels with the call.
+    async def rank(
+        self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
+    ) -> Sequence[scoring_pb2.RankResponse]:
+        """Asks for rankings in one call; the time that is left travels with it.
 
         Raises:
-            ScorerError: When there is none.
+            ScorerError: When there are none.
         """
         try:
-            return await self._stub.Rank(request, timeout=timeout_s, metadata=outgoing_metadata())
+            return await (self._rank_batch if len(requests) > 1 else self._rank_one)(requests, timeout_s)
         except grpc.aio.AioRpcError as error:
             raise ScorerError(_failure(error)) from error
         except asyncio.CancelledError:
@@ -81,6 +84,28 @@ class GrpcScorer:
                 raise
             # Nobody cancelled us: the call was cut off from inside, as when the channel closes under it.
             raise ScorerError(Failure(Outcome.UNAVAILABLE)) from None
+
+    async def _rank_one(
+        self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
+    ) -> Sequence[scoring_pb2.RankResponse]:
+        (request,) = requests
+        return [await self._stub.Rank(request, timeout=timeout_s, metadata=outgoing_metadata(request.request_id))]
+
+    async def _rank_batch(
+        self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
+    ) -> Sequence[scoring_pb2.RankResponse]:
+        batch = scoring_pb2.RankBatchRequest(requests=requests)
+        try:
+            answer = await self._stub.RankBatch(batch, timeout=timeout_s, metadata=outgoing_metadata(""))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            self.batches = False  # a scorer without batches: from now on each request has its own call
+            alone = await asyncio.gather(*(self._rank_one([request], timeout_s) for request in requests))
+            return [response for responses in alone for response in responses]
+        if len(answer.responses) != len(requests):
+            raise ScorerError(Failure(Outcome.INTERNAL))
+        return answer.responses
 
     async def serving(self, timeout_s: float) -> bool:
         """Asks the server's health service; one that has none counts as serving when it answers."""

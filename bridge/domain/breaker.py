@@ -20,6 +20,14 @@ class State(StrEnum):
     HALF_OPEN = "half-open"
 
 
+class Mode(StrEnum):
+    """Who decides where a breaker stands: calls, or an operator who holds it open or closed."""
+
+    AUTO = "auto"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class Trigger(StrEnum):
     """What can move a breaker."""
 
@@ -29,9 +37,13 @@ class Trigger(StrEnum):
     PROBES_PASSED = "probes_passed"
     PROBE_FAILED = "probe_failed"
     NOTHING_LEARNED = "nothing_learned"
+    FORCED_OPEN = "forced_open"
+    FORCED_CLOSED = "forced_closed"
+    RELEASED = "released"
 
 
-# A missing key means that the trigger cannot occur in that state.
+# A missing key means that the trigger cannot occur in that state. Held open, a breaker is OPEN, held closed it is
+# CLOSED: so where it goes when it is let go follows from where it stands.
 TRANSITIONS: Final = {
     (State.CLOSED, Trigger.TRIPPED): State.OPEN,
     (State.OPEN, Trigger.WAITED): State.HALF_OPEN,
@@ -39,6 +51,20 @@ TRANSITIONS: Final = {
     (State.HALF_OPEN, Trigger.PROBES_PASSED): State.CLOSED,
     (State.HALF_OPEN, Trigger.PROBE_FAILED): State.OPEN,
     (State.HALF_OPEN, Trigger.NOTHING_LEARNED): State.OPEN,
+    (State.CLOSED, Trigger.FORCED_OPEN): State.OPEN,
+    (State.OPEN, Trigger.FORCED_OPEN): State.OPEN,
+    (State.HALF_OPEN, Trigger.FORCED_OPEN): State.OPEN,
+    (State.CLOSED, Trigger.FORCED_CLOSED): State.CLOSED,
+    (State.OPEN, Trigger.FORCED_CLOSED): State.CLOSED,
+    (State.HALF_OPEN, Trigger.FORCED_CLOSED): State.CLOSED,
+    (State.OPEN, Trigger.RELEASED): State.HALF_OPEN,
+    (State.CLOSED, Trigger.RELEASED): State.CLOSED,
+}
+
+_MODE_TRIGGERS: Final = {
+    Mode.OPEN: Trigger.FORCED_OPEN,
+    Mode.CLOSED: Trigger.FORCED_CLOSED,
+    Mode.AUTO: Trigger.RELEASED,
 }
 
 
@@ -81,7 +107,8 @@ class BreakerPolicy:
         jitter_share: The open time varies by this share up and down, so that processes do not probe in step.
         probes: Concurrent probes when half-open, and successes needed to close.
         probe_s: An unanswered probe older than this counts as failed, so that a lost one cannot hold its place.
-        half_open_s: Half-open for longer than this without one success or failure opens again.
+        half_open_s: Half-open for longer than this without one success or failure opens again, with the next call: so
+            that it is over within 2 s.
     """
 
     window_calls: int = 50
@@ -96,7 +123,7 @@ class BreakerPolicy:
     jitter_share: float = 0.2
     probes: int = 3
     probe_s: float = 1.0
-    half_open_s: float = 2.0
+    half_open_s: float = 1.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +191,7 @@ class Breaker:
         self._failed_opens = 0
         self._probing_since: float | None = None
         self._open_until = float("-inf")
+        self._mode = Mode.AUTO
         self._epoch = 0
         self._number = 0
         self._admit = {
@@ -176,6 +204,22 @@ class Breaker:
     def state(self) -> State:
         """The state as it was left by the last call; time alone moves nothing."""
         return self._holder.state
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it decides itself or is held."""
+        return self._mode
+
+    def force(self, mode: Mode) -> None:
+        """Holds it open (no call is let through) or closed (every call is, and none counts), or lets it go.
+
+        Let go from open it probes, from closed it starts with an empty window.
+        """
+        if mode is self._mode:
+            return
+        self._mode = mode
+        self._failed_opens = 0
+        self._move(_MODE_TRIGGERS[mode])
 
     def acquire(self, now: float, jitter: float) -> Permit | None:
         """Asks for leave to call.
@@ -191,7 +235,7 @@ class Breaker:
 
     def record(self, permit: Permit, verdict: Verdict, now: float, jitter: float) -> None:
         """Says how a permitted call ended."""
-        if permit.epoch != self._epoch or verdict is Verdict.IGNORED:
+        if permit.epoch != self._epoch or verdict is Verdict.IGNORED or self._mode is Mode.CLOSED:
             self._probes.pop(permit.number, None)
         elif self._holder.state is State.HALF_OPEN:
             self._record_probe(permit, verdict, now, jitter)
@@ -199,15 +243,20 @@ class Breaker:
             self._record_call(permit, verdict, now, jitter)
 
     def returned(self) -> None:
-        """Says that the scorer, seen down while the breaker was open, is up again: probes need not wait longer."""
-        if self._holder.state is State.OPEN:
+        """Says that the scorer, seen down while the breaker was open, is up again: probes need not wait longer.
+
+        Nor do the failures of before count against the server that came back: should its first call be a slow one, it
+        is asked again soon, and not after the long open time of the outage.
+        """
+        self._failed_opens = 0
+        if self._holder.state is State.OPEN and self._mode is Mode.AUTO:
             self._move(Trigger.RETURNED)
 
     def _admit_closed(self, now: float, _jitter: float) -> Permit | None:
         return self._permit(now)
 
     def _admit_open(self, now: float, jitter: float) -> Permit | None:
-        if now < self._open_until:
+        if self._mode is Mode.OPEN or now < self._open_until:
             return None
         self._move(Trigger.WAITED)
         return self._admit_half_open(now, jitter)
@@ -266,7 +315,8 @@ class Breaker:
         self._probing_since = None
         self._passed = 0
         self._window = Window(self._policy)
-        self._holder.enter(target)
+        if target is not self._holder.state:
+            self._holder.enter(target)
 
     def _permit(self, now: float) -> Permit:
         self._number += 1

@@ -1,33 +1,34 @@
 """The page token: opaque to clients, and everything the next page needs.
 
-`base64url(tag || version || zlib(payload))`: the tag is HMAC-SHA256 over all that follows it, so nothing is
-unpacked that this deployment did not write. The payload is MessagePack. The token pins the ranking, so a page
-needs no store and no scorer, and survives another process, a restart and a new model.
+`base64url(tag || version || payload)`: the tag is keyed BLAKE2b over all that follows it, so nothing is unpacked that
+this deployment did not write. The payload is MessagePack, deflated when it is long. The token pins the ranking, so a
+page needs no store and no scorer, and survives another process, a restart and a new model.
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
-import struct
 import zlib
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from bridge.domain.outcome import FallbackReason, Source
+from bridge.domain.page import Ranking, join_ids, split_ids, unpack_scores
 
 # The limit of `page_token` in the contract.
 MAX_CHARS: Final = 16_384
 
-_VERSION: Final = b"\x01"
+_PLAIN: Final = b"\x02"
+_DEFLATED: Final = b"\x03"
 _TAG_BYTES: Final = 32
 _SCORE_BYTES: Final = 4
 # Far above any payload that fits MAX_CHARS when written by us; holds even if the key leaked.
 _MAX_PAYLOAD_BYTES: Final = 262_144
-# Measured: compressing 1.7 KB costs 50 us and saves a quarter, storing costs 2 us. zlib reads both.
-_STORED_BELOW_BYTES: Final = 6_000
+# Measured: deflating 1.7 KB costs 50 us and saves a quarter, so it is done only where the room is needed.
+_PLAIN_BELOW_BYTES: Final = 6_000
 
 
 class Refusal(StrEnum):
@@ -63,8 +64,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         issued: When the token was made, in Unix seconds.
         expiry: When it ends, in Unix seconds.
         position: Place in the session of the last video served.
-        video_ids: The videos still to come.
-        scores: Their scores as little-endian float32.
+        video_ids: The videos still to come, as `page.join_ids` writes them.
+        scores: Their scores, as `page.pack_scores` writes them.
     """
 
     feed_session_id: str
@@ -77,21 +78,16 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     issued: int
     expiry: int
     position: int
-    video_ids: Sequence[str]
+    video_ids: str
     scores: bytes
 
-    def scores_to_come(self) -> list[float]:
-        """Returns their scores."""
-        return list(struct.unpack(f"<{len(self.scores) // _SCORE_BYTES}f", self.scores))
+    def to_come(self) -> Ranking:
+        """Returns the ranking still to be served."""
+        return Ranking(split_ids(self.video_ids), unpack_scores(self.scores))
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Cursor)
-
-
-def pack_scores(scores: Sequence[float]) -> bytes:
-    """Returns scores as a cursor holds them."""
-    return struct.pack(f"<{len(scores)}f", *scores)
 
 
 def seal(cursor: Cursor, key: bytes) -> str:
@@ -100,9 +96,10 @@ def seal(cursor: Cursor, key: bytes) -> str:
         token = _seal_once(cursor, key)
         if len(token) <= MAX_CHARS:
             return token
-        kept = len(cursor.video_ids) * MAX_CHARS * 9 // (len(token) * 10)
+        rest = cursor.to_come()
+        kept = len(rest.video_ids) * MAX_CHARS * 9 // (len(token) * 10)
         cursor = msgspec.structs.replace(
-            cursor, video_ids=cursor.video_ids[:kept], scores=cursor.scores[: kept * _SCORE_BYTES]
+            cursor, video_ids=join_ids(rest.video_ids[:kept]), scores=cursor.scores[: kept * _SCORE_BYTES]
         )
 
 
@@ -122,11 +119,11 @@ def open_token(token: str, key: bytes, now: float) -> Cursor:
     except (binascii.Error, UnicodeEncodeError) as error:
         raise CursorError(Refusal.MALFORMED) from error
     tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-    if len(tag) < _TAG_BYTES or not body.startswith(_VERSION):
+    if len(tag) < _TAG_BYTES or body[:1] not in (_PLAIN, _DEFLATED):
         raise CursorError(Refusal.MALFORMED)
-    if not hmac.compare_digest(tag, hmac.digest(key, body, "sha256")):
+    if not hmac.compare_digest(tag, _tag(body, key)):
         raise CursorError(Refusal.FORGED)
-    cursor = _decode(body[len(_VERSION) :])
+    cursor = _decode(body)
     if now >= cursor.expiry:
         raise CursorError(Refusal.EXPIRED)
     return cursor
@@ -148,13 +145,18 @@ def require_same(cursor: Cursor, *, user_id: str, feed_session_id: str, argument
 
 def _seal_once(cursor: Cursor, key: bytes) -> str:
     payload = _ENCODER.encode(cursor)
-    level = 0 if len(payload) < _STORED_BELOW_BYTES else 1
-    body = _VERSION + zlib.compress(payload, level)
-    return base64.urlsafe_b64encode(hmac.digest(key, body, "sha256") + body).decode("ascii")
+    body = _PLAIN + payload if len(payload) < _PLAIN_BELOW_BYTES else _DEFLATED + zlib.compress(payload, 1)
+    return base64.urlsafe_b64encode(_tag(body, key) + body).decode("ascii")
 
 
-def _decode(packed: bytes) -> Cursor:
+def _tag(body: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(body, key=key, digest_size=_TAG_BYTES).digest()
+
+
+def _decode(body: bytes) -> Cursor:
     try:
-        return _DECODER.decode(zlib.decompressobj().decompress(packed, _MAX_PAYLOAD_BYTES))
+        plain = body[:1] == _PLAIN
+        payload = body[1:] if plain else zlib.decompressobj().decompress(body[1:], _MAX_PAYLOAD_BYTES)
+        return _DECODER.decode(payload)
     except (zlib.error, msgspec.DecodeError) as error:
         raise CursorError(Refusal.MALFORMED) from error

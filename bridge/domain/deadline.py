@@ -20,11 +20,17 @@ class DeadlinePolicy:
     minimum_s: float = 0.015
 
 
-def deadline(policy: DeadlinePolicy, arrival: float, caller_remaining_s: float | None) -> float:
-    """Returns the instant by which the answer must be ready: our own limit or the caller's, whichever is first."""
-    if caller_remaining_s is None:
-        return arrival + policy.total_s
-    return arrival + min(policy.total_s, max(0.0, caller_remaining_s))
+def deadline(policy: DeadlinePolicy, now: float, caller_remaining_s: float | None, waited_s: float = 0.0) -> float:
+    """Returns the instant by which the answer must be ready: our own limit or the caller's, whichever is first.
+
+    Args:
+        policy: The time limits.
+        now: When the request begins, in monotonic seconds.
+        caller_remaining_s: What the caller has left, in seconds; None when it set no deadline.
+        waited_s: How long the request has waited before it began, in seconds.
+    """
+    own = now - waited_s + policy.total_s
+    return own if caller_remaining_s is None else min(own, now + max(0.0, caller_remaining_s))
 
 
 def attempt_timeout_s(policy: DeadlinePolicy, now: float, until: float) -> float | None:

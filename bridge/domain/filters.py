@@ -47,6 +47,11 @@ class Conditions:
     published_after: float | None = None
 
 
+def unconditional(asked: Conditions) -> bool:
+    """Says whether a video may appear whatever the catalogue knows of it, unless it is excluded."""
+    return not any(in_force(asked) for in_force, _ in _RULES)
+
+
 def keeper(asked: Conditions, facts: Mapping[str, VideoFacts]) -> Callable[[str], bool]:
     """Returns the test whether a video may appear.
 

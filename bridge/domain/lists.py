@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.domain.filters import VideoFacts
-from bridge.domain.ladder import Rung
+from bridge.domain.ladder import Rung, RungName
 from bridge.domain.outcome import Source
 from bridge.domain.trending import Trend
 
@@ -13,6 +13,19 @@ from bridge.domain.trending import Trend
 EVERYBODY: Final = "global"
 
 NO_TREND: Final = Trend((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPolicy:
+    """How often the lists are read.
+
+    Args:
+        trending_s: Time between two reads of trending, in seconds.
+        editorial_s: The same for the editorial list: it hardly changes, and its facts take long to read.
+    """
+
+    trending_s: float = 30.0
+    editorial_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +63,28 @@ class Ladders:
     Args:
         everybody: For a country without a segment of its own, or none.
         countries: For the others.
-        facts: What is known of all the videos.
     """
 
     everybody: Sequence[Rung]
     countries: Mapping[str, Sequence[Rung]] = field(default_factory=dict)
-    facts: Mapping[str, VideoFacts] = field(default_factory=dict)
+
+    def of(self, country: str) -> Sequence[Rung]:
+        """Returns the ladder for a country (empty: unknown), best rung first; the last may be an empty list."""
+        return self.countries.get(country, self.everybody)
 
 
 def ladders(trending: TrendingLists | None, editorial: EditorialList | None) -> Ladders:
     """Makes the ladders: the country's trend, then everybody's, then the editorial list."""
     trends = trending.trends if trending else {}
-    last = _editorial(editorial.video_ids if editorial else ())
-    everybody = (_trending("trending_global", trends.get(EVERYBODY, NO_TREND)), last)
+    facts = {**(editorial.facts if editorial else {}), **(trending.facts if trending else {})}
+    last = _editorial(editorial.video_ids if editorial else (), facts)
+    everybody = (_trending(RungName.TRENDING_GLOBAL, trends.get(EVERYBODY, NO_TREND), facts), last)
     countries = {
-        segment: (_trending("trending_country", trend), *everybody)
+        segment: (_trending(RungName.TRENDING_COUNTRY, trend, facts), *everybody)
         for segment, trend in trends.items()
         if segment != EVERYBODY
     }
-    facts = {**(editorial.facts if editorial else {}), **(trending.facts if trending else {})}
-    return Ladders(everybody, countries, facts)
+    return Ladders(everybody, countries)
 
 
 def active_only(trends: Mapping[str, Trend], facts: Mapping[str, VideoFacts]) -> Mapping[str, Trend]:
@@ -82,11 +97,11 @@ def _kept(trend: Trend, facts: Mapping[str, VideoFacts]) -> Trend:
     return Trend(tuple(video_id for video_id, _ in pairs), tuple(score for _, score in pairs))
 
 
-def _trending(name: str, trend: Trend) -> Rung:
-    return Rung(name, Source.TRENDING, "trending", trend.video_ids, trend.scores)
+def _trending(name: RungName, trend: Trend, facts: Mapping[str, VideoFacts]) -> Rung:
+    return Rung(name, Source.TRENDING, "trending", trend.video_ids, trend.scores, facts=facts)
 
 
-def _editorial(video_ids: Sequence[str]) -> Rung:
+def _editorial(video_ids: Sequence[str], facts: Mapping[str, VideoFacts]) -> Rung:
     count = len(video_ids)
     scores = tuple((count - place) / count for place in range(count))
-    return Rung("editorial", Source.EDITORIAL, "editorial", video_ids, scores)
+    return Rung(RungName.EDITORIAL, Source.EDITORIAL, "editorial", video_ids, scores, facts=facts)

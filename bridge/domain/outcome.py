@@ -8,6 +8,7 @@ class Source(StrEnum):
     """Where a page's ranking came from; the names are those of the contract."""
 
     LIGHTFM = "LIGHTFM"
+    PRECOMPUTED = "PRECOMPUTED"
     TRENDING = "TRENDING"
     EDITORIAL = "EDITORIAL"
 

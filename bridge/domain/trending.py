@@ -6,6 +6,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class ListPolicy:
+    """How the lists are made.
+
+    Args:
+        half_life_s: After how many seconds an interaction counts half in trending.
+        buckets: Most hourly sums read of a segment.
+        videos: Most videos of a list.
+        timeout_s: Longest time to read a list, in seconds.
+    """
+
+    half_life_s: float = 86_400.0
+    buckets: int = 2_000
+    videos: int = 500
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """What one video gathered in one hour and segment.
 

@@ -1,7 +1,7 @@
 """A bridge on loopback, with a scripted scorer and a small catalogue."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,21 +15,23 @@ import structlog
 
 from bridge.app import BridgeApp, build
 from bridge.settings import BridgeSettings
+from fakes.scorer.server import FakeScorer
+from fakes.script.acts import Script
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2_grpc
 from runtime.process import Service
 from runtime.settings import load
 from storage.database import sync_engine, upgrade
 from storage.tables import trending, videos
-from tests.integration.bridge.fake_scorer import FakeScorer
 from tests.polling import until
 
 PUBLISHED = datetime(2022, 4, 1, tzinfo=UTC)
+SCORED_VIDEOS = 60  # three pages
 CLIENT_TIMEOUT_S = 2.0  # far beyond the bridge's own deadline: a late answer shows in budget_left_ms
 
 
 # The policy of production, stretched: a busy test machine may stop a process for longer than its 10 ms of reserve.
-ROOMY = {"deadline_ms": 600, "attempt_timeout_ms": 150, "fallback_reserve_ms": 250}
+ROOMY = {"deadline_ms": 1500, "attempt_timeout_ms": 300, "fallback_reserve_ms": 250}
 
 
 @dataclass
@@ -118,22 +120,25 @@ def logs() -> Iterator[list[MutableMapping[str, Any]]]:
 
 @pytest.fixture
 async def scorer() -> AsyncIterator[FakeScorer]:
-    async with FakeScorer() as running:
+    async with FakeScorer(Script(videos=SCORED_VIDEOS, model_version="m1")) as running:
         yield running
 
 
 @pytest.fixture
 def start_bridge(tmp_path: Path) -> StartBridge:
-    """Starts a bridge; keyword arguments are settings without their prefix."""
+    """Starts a bridge; keyword arguments are settings without their prefix, `environ` those of every process."""
 
     @asynccontextmanager
-    async def start(*targets: str, empty: bool = False, **settings: object) -> AsyncIterator[RunningBridge]:
+    async def start(
+        *targets: str, empty: bool = False, environ: Mapping[str, str] | None = None, **settings: object
+    ) -> AsyncIterator[RunningBridge]:
         url = f"sqlite:///{tmp_path / 'feed.db'}"
         if not empty and not (tmp_path / "feed.db").exists():
             fill(url)
-        environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": url, "FEED_SCORER_TARGETS": ",".join(targets)}
-        environ |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in {**ROOMY, **settings}.items()}
-        app = build(load(BridgeSettings, environ))
+        given = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": url, "FEED_SCORER_TARGETS": ",".join(targets)}
+        given |= environ or {}
+        given |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in {**ROOMY, **settings}.items()}
+        app = build(load(BridgeSettings, given))
         async with (
             Service("bridge", app, drain_s=1.0) as service,
             grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel,

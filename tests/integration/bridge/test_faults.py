@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 import pytest
 
+from fakes.scorer.catalogue import rank
+from fakes.scorer.server import FakeScorer
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from tests.integration.bridge import fake_scorer as fake
-from tests.integration.bridge.conftest import RunningBridge, StartBridge
-from tests.integration.bridge.fake_scorer import FakeScorer
+from tests.integration.bridge.conftest import SCORED_VIDEOS, RunningBridge, StartBridge
 from tests.polling import until
 
 TRENDING_TOP = [f"t{number:02}" for number in range(20)]
@@ -35,31 +35,32 @@ async def open_breaker(bridge: RunningBridge) -> None:
 
 async def test_a_page_of_the_model(bridge: RunningBridge, scorer: FakeScorer) -> None:
     page = await bridge.page()
-    assert ids(page) == [f"v{number}" for number in range(20)]
+    assert ids(page) == rank("u1", SCORED_VIDEOS, 20, ())[0]
     assert (page.source, page.fallback_reason, page.attempts) == (pb.LIGHTFM, pb.NONE, 1)
     assert (page.model_version, page.contract_version) == ("m1", "v2025.9")
     assert [item.position for item in page.recommendations] == list(range(1, 21))
-    assert scorer.metadata[0]["contract-version"] == "v2025.9"
-    assert scorer.metadata[0]["x-request-id"]
+    [asked] = scorer.ledger.last()
+    assert asked.contract == "v2025.9"
+    assert asked.request_id
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason", "attempts"),
+    ("act", "reason", "attempts"),
     [
-        pytest.param(fake.fails(9, fake.unavailable), pb.UNAVAILABLE, 3, id="unavailable"),
-        pytest.param(fake.hangs, pb.DEADLINE, 3, id="hung"),
-        pytest.param(fake.slow(1.0), pb.DEADLINE, 3, id="slow"),
-        pytest.param(fake.crashes, pb.UNAVAILABLE, 1, id="crashing"),
-        pytest.param(fake.fails(9, fake.busy), pb.OVERLOAD, 1, id="busy"),
-        pytest.param(fake.fails(9, fake.no_model), pb.MODEL_MISSING, 1, id="no-model"),
-        pytest.param(fake.fails(9, fake.other_contract), pb.CONTRACT_MISMATCH, 1, id="another-contract"),
-        pytest.param(fake.knows_nobody, pb.EMPTY_RANKING, 1, id="unknown-user"),
+        pytest.param('status = "UNAVAILABLE"', pb.UNAVAILABLE, 3, id="unavailable"),
+        pytest.param("hang = true", pb.DEADLINE, 3, id="hung"),
+        pytest.param("latency_ms = 1000", pb.DEADLINE, 3, id="slow"),
+        pytest.param("crash = true", pb.UNAVAILABLE, 1, id="crashing"),
+        pytest.param('status = "RESOURCE_EXHAUSTED"', pb.OVERLOAD, 1, id="busy"),
+        pytest.param("model_missing = true", pb.MODEL_MISSING, 1, id="no-model"),
+        pytest.param("wrong_contract = true", pb.CONTRACT_MISMATCH, 1, id="another-contract"),
+        pytest.param("empty = true", pb.EMPTY_RANKING, 1, id="unknown-user"),
     ],
 )
 async def test_trending_serves_with_the_true_reason(
-    behaviour: fake.Behaviour, reason: int, attempts: int, bridge: RunningBridge, scorer: FakeScorer
+    act: str, reason: int, attempts: int, bridge: RunningBridge, scorer: FakeScorer
 ) -> None:
-    scorer.behaviour = behaviour
+    scorer.take(f"acts = [{{ {act} }}]")
     page = await bridge.page()
     check_fallback(page, reason)
     assert page.attempts <= attempts
@@ -68,9 +69,9 @@ async def test_trending_serves_with_the_true_reason(
     assert bridge.metric("feed_bridge_late_total") == 0
 
 
-@pytest.mark.parametrize("error", [fake.unavailable, fake.busy_for_a_moment])
-async def test_a_retry_hides_one_failed_call(error: type[Exception], bridge: RunningBridge, scorer: FakeScorer) -> None:
-    scorer.behaviour = fake.fails(1, error)
+@pytest.mark.parametrize("act", ['status = "UNAVAILABLE"', 'status = "RESOURCE_EXHAUSTED", pushback_ms = 5'])
+async def test_a_retry_hides_one_failed_call(act: str, bridge: RunningBridge, scorer: FakeScorer) -> None:
+    scorer.take(f"acts = [{{ repeat = 1, {act} }}]")
     page = await bridge.page()
     assert (page.source, page.attempts) == (pb.LIGHTFM, 2)
 
@@ -96,7 +97,7 @@ async def test_a_killed_scorer_is_back_soon_after_it_returns(start_bridge: Start
         await scorer.start()
         for _ in range(3):
             await until(lambda: source(bridge), expected="LIGHTFM", bound_s=6)
-        moved = {"from": "half-open", "to": "closed"}
+        moved = {"target": scorer.target, "from": "half-open", "to": "closed"}
         assert bridge.metric("feed_bridge_breaker_transitions_total", **moved) == 1
 
 
@@ -111,22 +112,22 @@ async def attempted(bridge: RunningBridge) -> bool:
 async def test_half_open_lets_three_probes_through_and_closes(start_bridge: StartBridge, scorer: FakeScorer) -> None:
     """R07: of many callers at half-open, at most three reach the scorer at a time."""
     patient = {"deadline_ms": 9000, "attempt_timeout_ms": 8000, "breaker_slow_ms": 8000, "breaker_probe_ms": 8000}
+    patient |= {"max_waiting": 1000}  # for a crowd that comes at once and may wait
     async with start_bridge(scorer.target, breaker_open_ms=200, **patient) as bridge:
-        gate = asyncio.Event()
-        scorer.behaviour = fake.fails(10, fake.unavailable)
+        scorer.take('acts = [{ repeat = 10, status = "UNAVAILABLE" }, { hang = true }]')
         await open_breaker(bridge)
-        scorer.behaviour = fake.waits_for(gate)
         asking: list[asyncio.Task[pb.GetRecommendationsResponse]] = []
 
         async def probing() -> int:
             asking.append(asyncio.create_task(bridge.page(timeout_s=9)))
-            return scorer.in_flight
+            return scorer.ledger.in_flight
 
         await until(probing, 3)
         crowd = await asyncio.gather(*(bridge.page() for _ in range(500)))
         assert {page.fallback_reason for page in crowd} == {pb.CIRCUIT_OPEN}
-        assert scorer.in_flight == 3
-        gate.set()
+        assert scorer.ledger.in_flight == 3
+        scorer.take("")
+        scorer.servicer.release()
         await asyncio.gather(*asking)
         assert (await bridge.page()).source == pb.LIGHTFM
         assert bridge.metric("feed_bridge_breaker_state", target=scorer.target) == 0
@@ -142,60 +143,61 @@ async def test_of_two_scorers_the_other_one_serves(start_bridge: StartBridge, sc
 
 async def test_the_time_that_is_left_travels_to_the_scorer(bridge: RunningBridge, scorer: FakeScorer) -> None:
     """R09: no call may outlive the caller's own deadline."""
-    scorer.behaviour = fake.hangs
+    scorer.take("acts = [{ hang = true }]")
     page = await bridge.page(timeout_s=0.45)
     assert page.fallback_reason == pb.DEADLINE
     assert 0 < page.budget_left_ms <= 450
-    assert scorer.time_remaining_s
-    assert all(remaining_s <= 0.2 for remaining_s in scorer.time_remaining_s)  # less the reserve of 250 ms
+    remaining_ms = [asked.time_remaining_ms for asked in scorer.ledger.last()]
+    assert remaining_ms
+    assert all(left_ms is not None and left_ms <= 200 for left_ms in remaining_ms)  # less the reserve of 250 ms
 
 
 async def test_a_caller_that_leaves_stops_the_work(bridge: RunningBridge, scorer: FakeScorer) -> None:
-    scorer.behaviour = fake.hangs
+    scorer.take("acts = [{ hang = true }]")
     call = bridge.stub.GetRecommendations(pb.GetRecommendationsRequest(user_id="u1"), timeout=5)
 
     async def at_work() -> tuple[int, int]:
-        return scorer.in_flight, bridge.app.service.in_flight
+        return scorer.ledger.in_flight, bridge.app.service.in_flight
 
     await until(at_work, (1, 1))
     call.cancel()
     await until(at_work, (0, 0))
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert scorer.calls == 1  # and no retry for nobody
+    assert scorer.ledger.calls == 1  # and no retry for nobody
 
 
 async def test_cancelled_calls_do_not_open_the_breaker(start_bridge: StartBridge, scorer: FakeScorer) -> None:
     async with start_bridge(scorer.target, deadline_ms=5000, attempt_timeout_ms=4000) as bridge:
-        scorer.behaviour = fake.hangs
+        scorer.take("acts = [{ hang = true }]")
         for number in range(12):
             call = bridge.stub.GetRecommendations(pb.GetRecommendationsRequest(user_id="u1"), timeout=5)
             await until(lambda: calls(scorer), expected=number + 1)
             call.cancel()
 
         async def ignored() -> float:
-            return bridge.metric("feed_bridge_attempts_total", outcome="cancelled")
+            return bridge.metric("feed_bridge_attempts_total", target=scorer.target, outcome="cancelled")
 
         await until(ignored, 12.0)
         assert bridge.metric("feed_bridge_breaker_state", target=scorer.target) == 0
 
 
 async def calls(scorer: FakeScorer) -> int:
-    return scorer.calls
+    return scorer.ledger.calls
 
 
 async def test_too_many_at_once_are_served_trending(start_bridge: StartBridge, scorer: FakeScorer) -> None:
     async with start_bridge(scorer.target, max_in_flight=2) as bridge:
-        scorer.behaviour = fake.slow(0.03)
+        scorer.take("acts = [{ latency_ms = 30 }]")
         pages = await asyncio.gather(*(bridge.page() for _ in range(8)))
-        assert scorer.most_in_flight <= 2
+        assert scorer.ledger.most_in_flight <= 2
         assert {page.fallback_reason for page in pages} == {pb.NONE, pb.OVERLOAD}
 
 
 async def test_a_fallback_is_logged_once_a_second_and_reason_and_counted(
     bridge: RunningBridge, scorer: FakeScorer, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     first, *_ = [await bridge.page() for _ in range(5)]
     events = [entry for entry in logs if entry["event"] == "feed.recommendation.fallback"]
     assert {**events[0], "elapsed_ms": 0} == {
@@ -212,7 +214,7 @@ async def test_a_fallback_is_logged_once_a_second_and_reason_and_counted(
         "suppressed": 0,
     }
     assert len(events) < 5
-    assert bridge.metric("feed_bridge_fallback_rungs_total", rung="trending_global") == 5
+    assert bridge.metric("feed_bridge_fallback_rungs_total", rung="trending_global", reason="EMPTY_RANKING") == 5
 
 
 async def test_explaining_is_not_there_yet(bridge: RunningBridge) -> None:

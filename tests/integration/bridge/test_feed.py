@@ -11,14 +11,21 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
+from fakes.scorer.catalogue import rank
+from fakes.scorer.server import FakeScorer
 from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from runtime.metrics import LATENCY_BUCKETS_S
 from storage.tables import trending, videos
 from tests.http import Answer, call
-from tests.integration.bridge import fake_scorer as fake
-from tests.integration.bridge.conftest import RunningBridge, StartBridge, execute, fill, lose_database
-from tests.integration.bridge.fake_scorer import FakeScorer
+from tests.integration.bridge.conftest import (
+    SCORED_VIDEOS,
+    RunningBridge,
+    StartBridge,
+    execute,
+    fill,
+    lose_database,
+)
 from tests.polling import until
 
 
@@ -35,16 +42,16 @@ async def test_a_scroll_survives_a_restart_a_new_model_and_a_dead_scorer(
 ) -> None:
     async with start_bridge(scorer.target) as bridge:
         first = await bridge.page()
-        scorer.model_version = "m2"
+        scorer.take('model_version = "m2"')
         second = await bridge.page(page_token=first.next_page_token)
     await scorer.kill()
     async with start_bridge(scorer.target) as restarted:
         third = await restarted.page(page_token=second.next_page_token)
     shown = ids(first) + ids(second) + ids(third)
-    assert shown == [f"v{number}" for number in range(fake.VIDEOS)]
+    assert shown == rank("u1", SCORED_VIDEOS, SCORED_VIDEOS, ())[0]
     assert {page.model_version for page in (first, second, third)} == {"m1"}
     assert third.next_page_token == ""
-    assert scorer.calls == 1
+    assert scorer.ledger.calls == 1
 
 
 def altered(token: str) -> str:
@@ -95,25 +102,25 @@ async def test_a_wrong_field_is_named(
         await bridge.page(**fields)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert text in str(caught.value.details())
-    assert scorer.calls == 0
+    assert scorer.ledger.calls == 0
 
 
 async def test_filters_hold_when_trending_serves(bridge: RunningBridge, scorer: FakeScorer) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     filters = common_pb2.VideoFilters(include_tags=["odd"], exclude_video_ids=["t01"])
     page = await bridge.page(page_size=5, filters=filters)
     assert ids(page) == ["t03", "t05", "t07", "t09", "t11"]
 
 
 async def test_only_active_videos_of_the_catalogue_trend(bridge: RunningBridge, scorer: FakeScorer) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     assert not {"gone", "invented"} & set(ids(await bridge.page(page_size=100)))
 
 
 async def test_a_bare_user_gets_a_full_page_of_new_videos_when_nothing_trends(
     start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path
 ) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     async with start_bridge(scorer.target):
         pass
     execute(tmp_path, sa.delete(trending))
@@ -126,7 +133,7 @@ async def test_a_bare_user_gets_a_full_page_of_new_videos_when_nothing_trends(
 async def test_the_operators_list_comes_before_the_newest(
     start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path
 ) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     chosen = tmp_path / "chosen.json"
     chosen.write_text(json.dumps(["e05", "gone", "e01", "nowhere"]))
     async with start_bridge(scorer.target, editorial_path=chosen) as bridge:
@@ -149,7 +156,7 @@ async def test_trending_outlives_the_database_and_a_restart(
 
 
 async def test_new_trends_come_by_themselves(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     async with start_bridge(scorer.target, trending_refresh_ms=100) as bridge:
         execute(tmp_path, sa.update(trending).where(trending.c.video_id == "t39").values(weight=500.0))
 
@@ -178,9 +185,10 @@ async def test_rest_answers_with_the_contracts_json(bridge: RunningBridge) -> No
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     page = answer.json
+    (best, next_best), _ = rank("u1", SCORED_VIDEOS, 2, ())
     assert page["recommendations"] == [
-        {"videoId": "v0", "score": 1.0, "position": 1, "reasons": [], "servedToken": ""},
-        {"videoId": "v1", "score": 0.5, "position": 2, "reasons": [], "servedToken": ""},
+        {"videoId": best, "score": 1.0, "position": 1, "reasons": [], "servedToken": ""},
+        {"videoId": next_best, "score": 0.5, "position": 2, "reasons": [], "servedToken": ""},
     ]
     assert (page["source"], page["fallbackReason"], page["feedSessionId"]) == ("LIGHTFM", "NONE", "mine")
     assert (page["experiments"], page["contractVersion"], page["attempts"]) == ([], "v2025.9", 1)
@@ -204,7 +212,7 @@ async def test_the_metrics_name_every_part(bridge: RunningBridge, scorer: FakeSc
     text = (await call(bridge.service.http_port, "GET", "/metrics")).text
     for line in (
         'feed_bridge_requests_total{fallback_reason="NONE",source="LIGHTFM"} 1.0',
-        'feed_bridge_attempts_total{outcome="ok"} 1.0',
+        f'feed_bridge_attempts_total{{outcome="ok",target="{scorer.target}"}} 1.0',
         f'feed_bridge_breaker_state{{target="{scorer.target}"}} 0.0',
         "feed_bridge_in_flight 0.0",
         "feed_bridge_retry_budget_tokens 50.0",
@@ -215,7 +223,7 @@ async def test_the_metrics_name_every_part(bridge: RunningBridge, scorer: FakeSc
 
 
 async def test_videos_taken_off_leave_the_lists(start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path) -> None:
-    scorer.behaviour = fake.knows_nobody
+    scorer.take("acts = [{ empty = true }]")
     async with start_bridge(scorer.target, trending_refresh_ms=100) as bridge:
         execute(tmp_path, sa.update(videos).where(videos.c.video_id == "t00").values(is_active=False))
 

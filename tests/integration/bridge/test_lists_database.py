@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bridge.adapters.lists_database import DatabaseLists, ListPolicy
+from bridge.adapters.lists_database import DatabaseLists
 from bridge.domain.filters import VideoFacts
-from bridge.domain.trending import Trend
+from bridge.domain.trending import ListPolicy, Trend
 from bridge.ports import ListError
 from storage.database import Database, sync_engine
 from storage.tables import trending, videos

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 import pytest
 
 from bridge.adapters.breaker_pybreaker import PybreakerState
-from bridge.domain.breaker import TRANSITIONS, Breaker, BreakerPolicy, MemoryState, Permit, State, StateHolder, Trigger
+from bridge.domain.breaker import (
+    TRANSITIONS,
+    Breaker,
+    BreakerPolicy,
+    MemoryState,
+    Mode,
+    Permit,
+    State,
+    StateHolder,
+    Trigger,
+)
 from bridge.domain.outcome import Verdict
 
 OK, BAD, IGNORED = Verdict.SUCCESS, Verdict.FAILURE, Verdict.IGNORED
@@ -204,6 +214,26 @@ def test_a_scorer_that_returned_is_probed_at_once() -> None:
     assert state_of(breaker) is State.CLOSED
 
 
+@pytest.mark.parametrize("half_open", [False, True])
+def test_what_failed_before_it_returned_does_not_keep_it_out(half_open: bool) -> None:
+    """R01: after a long outage the open time is 30 s; one cold call of the new server must not cost as much."""
+    breaker, now = opened(MemoryState())
+    for _ in range(6):
+        now += POLICY.open_max_s
+        play(breaker, [BAD], start=now)
+    if half_open:
+        now += POLICY.open_max_s
+        probe = permitted(breaker, now)
+        breaker.returned()
+        breaker.record(probe, BAD, now, MIDDLE)
+    else:
+        breaker.returned()
+        play(breaker, [BAD], start=now)
+    assert state_of(breaker) is State.OPEN
+    play(breaker, [OK] * 3, start=now + 2.1)
+    assert state_of(breaker) is State.CLOSED
+
+
 def test_returning_while_closed_changes_nothing() -> None:
     breaker = Breaker(POLICY, MemoryState())
     play(breaker, [BAD] * 9)
@@ -217,6 +247,81 @@ def test_a_hinted_half_open_waits_for_traffic() -> None:
     breaker, now = opened(MemoryState())
     breaker.returned()
     assert breaker.acquire(now + 60.0, MIDDLE) is not None
+
+
+def test_held_open_it_refuses_every_call_until_it_is_let_go(holder: StateHolder) -> None:
+    """The switch of `feed bridge breaker open`: neither time nor a scorer that returned opens the way."""
+    breaker = Breaker(POLICY, holder)
+    breaker.force(Mode.OPEN)
+    breaker.returned()
+    assert [breaker.acquire(now, MIDDLE) for now in (0.0, 1.5, 1e6)] == [None] * 3
+    assert (state_of(breaker), breaker.mode) == (State.OPEN, Mode.OPEN)
+
+
+def test_let_go_from_open_it_probes_first(holder: StateHolder) -> None:
+    breaker = Breaker(POLICY, holder)
+    breaker.force(Mode.OPEN)
+    breaker.force(Mode.AUTO)
+    assert state_of(breaker) is State.HALF_OPEN
+    assert [breaker.acquire(1.0, MIDDLE) is not None for _ in range(4)] == [True, True, True, False]
+
+
+def test_held_closed_it_permits_every_call_and_none_counts(holder: StateHolder) -> None:
+    """The switch of `feed bridge breaker close`; let go, the window is empty, so that old failures do not trip it."""
+    breaker = Breaker(POLICY, holder)
+    play(breaker, [BAD] * 9)
+    breaker.force(Mode.CLOSED)
+    now = play(breaker, [BAD] * 100, start=1.0)
+    assert (state_of(breaker), breaker.mode) == (State.CLOSED, Mode.CLOSED)
+    breaker.force(Mode.AUTO)
+    play(breaker, [BAD] * 9, start=now)
+    assert state_of(breaker) is State.CLOSED
+    play(breaker, [BAD], start=now + 0.1)
+    assert state_of(breaker) is State.OPEN
+
+
+@pytest.mark.parametrize("mode", [Mode.OPEN, Mode.CLOSED])
+def test_the_end_of_a_call_from_before_the_switch_is_no_news(mode: Mode, holder: StateHolder) -> None:
+    breaker = Breaker(POLICY, holder)
+    early = [permitted(breaker, 0.0) for _ in range(20)]
+    breaker.force(mode)
+    breaker.force(Mode.AUTO)
+    stood = state_of(breaker)
+    for permit in early:
+        breaker.record(permit, BAD, 0.5, MIDDLE)
+    assert state_of(breaker) is stood
+
+
+def test_from_held_open_it_can_be_held_closed_at_once(holder: StateHolder) -> None:
+    breaker, now = opened(holder)
+    breaker.force(Mode.OPEN)
+    breaker.force(Mode.CLOSED)
+    play(breaker, [BAD] * 20, start=now)
+    assert state_of(breaker) is State.CLOSED
+
+
+def test_a_switch_forgets_how_often_probes_failed() -> None:
+    """Who lets it go has mended something: the open times start over at one second."""
+    breaker, now = opened(MemoryState())
+    for _ in range(4):
+        now += 31.0
+        breaker.record(permitted(breaker, now), BAD, now, MIDDLE)
+    breaker.force(Mode.CLOSED)
+    breaker.force(Mode.AUTO)
+    now = play(breaker, [BAD] * 10, start=now)
+    assert breaker.acquire(now + 1.0, MIDDLE) is not None
+
+
+def test_pybreakers_listeners_hear_of_the_switch_only_when_the_state_changes() -> None:
+    heard: list[tuple[State, State]] = []
+    breaker = Breaker(POLICY, PybreakerState("scorer", lambda old, new: heard.append((old, new))))
+    for mode in (Mode.CLOSED, Mode.OPEN, Mode.OPEN, Mode.AUTO, Mode.CLOSED, Mode.AUTO):
+        breaker.force(mode)
+    assert heard == [
+        (State.CLOSED, State.OPEN),
+        (State.OPEN, State.HALF_OPEN),
+        (State.HALF_OPEN, State.CLOSED),
+    ]
 
 
 def test_every_state_can_be_left_and_every_trigger_has_its_place() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from bridge.adapters.breaker_pybreaker import PybreakerState
-from bridge.domain.breaker import Breaker, BreakerPolicy, Permit, State
+from bridge.domain.breaker import Breaker, BreakerPolicy, Mode, Permit, State
 from bridge.domain.outcome import Verdict
 
 # Small numbers reach every corner within 50 steps.
@@ -22,6 +22,7 @@ class Model:
     """The rules as the design states them, over the whole history."""
 
     state: str = "closed"
+    mode: Mode = Mode.AUTO
     era: int = 0
     ended: list[tuple[float, bool, bool]] = field(default_factory=list)
     probing: dict[int, float] = field(default_factory=dict)
@@ -32,7 +33,7 @@ class Model:
     given: int = 0
 
     def acquire(self, now: float, jitter: float) -> int | None:
-        if self.state == "open" and now >= self.open_until:
+        if self.state == "open" and self.mode is Mode.AUTO and now >= self.open_until:
             self.enter("half-open")
         if self.state == "half-open":
             if any(now - start > POLICY.probe_s for start in self.probing.values()):
@@ -48,7 +49,7 @@ class Model:
         return self.given
 
     def record(self, number: int, era: int, start: float, verdict: Verdict, now: float, jitter: float) -> None:
-        if era != self.era:
+        if era != self.era or self.mode is not Mode.AUTO:
             return
         self.probing.pop(number, None)
         bad, slow = verdict is Verdict.FAILURE, now - start > POLICY.slow_s
@@ -77,6 +78,16 @@ class Model:
         self.failed_opens += failed
         self.open_until = now + min(4.0, 2.0**self.failed_opens) * (1 + 0.2 * (2 * jitter - 1))
         self.enter("open")
+
+    def force(self, mode: Mode) -> None:
+        if mode is self.mode:
+            return
+        held_open = self.mode is Mode.OPEN
+        self.mode, self.failed_opens = mode, 0
+        if mode is Mode.AUTO:
+            self.enter("half-open" if held_open else "closed")
+        else:
+            self.enter(mode.value)
 
     def enter(self, state: str) -> None:
         self.state, self.era = state, self.era + 1
@@ -115,12 +126,19 @@ class BreakerHistories(RuleBasedStateMachine):
     @rule()
     def returned(self) -> None:
         self.breaker.returned()
-        if self.model.state == "open":
+        self.model.failed_opens = 0
+        if self.model.state == "open" and self.model.mode is Mode.AUTO:
             self.model.enter("half-open")
+
+    @rule(mode=st.sampled_from(Mode))
+    def force(self, mode: Mode) -> None:
+        self.breaker.force(mode)
+        self.model.force(mode)
 
     @invariant()
     def same_state(self) -> None:
         assert self.breaker.state is State(self.model.state)
+        assert self.breaker.mode is self.model.mode
 
     @invariant()
     def probes_are_bounded(self) -> None:

@@ -14,11 +14,11 @@ from bridge.domain.cursor import (
     CursorError,
     Refusal,
     open_token,
-    pack_scores,
     require_same,
     seal,
 )
 from bridge.domain.outcome import FallbackReason, Source
+from bridge.domain.page import Ranking, join_ids, pack_scores
 
 KEY = b"k" * 32
 ISSUED = 1_700_000_000
@@ -33,7 +33,7 @@ CURSOR = Cursor(
     issued=ISSUED,
     expiry=ISSUED + 60,
     position=20,
-    video_ids=["v1", "v2"],
+    video_ids="v1\nv2",
     scores=pack_scores([0.5, 0.25]),
 )
 
@@ -47,7 +47,7 @@ def refusal_of(token: str, now: float = ISSUED, key: bytes = KEY) -> Refusal:
 def test_a_token_gives_back_what_was_sealed() -> None:
     opened = open_token(seal(CURSOR, KEY), KEY, ISSUED + 59.9)
     assert opened == CURSOR
-    assert opened.scores_to_come() == [0.5, 0.25]
+    assert opened.to_come() == Ranking(["v1", "v2"], (0.5, 0.25))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_a_token_gives_back_what_was_sealed() -> None:
         pytest.param("käse", Refusal.MALFORMED, id="not-ascii"),
         pytest.param("abc", Refusal.MALFORMED, id="bad-padding"),
         pytest.param(base64.urlsafe_b64encode(b"short").decode(), Refusal.MALFORMED, id="too-short"),
-        pytest.param(base64.urlsafe_b64encode(b"t" * 32 + b"\x09abc").decode(), Refusal.MALFORMED, id="other-version"),
-        pytest.param(base64.urlsafe_b64encode(b"t" * 32 + b"\x01abc").decode(), Refusal.FORGED, id="made-up-tag"),
+        pytest.param(base64.urlsafe_b64encode(b"t" * 32 + b"\x01abc").decode(), Refusal.MALFORMED, id="other-version"),
+        pytest.param(base64.urlsafe_b64encode(b"t" * 32 + b"\x02abc").decode(), Refusal.FORGED, id="made-up-tag"),
     ],
 )
 def test_what_is_no_token_is_refused(token: str, expected: Refusal) -> None:
@@ -111,16 +111,17 @@ def test_the_right_user_may_use_it(session: str) -> None:
 def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
     """200 ids of 128 incompressible characters are 26 KB; the contract takes 16,384 characters."""
     ids = [hashlib.sha512(str(number).encode()).hexdigest() for number in range(999)]
-    long = msgspec.structs.replace(CURSOR, video_ids=ids, scores=pack_scores([float(-n) for n in range(999)]))
+    long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=pack_scores([float(-n) for n in range(999)]))
     token = seal(long, KEY)
     opened = open_token(token, KEY, ISSUED)
     assert len(token) <= MAX_CHARS
-    assert 50 < len(opened.video_ids) < 999
-    assert list(opened.video_ids) == ids[: len(opened.video_ids)]
-    assert opened.scores_to_come() == [float(-n) for n in range(len(opened.video_ids))]
+    kept = opened.to_come()
+    assert 50 < len(kept.video_ids) < 999
+    assert kept.video_ids == ids[: len(kept.video_ids)]
+    assert list(kept.scores) == [float(-n) for n in range(len(kept.video_ids))]
 
 
 def test_two_hundred_ordinary_ids_fit_whole() -> None:
     ids = [f"video-{number:012d}" for number in range(200)]
-    long = msgspec.structs.replace(CURSOR, video_ids=ids, scores=pack_scores([0.1] * 200))
-    assert list(open_token(seal(long, KEY), KEY, ISSUED).video_ids) == ids
+    long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=pack_scores([0.1] * 200))
+    assert open_token(seal(long, KEY), KEY, ISSUED).to_come().video_ids == ids

@@ -7,8 +7,9 @@ import pytest
 
 from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
 from bridge.domain.outcome import Verdict
-from bridge.fakes import FakeClock
+from bridge.fakes import Act, FakeClock, ScriptedScorer
 from bridge.health import HealthWatch
+from bridge.pool import Member
 
 
 class Patient:
@@ -27,6 +28,14 @@ class Patient:
         raise AssertionError
 
 
+def member(breaker: Breaker) -> Member:
+    return Member(ScriptedScorer("s0", FakeClock(), [Act()]), breaker)
+
+
+def closed() -> Breaker:
+    return Breaker(BreakerPolicy(), MemoryState())
+
+
 def opened() -> Breaker:
     breaker = Breaker(BreakerPolicy(), MemoryState())
     for _ in range(10):
@@ -42,11 +51,12 @@ def opened() -> Breaker:
         pytest.param([True, True, True], State.OPEN, id="serving-all-along"),
         pytest.param([False, False], State.OPEN, id="still-down"),
         pytest.param([True, False], State.OPEN, id="going-down"),
+        pytest.param([True, False, True], State.OPEN, id="one-missed-answer"),
     ],
 )
 async def test_without_a_return_the_breaker_waits(script: list[bool], expected: State) -> None:
     breaker, scorer = opened(), Patient(script)
-    watch = HealthWatch([(scorer, breaker)], 0.25, 0.06, FakeClock())
+    watch = HealthWatch([(scorer, member(breaker))], 0.25, 0.06, FakeClock())
     watch.start()
     async with asyncio.timeout(5):
         await scorer.over.wait()
@@ -56,7 +66,7 @@ async def test_without_a_return_the_breaker_waits(script: list[bool], expected: 
 
 async def test_a_return_half_opens_it() -> None:
     breaker, clock = opened(), FakeClock()
-    watch = HealthWatch([(Patient([False, True]), breaker)], 0.25, 0.06, clock)
+    watch = HealthWatch([(Patient([False, False, True]), member(breaker))], 0.25, 0.06, clock)
     watch.start()
     async with asyncio.timeout(5):
         while breaker.state is State.OPEN:  # noqa: ASYNC110  # virtual time: each turn of the loop is a step of it
@@ -65,11 +75,21 @@ async def test_a_return_half_opens_it() -> None:
     assert breaker.state is State.HALF_OPEN
 
 
-async def test_a_closed_breaker_asks_nothing() -> None:
-    scorer = Patient([])
-    watch = HealthWatch([(scorer, Breaker(BreakerPolicy(), MemoryState()))], 0.25, 0.06, FakeClock())
+@pytest.mark.parametrize(
+    ("script", "serving"),
+    [
+        pytest.param([True], True, id="serving"),
+        pytest.param([False], True, id="one-missed-answer"),
+        pytest.param([False, True, False], True, id="missed-answers-apart"),
+        pytest.param([False, False], False, id="draining"),
+        pytest.param([False, False, True], True, id="back"),
+    ],
+)
+async def test_what_a_scorer_says_is_known_to_the_pool(script: list[bool], serving: bool) -> None:
+    scorer, place = Patient(script), member(closed())
+    watch = HealthWatch([(scorer, place)], 0.25, 0.06, FakeClock())
     watch.start()
-    for _ in range(100):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await scorer.over.wait()
     await watch.stop()
-    assert not scorer.over.is_set()
+    assert (place.serving, place.breaker.state) == (serving, State.CLOSED)

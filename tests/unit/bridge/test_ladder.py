@@ -1,9 +1,13 @@
 """Which list serves when the scorer's does not (design part 4: fallback ladder)."""
 
-import pytest
+from dataclasses import replace
 
-from bridge.domain.filters import Conditions, VideoFacts, keeper
-from bridge.domain.ladder import Rung, Skip, climb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.filters import Conditions, VideoFacts, keeper, unconditional
+from bridge.domain.ladder import Rung, Skip, Skipped, choose
 from bridge.domain.lists import EVERYBODY, EditorialList, TrendingLists, active_only, ladders
 from bridge.domain.outcome import Source
 from bridge.domain.trending import Trend
@@ -39,29 +43,68 @@ def rung(name: str, *video_ids: str) -> Rung:
             id="none-fills-a-page-so-the-longest",
         ),
         pytest.param([rung("a"), rung("b")], set(), ("a", []), (("b", Skip.EMPTY),), id="nothing-at-all"),
+        pytest.param(
+            [Skipped("own", Skip.STALE), rung("a", "1", "2")],
+            set(),
+            ("a", ["1", "2"]),
+            (("own", Skip.STALE),),
+            id="one-that-cannot-serve",
+        ),
+        pytest.param(
+            [Skipped("own", Skip.BUSY), rung("a", "1")],
+            set(),
+            ("a", ["1"]),
+            (("own", Skip.BUSY),),
+            id="one-that-cannot-serve-and-one-too-short",
+        ),
     ],
 )
 def test_the_ladder(
-    rungs: list[Rung], excluded: set[str], expected: tuple[str, list[str]], skipped: tuple[tuple[str, Skip], ...]
+    rungs: list[Rung | Skipped],
+    excluded: set[str],
+    expected: tuple[str, list[str]],
+    skipped: tuple[tuple[str, Skip], ...],
 ) -> None:
-    choice = climb(rungs, lambda video_id: video_id not in excluded, page_size=2, limit=10)
+    choice = choose(rungs, Conditions(excluded=frozenset(excluded)), page_size=2, limit=10)
     assert (choice.rung.name, list(choice.rung.video_ids)) == expected
     assert choice.skipped == skipped
 
 
 def test_scores_stay_with_their_videos() -> None:
-    choice = climb([rung("a", "1", "2", "3")], lambda video_id: video_id != "2", page_size=2, limit=10)
+    choice = choose([rung("a", "1", "2", "3")], Conditions(excluded=frozenset("2")), page_size=2, limit=10)
     assert list(zip(choice.rung.video_ids, choice.rung.scores, strict=True)) == [("1", 3.0), ("3", 1.0)]
 
 
 def test_no_more_are_taken_than_the_limit() -> None:
-    choice = climb([rung("a", "1", "2", "3")], lambda _video_id: True, page_size=1, limit=2)
-    assert list(choice.rung.video_ids) == ["1", "2"]
+    for asked in (Conditions(), Conditions(excluded=frozenset("1"))):
+        choice = choose([rung("a", "1", "2", "3", "4")], asked, page_size=1, limit=2)
+        assert len(choice.rung.video_ids) == len(choice.rung.scores) == 2
+
+
+@given(
+    st.lists(st.integers(0, 12).map(str), unique=True, max_size=12),
+    st.frozensets(st.integers(0, 12).map(str)),
+    st.integers(1, 12),
+)
+def test_what_is_excluded_makes_room_for_the_next(video_ids: list[str], excluded: frozenset[str], limit: int) -> None:
+    choice = choose([rung("a", *video_ids)], Conditions(excluded=excluded), page_size=1, limit=limit)
+    assert list(choice.rung.video_ids) == [each for each in video_ids if each not in excluded][:limit]
+    assert len(choice.rung.scores) == len(choice.rung.video_ids)
 
 
 def test_a_ladder_without_rungs_is_a_bug() -> None:
     with pytest.raises(ValueError, match="at least one rung"):
-        climb([], lambda _video_id: True, page_size=1, limit=1)
+        choose([Skipped("own", Skip.NONE)], Conditions(), page_size=1, limit=1)
+
+
+def test_each_rung_is_filtered_by_what_is_known_of_its_own_videos() -> None:
+    """Decision 0007: what cannot be shown to fit does not appear."""
+    asked = Conditions(include_tags=frozenset({"cats"}))
+    unknown = rung("a", "plain", "other")
+    known = replace(rung("b", "plain", "bare"), facts=FACTS)
+    choice = choose([unknown, known], asked, page_size=1, limit=10)
+    assert (choice.rung.name, list(choice.rung.video_ids)) == ("b", ["plain"])
+    assert choice.skipped == (("a", Skip.FILTERED_OUT),)
 
 
 FACTS = {
@@ -93,6 +136,7 @@ FACTS = {
 )
 def test_what_cannot_be_shown_to_meet_a_condition_does_not_appear(asked: Conditions, kept: set[str]) -> None:
     keep = keeper(asked, FACTS)
+    assert unconditional(asked) == (asked == replace(Conditions(), excluded=asked.excluded))
     assert {video_id for video_id in ("plain", "bare", "unknown") if keep(video_id)} == kept
 
 

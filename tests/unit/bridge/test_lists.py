@@ -1,23 +1,26 @@
 """Fallback lists live on: fresh when they can be read, the last good ones when not (R11)."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from bridge.adapters.lists_file import ListFileError, load, load_video_ids, save
+from bridge.adapters.lists_file import FileLists, load_video_ids
 from bridge.domain.filters import VideoFacts
-from bridge.domain.lists import EVERYBODY, EditorialList, TrendingLists
+from bridge.domain.lists import EVERYBODY, EditorialList, RefreshPolicy, TrendingLists
 from bridge.domain.trending import Trend
 from bridge.fakes import FakeClock, Recorder, ScriptedLists
-from bridge.lists import EDITORIAL_FILE, TRENDING_FILE, ListKeeper
+from bridge.lists import EDITORIAL, TRENDING, ListKeeper
+from bridge.ports import ListError
 from bridge.telemetry import ListFailed, ListTrouble
 from tests.polling import until
 
 FACTS = {"a": VideoFacts("ann", frozenset({"cats"}), "en", 10.5, None)}
-TRENDING = TrendingLists(1_700_000_900.0, {EVERYBODY: Trend(("a",), (2.0,))}, FACTS)
-EDITORIAL = EditorialList(("e",), {})
+TRENDS = TrendingLists(1_700_000_900.0, {EVERYBODY: Trend(("a",), (2.0,))}, FACTS)
+CHOSEN = EditorialList(("e",), {})
+TRENDING_FILE = f"{TRENDING}.json"
 
 
 class Keeping:
@@ -26,7 +29,7 @@ class Keeping:
     def __init__(self, folder: Path, reader: ScriptedLists) -> None:
         self.recorder = Recorder()
         self.clock = StoppedClock()
-        self.keeper = ListKeeper(reader, folder, 5.0, self.clock, self.recorder)
+        self.keeper = ListKeeper(reader, FileLists(folder), RefreshPolicy(5.0, 60.0), self.clock, self.recorder)
 
     async def __aenter__(self) -> Self:
         await self.keeper.start()
@@ -48,11 +51,11 @@ class StoppedClock(FakeClock):
 
 
 async def test_a_restart_with_everything_down_serves_what_was_served_before(tmp_path: Path) -> None:
-    async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)) as first:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)) as first:
         assert first.serves() == [["a"], ["e"]]
     async with Keeping(tmp_path, ScriptedLists()) as second:
         assert second.serves() == [["a"], ["e"]]
-        assert second.keeper.facts == FACTS
+        assert second.keeper.rungs("")[0].facts == FACTS
         assert not second.keeper.empty
         assert second.keeper.trending_age_s() == pytest.approx(100.0)
         assert second.recorder.list_failures == [
@@ -72,7 +75,7 @@ async def test_a_first_start_with_everything_down_has_nothing_and_says_so(tmp_pa
     [b"", b"{", b"\x00\xff", b"[]", b'{"refreshed_time": "soon"}', b'{"refreshed_time": 1, "trends": {"global": 3}}'],
 )
 async def test_a_damaged_trending_file_leaves_the_editorial_list(tmp_path: Path, content: bytes) -> None:
-    async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)):
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)):
         pass
     (tmp_path / TRENDING_FILE).write_bytes(content)
     async with Keeping(tmp_path, ScriptedLists()) as keeping:
@@ -82,13 +85,13 @@ async def test_a_damaged_trending_file_leaves_the_editorial_list(tmp_path: Path,
 
 async def test_a_damaged_file_is_mended_by_the_next_refresh(tmp_path: Path) -> None:
     (tmp_path / TRENDING_FILE).write_bytes(b"{")
-    async with Keeping(tmp_path, ScriptedLists(TRENDING, EDITORIAL)) as keeping:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)) as keeping:
         assert keeping.serves() == [["a"], ["e"]]
-    assert load(tmp_path / TRENDING_FILE, TrendingLists) == TRENDING
+    assert await FileLists(tmp_path).load(TRENDING, TrendingLists) == TRENDS
 
 
 async def test_lists_that_cannot_be_read_any_more_stay(tmp_path: Path) -> None:
-    reader = ScriptedLists(TRENDING, EDITORIAL)
+    reader = ScriptedLists(TRENDS, CHOSEN)
     async with Keeping(tmp_path, reader) as keeping:
         reader.trending_lists, reader.editorial_list = None, None
         await keeping.keeper.refresh()
@@ -96,7 +99,7 @@ async def test_lists_that_cannot_be_read_any_more_stay(tmp_path: Path) -> None:
 
 
 async def test_an_emptied_catalogue_does_not_empty_the_editorial_list(tmp_path: Path) -> None:
-    reader = ScriptedLists(TRENDING, EDITORIAL)
+    reader = ScriptedLists(TRENDS, CHOSEN)
     async with Keeping(tmp_path, reader) as keeping:
         reader.trending_lists, reader.editorial_list = TrendingLists(1.0, {}, {}), EditorialList((), {})
         await keeping.keeper.refresh()
@@ -106,14 +109,76 @@ async def test_an_emptied_catalogue_does_not_empty_the_editorial_list(tmp_path: 
 async def test_a_folder_that_cannot_be_written_is_told_and_the_lists_serve(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
-    async with Keeping(in_the_way, ScriptedLists(TRENDING, EDITORIAL)) as keeping:
+    async with Keeping(in_the_way, ScriptedLists(TRENDS, CHOSEN)) as keeping:
         assert keeping.serves() == [["a"], ["e"]]
         assert ListFailed("trending", ListTrouble.UNWRITABLE) in keeping.recorder.list_failures
 
 
+async def test_an_old_file_serves_and_says_how_old_it_is(tmp_path: Path) -> None:
+    """R11: the age is that of the reading, however often the bridge is started."""
+    await FileLists(tmp_path).save(TRENDING, replace(TRENDS, refreshed_time=1_690_000_000.0))
+    async with Keeping(tmp_path, ScriptedLists()) as keeping:
+        assert keeping.serves() == [["a"], []]
+        assert keeping.keeper.trending_age_s() == pytest.approx(10_001_000.0)
+
+
+async def test_the_editorial_list_is_read_less_often_than_trending(tmp_path: Path) -> None:
+    reader = ScriptedLists(TRENDS, CHOSEN)
+    async with Keeping(tmp_path, reader) as keeping:
+        reader.trending_lists = replace(TRENDS, trends={EVERYBODY: Trend(("b",), (1.0,))})
+        reader.editorial_list = EditorialList(("f",), {})
+        keeping.clock.now += 59.0
+        await keeping.keeper.refresh()
+        assert keeping.serves() == [["b"], ["e"]]
+        keeping.clock.now += 1.0
+        await keeping.keeper.refresh()
+        assert keeping.serves() == [["b"], ["f"]]
+
+
+async def test_an_editorial_list_that_could_not_be_read_is_tried_again_each_time(tmp_path: Path) -> None:
+    reader = ScriptedLists(TRENDS, None)
+    async with Keeping(tmp_path, reader) as keeping:
+        reader.editorial_list = CHOSEN
+        await keeping.keeper.refresh()
+        assert keeping.serves() == [["a"], ["e"]]
+
+
+class HungLists(ScriptedLists):
+    """A database that takes connections and says nothing."""
+
+    async def trending(self, now: float) -> TrendingLists:
+        del now
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_database_that_hangs_does_not_hold_up_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.lists._FIRST_REFRESH_S", 0.01)
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)):
+        pass
+    async with asyncio.timeout(5), Keeping(tmp_path, HungLists()) as keeping:
+        assert keeping.serves() == [["a"], ["e"]]
+
+
+class BrokenLists(ScriptedLists):
+    """A reader with a bug."""
+
+    async def trending(self, now: float) -> TrendingLists:
+        raise ZeroDivisionError(now)
+
+
+async def test_a_bug_in_reading_fails_neither_the_start_nor_the_lists(tmp_path: Path) -> None:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)):
+        pass
+    async with Keeping(tmp_path, BrokenLists()) as keeping:
+        assert keeping.serves() == [["a"], ["e"]]
+
+
 async def test_fresh_lists_come_by_themselves(tmp_path: Path) -> None:
-    reader = ScriptedLists(TRENDING, EDITORIAL)
-    keeper = ListKeeper(reader, tmp_path, 0.001, FakeClock(), Recorder())
+    reader = ScriptedLists(TRENDS, CHOSEN)
+    keeper = ListKeeper(reader, FileLists(tmp_path), RefreshPolicy(0.001, 0.001), FakeClock(), Recorder())
     await keeper.start()
     reader.editorial_list = EditorialList(("new",), {})
 
@@ -124,12 +189,24 @@ async def test_fresh_lists_come_by_themselves(tmp_path: Path) -> None:
     await keeper.stop()
 
 
-def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / EDITORIAL_FILE
-    save(path, EDITORIAL)
-    save(path, EditorialList(("f",), {}))
-    assert load(path, EditorialList) == EditorialList(("f",), {})
-    assert [each.name for each in path.parent.iterdir()] == [EDITORIAL_FILE]
+async def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    for content in (CHOSEN, EditorialList(("f",), {})):
+        await FileLists(folder).save(EDITORIAL, content)
+    assert await FileLists(folder).load(EDITORIAL, EditorialList) == EditorialList(("f",), {})
+    assert [each.name for each in folder.iterdir()] == ["editorial.json"]
+
+
+async def test_a_file_with_any_byte_changed_is_refused(tmp_path: Path) -> None:
+    """R11: a flipped bit in a number or a name would still be JSON."""
+    store = FileLists(tmp_path)
+    await store.save(TRENDING, TRENDS)
+    path = tmp_path / TRENDING_FILE
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ListError):
+            await store.load(TRENDING, TrendingLists)
 
 
 def test_an_operators_list_is_read_in_order_and_once_each(tmp_path: Path) -> None:
@@ -142,5 +219,5 @@ def test_an_operators_list_is_read_in_order_and_once_each(tmp_path: Path) -> Non
 def test_an_operators_list_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "chosen.json"
     path.write_text(content)
-    with pytest.raises(ListFileError):
+    with pytest.raises(ListError):
         load_video_ids(path)

@@ -2,22 +2,28 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bridge.admission import Admission
+from bridge.attempts import AttemptPolicy, Attempts
 from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
 from bridge.domain.deadline import DeadlinePolicy
 from bridge.domain.filters import VideoFacts
+from bridge.domain.hedge import HedgePolicy
 from bridge.domain.ladder import Skip
+from bridge.domain.limiter import AdaptiveLimit, LimitPolicy
 from bridge.domain.lists import EVERYBODY, EditorialList, Ladders, TrendingLists, ladders
 from bridge.domain.outcome import Outcome
+from bridge.domain.overload import Overload, OverloadPolicy
 from bridge.domain.retry import Failure, RetryBudget, RetryPolicy
 from bridge.domain.trending import Trend
 from bridge.fakes import Act, FakeChance, FakeClock, FixedLists, Recorder, ScriptedScorer
 from bridge.pool import Member, ScorerPool
+from bridge.ports import Answer
 from bridge.service import RecommendationService, ServicePolicy
 from feed.common.v1 import common_pb2
 from feed.interactions.v1 import interactions_pb2
@@ -27,9 +33,7 @@ from runtime.errors import InvalidArgumentError
 
 POLICY = ServicePolicy(
     deadline=DeadlinePolicy(),
-    retry=RetryPolicy(),
     candidates=50,
-    max_in_flight=10,
     token_ttl_s=600,
     token_key=b"k" * 32,
 )
@@ -73,6 +77,7 @@ class Bridge:
     recorder: Recorder
     clock: FakeClock
     budget: RetryBudget
+    waits: "Waits"
 
     @property
     def state(self) -> State:
@@ -83,14 +88,30 @@ class Bridge:
         return await self.service.get_recommendations(request, caller_remaining_s)
 
 
-def bridge(*scripts: Sequence[Act], lists: Ladders = LADDERS, policy: ServicePolicy = POLICY) -> Bridge:
+class Waits:
+    """The port, with a wait that a test sets."""
+
+    waited_s = 0.0
+
+    def lag_s(self, _now: float) -> float:
+        return self.waited_s
+
+
+def bridge(
+    *scripts: Sequence[Act], lists: Ladders = LADDERS, policy: ServicePolicy = POLICY, max_in_flight: int = 10
+) -> Bridge:
     clock = FakeClock()
     recorder = Recorder()
     scorers = [ScriptedScorer(f"s{number}", clock, acts) for number, acts in enumerate(scripts)]
     pool = ScorerPool([Member(scorer, Breaker(BreakerPolicy(), MemoryState())) for scorer in scorers])
     budget = RetryBudget(now=clock.monotonic())
-    service = RecommendationService(policy, pool, FixedLists(lists), budget, clock, FakeChance(), recorder)
-    return Bridge(service, scorers, pool, recorder, clock, budget)
+    asking = AttemptPolicy(policy.deadline, RetryPolicy(), HedgePolicy())
+    attempts = Attempts(asking, pool, budget, clock, FakeChance(), recorder)
+    waits = Waits()
+    limit = AdaptiveLimit(LimitPolicy(minimum=max_in_flight, maximum=max_in_flight), clock.monotonic())
+    admission = Admission(Overload(OverloadPolicy()), limit, waits, clock, FakeChance(), recorder)
+    service = RecommendationService(policy, attempts, FixedLists(lists), admission, clock, FakeChance(), recorder)
+    return Bridge(service, scorers, pool, recorder, clock, budget, waits)
 
 
 def ids(page: pb.GetRecommendationsResponse) -> list[str]:
@@ -127,7 +148,7 @@ async def test_the_scorer_gets_everything_it_needs() -> None:
     )
     await made.page(filters=filters, recent_interactions=[seen])
     assert made.scorers[0].requests == [
-        scoring_pb2.RankRequest(user_id="u1", k=50, filters=filters, recent_interactions=[seen])
+        scoring_pb2.RankRequest(user_id="u1", k=50, compact=True, filters=filters, recent_interactions=[seen])
     ]
 
 
@@ -246,10 +267,35 @@ async def test_a_recovered_scorer_is_back_after_the_open_time() -> None:
 
 
 async def test_beyond_the_limit_of_requests_at_a_time_trending_serves() -> None:
-    made = bridge([OK], policy=replace(POLICY, max_in_flight=0))
+    made = bridge([OK], max_in_flight=0)
     page = await made.page()
     assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.OVERLOAD, 0)
     assert made.service.in_flight == 0
+
+
+async def test_the_deadline_covers_what_a_request_has_waited_before_it_began() -> None:
+    """Design part 4: it spans queueing. After 70 ms of it one whole attempt is left, and too little for another."""
+    made = bridge([HANGS])
+    made.waits.waited_s = 0.07
+    page = await made.page()
+    assert (page.source, page.attempts) == (pb.TRENDING, 1)
+    assert made.scorers[0].timeouts_s == [pytest.approx(0.06)]
+    assert made.recorder.pages[0].elapsed_s == pytest.approx(0.13)
+
+
+async def test_a_callers_own_deadline_is_not_moved_by_what_it_has_waited() -> None:
+    """What the caller has left is counted from now: gRPC has subtracted the wait already."""
+    made = bridge([HANGS])
+    made.waits.waited_s = 0.02
+    await made.page(caller_remaining_s=0.05)
+    assert made.scorers[0].timeouts_s == [pytest.approx(0.04)]
+
+
+async def test_who_has_waited_too_long_for_a_whole_attempt_gets_trending_at_once() -> None:
+    made = bridge([OK])
+    made.waits.waited_s = 0.09
+    page = await made.page()
+    assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.OVERLOAD, 0)
 
 
 async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model() -> None:
@@ -401,10 +447,22 @@ async def test_a_page_and_its_attempts_are_told_once() -> None:
     assert record.elapsed_s + record.budget_left_s == pytest.approx(0.150)
 
 
+async def test_what_the_time_went_into_is_told() -> None:
+    """Issue 4, item 8: the budget spent by stage; in virtual time only scorers and backoffs take any."""
+    made = bridge([HANGS])
+    await made.page()
+    (record,) = made.recorder.pages
+    stages = record.stages
+    assert stages.scorer == pytest.approx(sum(made.scorers[0].timeouts_s))
+    assert stages.backoff > 0
+    assert stages.scorer + stages.backoff == pytest.approx(record.elapsed_s)
+    assert (stages.queue, stages.fallback, stages.answer) == (0, 0, 0)
+
+
 class Endless(ScriptedScorer):
     """A scorer that never answers and lets no time pass."""
 
-    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> scoring_pb2.RankResponse:
+    async def rank(self, request: scoring_pb2.RankRequest, timeout_s: float) -> Answer:
         self.requests.append(request)
         self.timeouts_s.append(timeout_s)
         await asyncio.Event().wait()
