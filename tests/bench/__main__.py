@@ -1,4 +1,4 @@
-"""`make bench`: P01, P02, P03 and P07, each against its bare reference measured in the same run, a JSON line each."""
+"""`make bench`: P01 to P04 and P07, each against its bare reference measured in the same run, a JSON line each."""
 
 import contextlib
 import json
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.kafka import LocalKafka
@@ -22,6 +23,9 @@ ROUNDS = 3
 SECONDS = "5s"
 EVENTS_A_BATCH = 100
 
+MANY = ("-c", "16", "--connections", "4", "-z", SECONDS)
+ONE = ("-c", "1", "--connections", "1", "-z", SECONDS)
+
 FEED = "feed.recommendations.v1.RecommendationService/GetRecommendations"
 RECORD = "feed.interactions.v1.InteractionService/RecordInteractions"
 
@@ -30,35 +34,56 @@ def main() -> None:
     """Starts what is measured, measures, stops it."""
     ghz.find()
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.ExitStack() as stack:
-            system = stack.enter_context(_system(Path(folder) / "feed"))
-            port, proto = stack.enter_context(_echo(Path(folder) / "echo"))
-            _feed_figures(system.grpc_port("bridge"), port, proto)
+        with _echo(Path(folder) / "echo") as reference:
+            for workers in (1, 2):
+                with _system(Path(folder) / f"feed-{workers}", FEED_BRIDGE_WORKERS=str(workers)) as system:
+                    _throughput(Feed(system.grpc_port("bridge"), reference), workers)
+                    if workers == 1:
+                        _latency(Feed(system.grpc_port("bridge"), reference))
+                        _degraded(system, Feed(system.grpc_port("bridge"), reference))
         with (
             _kafka(Path(folder) / "kafka") as kafka,
-            _system(Path(folder) / "ingest", kafka.bootstrap_servers) as system,
+            _system(Path(folder) / "ingest", FEED_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers) as system,
         ):
             _ingest_figure(system.grpc_port("interactions"), kafka.bootstrap_servers)
 
 
-def _feed_figures(bridge: int, reference: int, proto: Path) -> None:
-    users = '{"user_id":"u{{randomInt 1 500}}","page_size":20}'
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """The bare references: the port that answers itself, the one that asks another, and their contract."""
 
-    def feed(*arguments: str) -> ghz.Load:
-        return ghz.run(bridge, FEED, "-d", users, *arguments)
+    one_hop: int
+    two_hops: int
+    proto: Path
 
-    def bare(*arguments: str) -> ghz.Load:
-        return ghz.run(reference, "echo.Echo.Get", "-d", '{"user_id":"u","limit":20}', *arguments, proto=proto)
 
-    many = ("-c", "16", "--connections", "4", "-z", SECONDS)
-    one = ("-c", "1", "--connections", "1", "-z", SECONDS)
-    feed(*many)
-    bare(*many)
-    throughput = [(feed(*many).rps, bare(*many).rps) for _ in range(ROUNDS)]
-    _ratio("P01", "throughput, 16 callers, 20 items", "rps", throughput, at_least=1.0)
-    median = [(feed(*one).p50_ms, bare(*one).p50_ms) for _ in range(ROUNDS)]
-    _ratio("P02", "p50 with 1 caller", "ms", median, at_most=1.6)
-    load = feed("--async", "--rps", "300", "-c", "50", "--connections", "4", "-n", "3000")
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A bridge under load beside its references."""
+
+    bridge: int
+    echo: Echo
+
+    def ask(self, *arguments: str) -> ghz.Load:
+        return ghz.run(self.bridge, FEED, "-d", '{"user_id":"u{{randomInt 1 500}}","page_size":20}', *arguments)
+
+    def bare(self, port: int, *arguments: str) -> ghz.Load:
+        data = '{"user_id":"u","limit":20}'
+        return ghz.run(port, "echo.Echo.Get", "-d", data, *arguments, proto=self.echo.proto)
+
+
+def _throughput(feed: Feed, workers: int) -> None:
+    feed.ask(*MANY)
+    feed.bare(feed.echo.two_hops, *MANY)
+    pairs = [(feed.ask(*MANY).rps, feed.bare(feed.echo.two_hops, *MANY).rps) for _ in range(ROUNDS)]
+    what = f"throughput, 16 callers, 20 items, bridge workers: {workers}"
+    _ratio("P01", what, "rps", pairs, at_least=1.0)
+
+
+def _latency(feed: Feed) -> None:
+    pairs = [(feed.ask(*ONE).p50_ms, feed.bare(feed.echo.two_hops, *ONE).p50_ms) for _ in range(ROUNDS)]
+    _ratio("P02", "p50 with 1 caller", "ms", pairs, at_most=1.6)
+    load = feed.ask("--async", "--rps", "300", "-c", "50", "--connections", "4", "-n", "3000")
     _print(
         "P03",
         "p99 at 300 rps, open loop, against the 150 ms deadline",
@@ -72,6 +97,13 @@ def _feed_figures(bridge: int, reference: int, proto: Path) -> None:
         ok=load.ok,
         calls=load.total,
     )
+
+
+def _degraded(system: System, feed: Feed) -> None:
+    system.feed("bridge", "breaker", "open")
+    wait_for(lambda: system.page("u1").fallback_reason, recommendations_pb2.CIRCUIT_OPEN.__eq__, bound_s=10)
+    pairs = [(feed.ask(*MANY).rps, feed.bare(feed.echo.one_hop, *MANY).rps) for _ in range(ROUNDS)]
+    _ratio("P04", "throughput of trending pages while the breaker is open, 16 callers", "rps", pairs, at_least=0.8)
 
 
 def _ingest_figure(port: int, bootstrap: str) -> None:
@@ -131,9 +163,9 @@ def _batch() -> bytes:
 
 
 @contextlib.contextmanager
-def _system(folder: Path, bootstrap: str = "") -> Iterator[System]:
+def _system(folder: Path, **environ: str) -> Iterator[System]:
     folder.mkdir()
-    system = System(folder, environ={"FEED_KAFKA_BOOTSTRAP_SERVERS": bootstrap})
+    system = System(folder, environ=environ)
     system.start()
     try:
         wait_for(lambda: system.page("u1").source, lambda source: source == recommendations_pb2.LIGHTFM, bound_s=20)
@@ -143,7 +175,7 @@ def _system(folder: Path, bootstrap: str = "") -> Iterator[System]:
 
 
 @contextlib.contextmanager
-def _echo(folder: Path) -> Iterator[tuple[int, Path]]:
+def _echo(folder: Path) -> Iterator[Echo]:
     folder.mkdir()
     back, front = (port for port, _ in zip(free_ports(), range(2), strict=False))
     script = str(Path(echo.__file__))
@@ -153,7 +185,7 @@ def _echo(folder: Path) -> Iterator[tuple[int, Path]]:
     ]
     proto = echo.generate(folder)
     try:
-        yield front, proto
+        yield Echo(back, front, proto)
     finally:
         for server in servers:
             server.terminate()

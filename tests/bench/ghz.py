@@ -1,15 +1,12 @@
-"""The load generator: ghz, which must be on the PATH (its own process, not Python, so that it costs little)."""
+"""The load generator: ghz (its own process, not Python, so that it costs little)."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MISSING = """bench: ghz is missing (the gRPC load generator).
-  with Go: go install github.com/bojand/ghz/cmd/ghz@v0.120.0   (and have $(go env GOPATH)/bin on the PATH)
-  macOS:   brew install ghz"""
+from tests import tools
 
 CONTRACT = Path(__file__).parents[2] / "protos" / "CONTRACT.binpb"
 
@@ -36,11 +33,11 @@ class Load:
 
 
 def find() -> str:
-    """Returns the path of ghz; exits with how to get it when it is missing."""
-    found = shutil.which("ghz") or shutil.which("ghz", path=str(Path.home() / "go" / "bin"))
-    if found is None:
-        raise SystemExit(MISSING)
-    return found
+    """Returns the path of ghz, built if need be; ends the process when it cannot be had."""
+    try:
+        return str(tools.find(tools.GHZ))
+    except tools.ToolMissingError as error:
+        raise SystemExit(f"bench: {error}") from error
 
 
 def run(port: int, call: str, *arguments: str, proto: Path | None = None) -> Load:

@@ -1,0 +1,62 @@
+"""Chaos tests: real processes under real load, and faults. With --long they last as long as the targets say."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import figures
+from tests.chaos.rig import Rig
+
+
+class Reporter:
+    """Reports a figure; in the long form its target must be met."""
+
+    def __init__(self, long: bool) -> None:
+        self.long = long
+
+    def __call__(self, name: str, what: str, *, target: str, met: bool, **measured: figures.Figure) -> None:
+        figures.report(name, what, target=target, met=met, **measured)
+        assert met or not self.long, f"{name} {what}: {target}; measured {measured}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collects the figures in a file of this run, unless somebody named one."""
+    if figures.FILE_VARIABLE not in os.environ:
+        number, path = tempfile.mkstemp(prefix="figures-", suffix=".jsonl")
+        os.close(number)
+        os.environ[figures.FILE_VARIABLE] = path
+        config.add_cleanup(lambda: _forget(path))
+
+
+def _forget(path: str) -> None:
+    Path(path).unlink()
+    del os.environ[figures.FILE_VARIABLE]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows the figures where nothing captures them."""
+    for line in figures.reported():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether the long form is asked for."""
+    return bool(pytestconfig.getoption("--long"))
+
+
+@pytest.fixture
+def report(long: bool) -> Reporter:
+    """Reports a figure."""
+    return Reporter(long)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, long: bool) -> Iterator[Rig]:
+    """Processes, ended with the test."""
+    with ExitStack() as closing:
+        yield Rig(tmp_path, closing, long=long)
