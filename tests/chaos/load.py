@@ -117,10 +117,14 @@ class Load:
         try:
             _, said = self._process.communicate(timeout=bound_s)
         finally:
-            self._process.kill()
-            self._process.wait()
+            self.stop()
         assert self._process.returncode == 0, said
         return Calls(map(_call, json.loads(self._report.read_text())["details"]))
+
+    def stop(self) -> None:
+        """Ends it, whatever becomes of its calls."""
+        self._process.kill()
+        self._process.wait()
 
 
 def _call(detail: dict[str, object]) -> Call:

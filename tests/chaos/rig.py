@@ -78,6 +78,11 @@ class Run:
         """Reads the metrics now."""
         return read_metrics(self.bridge.http_port)
 
+    @property
+    def reasons(self) -> set[str]:
+        """Why pages were not the model's."""
+        return {each.reason for each in self.watch.pages if each.reason}
+
     def figures(self) -> dict[str, Figure]:
         """Returns what every run reports."""
         return {
@@ -177,8 +182,10 @@ class Rig:
             load = Load(bridge.grpc_port, self.folder, open_loop(self._rps, seconds))
             try:
                 yield run
-            finally:
-                run.calls = load.finish(seconds + GRACE_S)
+            except BaseException:
+                load.stop()
+                raise
+            run.calls = load.finish(seconds + GRACE_S)
 
     def _launched(self, process: RunningT) -> RunningT:
         self._closing.callback(process.stop)

@@ -49,3 +49,4 @@ def test_everybody_gets_trending_while_the_only_scorer_is_dead(rig: Rig, long: b
         personalised_after_s=back - serving,
     )
     run.check()
+    assert "CIRCUIT_OPEN" in run.reasons

@@ -30,3 +30,4 @@ def test_a_hung_scorer_is_given_up_soon(rig: Rig, long: bool, report: Reporter):
         personalised_after_s=back - awake,
     )
     run.check()
+    assert "CIRCUIT_OPEN" in run.reasons

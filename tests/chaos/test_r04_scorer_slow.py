@@ -41,3 +41,4 @@ def test_a_slow_scorer_is_left_alone(rig: Rig, long: bool, report: Reporter, set
         personalised_after_s=back - healed,
     )
     run.check()
+    assert "CIRCUIT_OPEN" in run.reasons

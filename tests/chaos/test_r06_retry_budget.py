@@ -43,5 +43,7 @@ def test_an_outage_is_not_amplified(rig: Rig, long: bool, report: Reporter, brea
     assert attempts <= budget
     if breaker:
         assert not amplified
+        assert "CIRCUIT_OPEN" in run.reasons
     else:
+        assert run.reasons >= {"UNAVAILABLE", "RETRY_BUDGET"}
         assert attempts > requests, "nothing was retried: this shows nothing"

@@ -14,7 +14,7 @@ from feed.recommendations.v1 import recommendations_pb2_grpc
 from tests.http import call_now
 
 PAGE_SIZE = 20
-# Making the metrics holds up the bridge's event loop for some 10 ms (measured, 640 lines): more often would be a fault.
+# Making the metrics takes the bridge some 10 ms (measured, 640 lines): more often would be a fault of its own.
 METRICS_EVERY_S = 1.0
 PAGE_EVERY_S = 0.05
 CLIENT_TIMEOUT_S = 2.0
