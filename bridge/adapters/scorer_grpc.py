@@ -16,11 +16,12 @@ from feed.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from runtime.request_context import outgoing_metadata
 
 # Retries are ours alone: gRPC's own would multiply with them and never repeat a hung call. Its first reconnect
-# wait of 1 s made a returned scorer wait 1.5 s for its first call; with these it is 0.4 s.
+# wait of 1 s made a returned scorer wait 1.5 s for its first call; with these it is 0.4 s. The "min" one is how long
+# a connection may take, and 100 ms are too little on a busy machine.
 _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 2_000),

@@ -281,7 +281,7 @@ async def test_a_worker_that_does_not_answer_is_left_out_and_counted(tmp_path: P
         made = await worker_metrics(closing, tmp_path, 1)
         held: list[asyncio.StreamWriter] = []
         mute = await asyncio.start_unix_server(lambda _, writer: held.append(writer), tmp_path / "2.metrics")
-        text = (await made.exposition()).decode()
+        text = (await asyncio.wait_for(made.exposition(), 10)).decode()
         mute.close()
         for writer in held:
             writer.close()
