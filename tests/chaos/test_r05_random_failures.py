@@ -18,6 +18,9 @@ MAX_CALLS = 60
 # Without the long form's calm, a stalled machine must not add timeouts to the failures that the script deals out.
 ROOMY = {"deadline_ms": 2_000, "attempt_timeout_ms": 500, "breaker_slow_ms": 500}
 
+# Why pages may not be the model's here; OVERLOAD only on a machine that others hold up.
+REASONS = ("UNAVAILABLE", "RETRY_BUDGET", "DEADLINE", "OVERLOAD")
+
 REQUESTS = "feed_bridge_requests_total"
 STATE = "feed_bridge_breaker_state"
 CLOSED, OPEN = 0, 2
@@ -49,6 +52,7 @@ def test_retries_hide_a_fifth(rig: Rig, long: bool, report: Reporter):
         met=share >= least,
         **run.figures(),
         personalised_share=share,
+        **{f"{reason.lower()}_pages": before.growth(after, REQUESTS, fallback_reason=reason) for reason in REASONS},
         breaker_moves=len(bridge.moves()),
     )
     run.check()
