@@ -12,6 +12,7 @@ from bridge.adapters import recommendations_grpc, recommendations_http
 from bridge.adapters.breaker_pybreaker import PybreakerState
 from bridge.adapters.lists_database import DatabaseLists
 from bridge.adapters.lists_file import FileLists
+from bridge.adapters.recent_database import DatabaseRecent
 from bridge.adapters.scorer_grpc import GrpcScorer
 from bridge.adapters.switch_file import SwitchFile
 from bridge.adapters.system import SystemChance, SystemClock
@@ -30,6 +31,7 @@ from bridge.lists import ListKeeper
 from bridge.metrics import BridgeMetrics, Readings
 from bridge.personal import PersonalRung
 from bridge.pool import Member, ScorerPool
+from bridge.recent import RecentFollower
 from bridge.service import RecommendationService, ServicePolicy
 from bridge.settings import BridgeSettings
 from bridge.switch import SwitchWatch
@@ -54,6 +56,7 @@ class BridgeApp:
         clients: The connections to the scorers.
         health: Watches scorers that are down.
         switch: Follows the operators' switch.
+        recent: Follows what users do; None: nobody does.
         database: The pool.
         registry: The metrics.
         events: What makes events of fallbacks.
@@ -66,6 +69,7 @@ class BridgeApp:
     clients: Sequence[GrpcScorer]
     health: HealthWatch
     switch: SwitchWatch
+    recent: RecentFollower | None
     database: Database
     registry: CollectorRegistry
     events: FallbackEvents
@@ -87,9 +91,13 @@ class BridgeApp:
         await self.lists.start()
         await self.switch.start()
         self.health.start()
+        if self.recent is not None:
+            self.recent.start()
 
     async def stop(self) -> None:
         """Closes everything in reverse order."""
+        if self.recent is not None:
+            await self.recent.stop()
         await self.health.stop()
         await self.switch.stop()
         await self.lists.stop()
@@ -129,7 +137,8 @@ def build(settings: BridgeSettings) -> BridgeApp:
     door = recommendations_grpc.front_door(settings.bridge_max_waiting)
     limit = AdaptiveLimit(settings.limit_policy(), clock.monotonic())
     admission = Admission(Overload(settings.overload_policy()), limit, door, clock, chance, observer)
-    service = RecommendationService(_policy(settings), attempts, lists, admission, clock, chance, observer)
+    recent = _recent(settings, database, clock, observer)
+    service = RecommendationService(_policy(settings), attempts, lists, admission, clock, chance, observer, recent)
     health = HealthWatch(
         tuple(zip(clients, pool.members, strict=True)),
         settings.bridge_health_check_ms / 1000,
@@ -139,7 +148,9 @@ def build(settings: BridgeSettings) -> BridgeApp:
     breakers = {member.scorer.target: member.breaker for member in pool.members}
     switch = SwitchWatch(SwitchFile(settings.bridge_dir), breakers, clock)
     metrics.watch(_readings(service, budget, lists, pool, limit))
-    return BridgeApp(service, door, lists, clients, health, switch, database, registry, events, dogstatsd)
+    if recent is not None:
+        metrics.watch_recent(lambda: recent.count, recent.age_s)
+    return BridgeApp(service, door, lists, clients, health, switch, recent, database, registry, events, dogstatsd)
 
 
 def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
@@ -152,9 +163,17 @@ def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
 
 
 def _database(settings: BridgeSettings) -> Database:
-    """One connection refreshes the lists; each read of a user's own list at a time has one more."""
+    """One connection refreshes the lists, one follows users; each read of a user's own list at a time has one more."""
     personal = settings.personal_policy()
-    return Database(settings.effective_database_url, pool_size=1 + (personal.reads if personal else 0))
+    following = settings.recent_policy() is not None
+    return Database(settings.effective_database_url, pool_size=1 + following + (personal.reads if personal else 0))
+
+
+def _recent(
+    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+) -> RecentFollower | None:
+    policy = settings.recent_policy()
+    return RecentFollower(DatabaseRecent(database), policy, clock, observer) if policy else None
 
 
 def _lists(settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer) -> ListKeeper:

@@ -32,7 +32,7 @@ _FALLBACK_SOURCES: Final = (Source.PRECOMPUTED, Source.TRENDING, Source.EDITORIA
 _REASONS: Final = tuple(reason for reason in FallbackReason if reason is not FallbackReason.NONE)
 # Why a list in memory is passed over.
 _LIST_SKIPS: Final = (Skip.EMPTY, Skip.FILTERED_OUT, Skip.TOO_SHORT)
-_LISTS: Final = ("trending", "editorial", RungName.PRECOMPUTED)
+_LISTS: Final = ("trending", "editorial", "recent", RungName.PRECOMPUTED)
 
 # The fields of `StageTimes`.
 _STAGES: Final = ("scorer", "backoff", "fallback", "answer", "queue")
@@ -88,6 +88,11 @@ class BridgeMetrics(NullObserver):
             ),
             product(_LISTS, ListTrouble),
         )
+
+    def watch_recent(self, events: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Exposes how well users' newest interactions are followed."""
+        self._gauge("feed_bridge_recent_events", "Users' newest interactions in memory.", events)
+        self._gauge("feed_bridge_recent_age_seconds", "Time since they were read to their end.", age_s)
 
     def watch(self, readings: Readings) -> None:
         """Exposes values that live elsewhere."""

@@ -9,6 +9,7 @@ from bridge.domain.ladder import Rung, Skipped
 from bridge.domain.lists import EditorialList, TrendingLists
 from bridge.domain.outcome import FallbackReason
 from bridge.domain.personal import UserList
+from bridge.domain.recent import RecentEvent
 from bridge.domain.retry import Failure
 from bridge.domain.switch import Switch
 from feed.scoring.v1 import scoring_pb2
@@ -123,6 +124,20 @@ class UserLists(Protocol):
 
     async def read(self, user_id: str, limit: int, *, with_facts: bool) -> UserList:
         """Reads the best videos of a user, at most `limit`, only active ones; raises ListError."""
+
+
+# Number of the row, user, and the interaction in a request that holds nothing else, serialized; oldest first.
+RecentRows: TypeAlias = Sequence[tuple[int, str, RecentEvent]]
+
+
+class RecentReader(Protocol):
+    """Where the newest interactions are. Its methods raise ListError."""
+
+    async def newest_row(self) -> int:
+        """Returns the number of the newest row; 0 when there is none."""
+
+    async def rows_after(self, row: int) -> RecentRows:
+        """Returns the next rows with a higher number; none at the end."""
 
 
 class SwitchStore(Protocol):

@@ -15,6 +15,7 @@ from bridge.domain.ladder import Skip, choose
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, cut, join_ids, pack_scores, without
 from bridge.ports import Chance, Clock, FallbackLists
+from bridge.recent import NothingRecent, Recent
 from bridge.telemetry import Observer, PageServed, StageTimes
 from feed.recommendations.v1 import recommendations_pb2
 from runtime.contract import CONTRACT_RELEASE
@@ -87,9 +88,10 @@ class RecommendationService:
         clock: Time.
         chance: Randomness.
         observer: Who is told of pages.
+        recent: Knows what users did of late.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what a page is made of, each by its name
         self,
         policy: ServicePolicy,
         attempts: Attempts,
@@ -98,6 +100,7 @@ class RecommendationService:
         clock: Clock,
         chance: Chance,
         observer: Observer,
+        recent: Recent | None = None,
     ) -> None:
         self._policy = policy
         self._attempts = attempts
@@ -106,6 +109,7 @@ class RecommendationService:
         self._clock = clock
         self._chance = chance
         self._observer = observer
+        self._recent = NothingRecent() if recent is None else recent
         self._in_flight = 0
         # The fallback lists are tuples and the same for everybody: their pages are made once, then copied.
         self._items = lru_cache(maxsize=256)(wire.items)
@@ -119,7 +123,7 @@ class RecommendationService:
         """Answers a valid request with a page, in time.
 
         Args:
-            request: The request, already checked against the contract's rules.
+            request: The request, already checked against the contract's rules; what the user did of late is added.
             caller_remaining_s: What the caller has left, in seconds; None when it set no deadline.
 
         Raises:
@@ -130,6 +134,7 @@ class RecommendationService:
         entry = self._admission.enter(now, self._in_flight)
         until = deadline(self._policy.deadline, now, caller_remaining_s, entry.waited_s)
         progress = Progress(now - entry.waited_s, until, queue_s=entry.waited_s)
+        self._recent.complete(request)
         self._in_flight += 1
         try:
             ranked = self._continued(request) if request.page_token else await self._fresh(request, progress, entry)
@@ -171,6 +176,7 @@ class RecommendationService:
         if isinstance(answer, FallbackReason):
             return await self._fallen_back(request, answer, session, progress)
         response, ranking = answer
+        self._recent.trained_until(response.data_until_ms / 1000)
         ranking = without(ranking, wire.excluded(request))
         if not ranking.video_ids:
             return await self._fallen_back(request, FallbackReason.EMPTY_RANKING, session, progress)

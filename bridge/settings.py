@@ -13,6 +13,7 @@ from bridge.domain.limiter import LimitPolicy
 from bridge.domain.lists import RefreshPolicy
 from bridge.domain.overload import OverloadPolicy
 from bridge.domain.personal import PersonalPolicy
+from bridge.domain.recent import RecentPolicy
 from bridge.domain.retry import RetryPolicy
 from bridge.domain.trending import ListPolicy
 from runtime.settings import CommonSettings
@@ -77,6 +78,11 @@ class BridgeSettings(CommonSettings):
     bridge_precomputed_enabled: bool = Field(False, description="true: users' own lists are the ladder's first rung.")
     bridge_precomputed_max_age_s: int = Field(172_800, ge=60, le=2_592_000, description="Older lists do not serve.")
     bridge_precomputed_timeout_ms: int = Field(5, ge=1, le=1_000, description="Longest wait for a user's own list.")
+
+    bridge_recent_events: int = Field(
+        50_000, ge=0, le=1_000_000, description="Users' newest interactions kept in memory; 0: none are followed."
+    )
+    bridge_recent_poll_ms: int = Field(500, ge=10, le=60_000, description="Time between two looks for new ones.")
 
     bridge_editorial_path: str = Field("", description="JSON array of video ids; empty: the newest active videos.")
     bridge_list_videos: int = Field(500, ge=1, le=10_000, description="Most videos of a fallback list.")
@@ -170,6 +176,12 @@ class BridgeSettings(CommonSettings):
             margin_s=self.bridge_fallback_reserve_ms / 2000,
             videos=self.bridge_candidates,
         )
+
+    def recent_policy(self) -> RecentPolicy | None:
+        """Returns how users' newest interactions are followed; None: they are not."""
+        if not self.bridge_recent_events:
+            return None
+        return RecentPolicy(events=self.bridge_recent_events, poll_s=self.bridge_recent_poll_ms / 1000)
 
     def list_policy(self) -> ListPolicy:
         """Returns how the fallback lists are made."""

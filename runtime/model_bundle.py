@@ -15,10 +15,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 # Columns of a factor row before the embedding: the biases fold in, so that a score is one dot product.
 BIAS_COLUMNS: Final = 2
+
+# A rating (0 to 10) from here on says liked, up to there disliked: the same to the training and to the ranking.
+LIKED_RATING: Final = 7.0
+DISLIKED_RATING: Final = 3.0
 
 # Written where the catalogue does not know.
 UNKNOWN_CODE: Final = -1
@@ -115,6 +119,11 @@ class ModelArrays:
         user_factors: float32, shape (n, d + 2), columns (1, bias, embedding).
         item_factors: float32, shape (m, d + 2), columns (bias, 1, embedding); score = user row @ item row.
         item_prior: float32, shape (m,); added to every user's score.
+        history_factors: float32, shape (m, d + 2), columns (0, bias, embedding): what a video that a user liked says
+            of the user. Zeros: nothing.
+        history_offsets: int64, shape (n + 1,): a user is described by
+            `history_items[offsets[u]:offsets[u + 1]]`, newest first; each counts by 1 / sqrt(their number).
+        history_items: int32 item_index.
         seen_offsets: int64, shape (n + 1,): a user's seen videos are `seen_items[offsets[u]:offsets[u + 1]]`.
         seen_items: int32 item_index of each interaction trained on.
         authors: bytes; the authors' ids.
@@ -134,6 +143,9 @@ class ModelArrays:
     user_factors: Floats
     item_factors: Floats
     item_prior: Floats
+    history_factors: Floats
+    history_offsets: Offsets
+    history_items: Codes
     seen_offsets: Offsets
     seen_items: Codes
     authors: Texts
@@ -205,15 +217,17 @@ def check_arrays(named: Mapping[str, Array], dimensions: int) -> ModelArrays:
         raise _bad(f"arrays {sorted(set(named) ^ set(ARRAY_NAMES))} are missing or unknown")
     arrays = ModelArrays(**named)
     _check_shapes(arrays, dimensions)
-    for name in ("user_factors", "item_factors", "item_prior", "item_duration_s"):
+    for name in ("user_factors", "item_factors", "item_prior", "history_factors", "item_duration_s"):
         if not np.isfinite(named[name]).all():
             raise BundleError(BundleFault.NOT_FINITE, f"{name} holds a number that is not finite")
     for name in ("user_ids", "video_ids", "authors", "languages", "tags"):
         if not (named[name][1:] > named[name][:-1]).all():
             raise _bad(f"{name} is not sorted and unique")
     _check_lists("seen_offsets", arrays.seen_offsets, len(arrays.seen_items))
+    _check_lists("history_offsets", arrays.history_offsets, len(arrays.history_items))
     _check_lists("tag_offsets", arrays.tag_offsets, len(arrays.item_tags))
     _check_codes("seen_items", arrays.seen_items, 0, len(arrays.video_ids))
+    _check_codes("history_items", arrays.history_items, 0, len(arrays.video_ids))
     _check_codes("item_tags", arrays.item_tags, 0, len(arrays.tags))
     _check_codes("item_author", arrays.item_author, UNKNOWN_CODE, len(arrays.authors))
     _check_codes("item_language", arrays.item_language, UNKNOWN_CODE, len(arrays.languages))
@@ -230,6 +244,9 @@ def _check_shapes(arrays: ModelArrays, dimensions: int) -> None:
         "user_factors": ((users, columns), "<f4"),
         "item_factors": ((videos, columns), "<f4"),
         "item_prior": ((videos,), "<f4"),
+        "history_factors": ((videos, columns), "<f4"),
+        "history_offsets": ((users + 1,), "<i8"),
+        "history_items": ((arrays.history_items.size,), "<i4"),
         "seen_offsets": ((users + 1,), "<i8"),
         "seen_items": ((arrays.seen_items.size,), "<i4"),
         "authors": ((arrays.authors.size,), "S"),

@@ -32,7 +32,7 @@ def manifest_of(model_version: str = "m1", **changes: Any) -> Manifest:
         seed=1,
         threads=1,
         dimensions=DIMENSIONS,
-        params={"epochs": 5},
+        params={"epochs": 5, "long_view_s": 18.0, "history_length": 3},
         metrics={"ndcg_at_10": 0.5},
     )
     return msgspec.structs.replace(manifest, **changes)
@@ -44,6 +44,7 @@ def arrays_of(
     *,
     seen: Mapping[str, Sequence[str]] | None = None,
     prior: Sequence[float] | None = None,
+    history: Mapping[str, Sequence[str]] | None = None,
     catalogue: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ModelArrays:
     """A model that gives each user exactly these scores for the sorted videos; at most two videos may differ.
@@ -53,12 +54,14 @@ def arrays_of(
         videos: Ids; video i has the embedding (i, 1) and the bias 0.
         seen: Seen videos by user.
         prior: Prior of each sorted video.
+        history: Liked videos by user, newest first; video i adds (i, 1) / sqrt(their number) to its user.
         catalogue: By video: author, language, tags, duration_s, published_ms, active.
     """
     users = sorted(scores)
     names = sorted(videos)
     known = [dict((catalogue or {}).get(name, {})) for name in names]
     lists = [find_texts(text_table(names), list((seen or {}).get(user, ()))) for user in users]
+    histories = [find_texts(text_table(names), list((history or {}).get(user, ()))) for user in users]
     tag_lists = [list(each.get("tags", ())) for each in known]
     tags = text_table([tag for each in tag_lists for tag in each])
     authors = text_table([each["author"] for each in known if "author" in each])
@@ -72,6 +75,11 @@ def arrays_of(
             np.float32
         ),
         item_prior=np.zeros(count, np.float32) if prior is None else np.array(prior, np.float32),
+        history_factors=np.column_stack([np.zeros(count), np.zeros(count), np.arange(count), np.ones(count)]).astype(
+            np.float32
+        ),
+        history_offsets=np.cumsum([0, *map(len, histories)], dtype=np.int64),
+        history_items=np.concatenate([*histories, np.empty(0, np.int32)]).astype(np.int32),
         seen_offsets=np.cumsum([0, *map(len, lists)], dtype=np.int64),
         seen_items=np.concatenate([*lists, np.empty(0, np.int32)]).astype(np.int32),
         authors=authors,

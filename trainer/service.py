@@ -177,7 +177,13 @@ class Training:
             seed=params.seed,
             threads=params.threads,
             dimensions=params.dimensions,
-            params={**asdict(params), **asdict(self.settings.prior_rules), "interactions": len(log)},
+            params={
+                **asdict(params),
+                **asdict(self.settings.prior_rules),
+                "long_view_s": self.settings.trainer_long_view_s,
+                "history_length": self.settings.trainer_history_length,
+                "interactions": len(log),
+            },
             metrics=found.named(),
         )
 

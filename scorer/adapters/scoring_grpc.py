@@ -2,24 +2,38 @@
 
 import struct
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.common.v1 import common_pb2
+from feed.interactions.v1 import interactions_pb2
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 from runtime.errors import FailedPreconditionError
 from runtime.grpc_server import GrpcService
-from runtime.model_bundle import ModelBundle
+from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING, ModelBundle
 from runtime.validation import require_valid
 from scorer.domain.filters import NO_FILTERS, Filters
+from scorer.domain.fold_in import Did, Recent
 from scorer.domain.ranker import Ranking, Wish
 from scorer.service import ScoringService
 
 _LOG = structlog.get_logger(__name__)
+
+# A click alone tells that the cover worked, not that the video did.
+_DID: Final = {
+    interactions_pb2.VIEW: Did.WATCHED,
+    interactions_pb2.LIKE: Did.LIKED,
+    interactions_pb2.SHARE: Did.LIKED,
+    interactions_pb2.COMMENT: Did.LIKED,
+    interactions_pb2.FOLLOW: Did.LIKED,
+    interactions_pb2.SKIP: Did.DISLIKED,
+    interactions_pb2.HIDE: Did.DISLIKED,
+}
 
 
 class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
@@ -88,7 +102,20 @@ def _require_our_contract(context: Any) -> None:
 def _wish(request: pb.RankRequest) -> Wish:
     excluded = [*request.filters.exclude_video_ids, *(each.video_id for each in request.recent_interactions)]
     filters = _filters(request.filters) if request.HasField("filters") else NO_FILTERS
-    return Wish(request.user_id, request.k, filters, excluded, request.timeout_ms / 1000 or None)
+    recent = [_recent(each) for each in request.recent_interactions]
+    return Wish(request.user_id, request.k, filters, excluded, recent, request.timeout_ms / 1000 or None)
+
+
+def _recent(given: interactions_pb2.Interaction) -> Recent:
+    return Recent(given.video_id, _did(given), given.watch_time_s, given.timestamp.ToMilliseconds())
+
+
+def _did(given: interactions_pb2.Interaction) -> Did:
+    if given.interaction_type != interactions_pb2.RATE:
+        return _DID.get(given.interaction_type, Did.NOTHING)
+    if given.rating >= LIKED_RATING:
+        return Did.LIKED
+    return Did.DISLIKED if given.rating <= DISLIKED_RATING else Did.NOTHING
 
 
 def _filters(given: common_pb2.VideoFilters) -> Filters:
@@ -107,6 +134,12 @@ def _epoch_ms(time: Timestamp) -> int:
     return -(-time.ToNanoseconds() // 1_000_000)
 
 
+@lru_cache(maxsize=2)
+def _unix_ms(time: datetime) -> int:
+    """Returns Unix milliseconds; of one model it is asked again and again."""
+    return int(time.timestamp() * 1000)
+
+
 def _timestamp(time: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(time)
@@ -119,6 +152,7 @@ def _response(request: pb.RankRequest, bundle: ModelBundle, ranking: Ranking) ->
         algorithm=bundle.manifest.algorithm,
         known_user=ranking.known,
         dropped=ranking.dropped,
+        data_until_ms=_unix_ms(bundle.manifest.data_until),
     )
     if request.compact:
         response.compact_video_ids = "\n".join(ranking.video_ids)

@@ -8,6 +8,7 @@ import numpy as np
 
 from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelBundle, Offsets, find_text, find_texts
 from scorer.domain.filters import NO_FILTERS, CatalogueFilter, Filters
+from scorer.domain.fold_in import Recent, fold_in, rules_of
 from scorer.domain.topk import top_k
 
 DEFAULT_K: Final = 200
@@ -22,6 +23,7 @@ class Wish:
         k: How many videos; 0: DEFAULT_K.
         filters: Which videos may appear.
         exclude_video_ids: Videos that must not.
+        recent: What the user did since the training.
         timeout_s: How long its caller still waits, seconds; None: as long as the call it came with.
     """
 
@@ -29,14 +31,16 @@ class Wish:
     k: int = 0
     filters: Filters = NO_FILTERS
     exclude_video_ids: Sequence[str] = ()
+    recent: Sequence[Recent] = ()
     timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One user's best videos, best first; empty and not `known` when the model knows nothing of the user.
+    """One user's best videos, best first; empty when the model knows nothing of the user.
 
-    `dropped` when its caller no longer waited, so that it was not made.
+    `known` when it was trained with the user; others may be ranked by what they did since. `dropped` when its caller no
+    longer waited, so that it was not made.
     """
 
     video_ids: list[str]
@@ -62,6 +66,7 @@ class Ranker:
         self._arrays = arrays
         self._video_ids = [video_id.decode() for video_id in arrays.video_ids.tolist()]
         self._filter = CatalogueFilter(arrays)
+        self._fold_rules = rules_of(bundle.manifest.params)
         # An inactive video is masked for everybody, so it costs nothing a request.
         self._prior = np.where(arrays.item_active, arrays.item_prior, np.float32(-np.inf))
 
@@ -82,30 +87,31 @@ class Ranker:
             buffer: What `buffer` made; overwritten.
         """
         user_index = find_text(self._arrays.user_ids, wish.user_id)
-        if user_index == UNKNOWN_CODE:
+        user_row = fold_in(self._arrays, self._fold_rules, user_index, wish.recent)
+        if user_row is None:
             return UNKNOWN_USER
-        scores = self._masked_scores(user_index, wish, buffer)
+        scores = self.factor_scores(user_row, buffer)
+        scores += self._prior
+        self._mask(scores, user_index, wish)
         best = top_k(scores, wish.k or DEFAULT_K)
-        return Ranking(list(map(self._video_ids.__getitem__, best.tolist())), scores[best].tolist(), known=True)
+        video_ids = list(map(self._video_ids.__getitem__, best.tolist()))
+        return Ranking(video_ids, scores[best].tolist(), known=user_index != UNKNOWN_CODE)
 
-    def factor_scores(self, user_index: int, buffer: Floats) -> Floats:
+    def factor_scores(self, user_row: Floats, buffer: Floats) -> Floats:
         """Writes what LightFM alone gives each video, without prior and masks, into the buffer and returns it."""
-        arrays = self._arrays
-        np.matmul(arrays.item_factors, arrays.user_factors[user_index], out=buffer)
+        np.matmul(self._arrays.item_factors, user_row, out=buffer)
         return buffer
 
-    def _masked_scores(self, user_index: int, wish: Wish, buffer: Floats) -> Floats:
+    def _mask(self, scores: Floats, user_index: int, wish: Wish) -> None:
         arrays = self._arrays
-        scores = self.factor_scores(user_index, buffer)
-        scores += self._prior
-        scores[_seen(arrays.seen_offsets, arrays.seen_items, user_index)] = -np.inf
+        if user_index != UNKNOWN_CODE:
+            scores[_seen(arrays.seen_offsets, arrays.seen_items, user_index)] = -np.inf
         if wish.exclude_video_ids:
             rows = find_texts(arrays.video_ids, wish.exclude_video_ids)
             scores[rows[rows != UNKNOWN_CODE]] = -np.inf
         refused = self._filter.refused(wish.filters)
         if refused is not None:
             scores[refused] = -np.inf
-        return scores
 
 
 def _seen(offsets: Offsets, items: Codes, user_index: int) -> Codes:

@@ -12,9 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from lightfm import LightFM
 
-from runtime.model_bundle import Floats
 from trainer.domain.dataset import Dataset
-from trainer.domain.model import FactorModel, fold_biases
+from trainer.domain.model import FactorModel, Learned, fold_biases
 from trainer.ports import FitParams
 
 ALGORITHM: Final = "lightfm-warp"
@@ -28,10 +27,22 @@ class LightFMFitter:
     def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
         """Fits on a dataset; calls `on_epoch` after each pass."""
         features = user_features(dataset)
-        model = fit_lightfm(dataset, features, params, on_epoch)
-        user_bias, user_embedding = model.get_user_representations(features)
-        item_bias, item_embedding = model.get_item_representations()
-        return fold_biases(_floats(user_bias), _floats(user_embedding), _floats(item_bias), _floats(item_embedding))
+        return factor_model(fit_lightfm(dataset, features, params, on_epoch), features)
+
+
+def factor_model(model: Any, features: Any) -> FactorModel:
+    """Returns what LightFM has learned.
+
+    Args:
+        model: Fitted.
+        features: What `user_features` returned for the fit: the users themselves, then the videos of their histories.
+    """
+    users = features.shape[0]
+    return fold_biases(
+        _learned(*model.get_user_representations(features)),
+        _learned(*model.get_item_representations()),
+        _learned(model.user_biases[users:], model.user_embeddings[users:]),
+    )
 
 
 def fit_lightfm(dataset: Dataset, features: Any, params: FitParams, on_epoch: Callable[[], None]) -> Any:
@@ -77,5 +88,5 @@ def user_features(dataset: Dataset) -> Any:
     return sp.csr_matrix(sp.hstack([own, history]))
 
 
-def _floats(array: Any) -> Floats:
-    return np.ascontiguousarray(array, np.float32)
+def _learned(bias: Any, embedding: Any) -> Learned:
+    return Learned(np.ascontiguousarray(bias, np.float32), np.ascontiguousarray(embedding, np.float32))

@@ -15,21 +15,46 @@ class FactorModel:
     Args:
         user_factors: float32, shape (n_users, d + 2), columns (1, bias, embedding).
         item_factors: float32, shape (n_videos, d + 2), columns (bias, 1, embedding).
+        history_factors: float32, shape (n_videos, d + 2), columns (0, bias, embedding): what a liked video says of its
+            user; see `runtime.model_bundle.ModelArrays`.
     """
 
     user_factors: Floats
     item_factors: Floats
+    history_factors: Floats
 
     def is_finite(self) -> bool:
         """Tells whether every number is finite."""
-        return bool(np.isfinite(self.user_factors).all() and np.isfinite(self.item_factors).all())
+        return all(
+            bool(np.isfinite(each).all()) for each in (self.user_factors, self.item_factors, self.history_factors)
+        )
 
 
-def fold_biases(user_bias: Floats, user_embedding: Floats, item_bias: Floats, item_embedding: Floats) -> FactorModel:
-    """Puts the biases into columns of their own, so that user row @ item row is the whole score."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A bias and an embedding for each of something.
+
+    Args:
+        bias: float32, shape (n,).
+        embedding: float32, shape (n, d).
+    """
+
+    bias: Floats
+    embedding: Floats
+
+
+def fold_biases(users: Learned, items: Learned, history: Learned) -> FactorModel:
+    """Puts the biases into columns of their own, so that user row @ item row is the whole score.
+
+    Args:
+        users: Whole representations of the users.
+        items: Those of the videos.
+        history: What each video, liked, adds to its user's.
+    """
     return FactorModel(
-        np.column_stack([np.ones_like(user_bias), user_bias, user_embedding]).astype(np.float32),
-        np.column_stack([item_bias, np.ones_like(item_bias), item_embedding]).astype(np.float32),
+        np.column_stack([np.ones_like(users.bias), users.bias, users.embedding]).astype(np.float32),
+        np.column_stack([items.bias, np.ones_like(items.bias), items.embedding]).astype(np.float32),
+        np.column_stack([np.zeros_like(history.bias), history.bias, history.embedding]).astype(np.float32),
     )
 
 

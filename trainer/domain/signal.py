@@ -7,12 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Floats
+from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING, Floats
 from trainer.domain.log import DAY_S, InteractionLog, Kind
-
-# A rating (0 to 10) from here on says liked, up to there disliked.
-LIKED_RATING: Final = 7.0
-DISLIKED_RATING: Final = 3.0
 
 # A click alone tells that the cover worked, not that the video did.
 _POSITIVE_KINDS: Final = (Kind.LIKE, Kind.SHARE, Kind.COMMENT, Kind.FOLLOW)

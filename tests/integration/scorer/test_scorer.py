@@ -9,13 +9,14 @@ import grpc
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bridge import wire
 from bridge.domain.page import Ranking
 from feed.common.v1.common_pb2 import VideoFilters
-from feed.interactions.v1.interactions_pb2 import Interaction
+from feed.interactions.v1.interactions_pb2 import LIKE, SKIP, Interaction
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime import bundle_files
@@ -103,7 +104,21 @@ async def test_one_user_is_ranked(scorer: Scorer) -> None:
 
 async def test_an_unknown_user_is_no_error(scorer: Scorer) -> None:
     answer = await scorer.rank("stranger")
-    assert answer == pb.RankResponse(model_version="m1", algorithm="lightfm-warp", known_user=False)
+    assert (answer.model_version, answer.known_user, list(answer.video_ids)) == ("m1", False, [])
+
+
+async def test_an_answer_says_until_when_the_model_knows_everything(scorer: Scorer) -> None:
+    answer = await scorer.rank("up")
+    assert answer.data_until_ms == TRAINED.timestamp() * 1000
+
+
+async def test_a_stranger_is_ranked_by_what_he_liked(scorer: Scorer) -> None:
+    """Issue 6: the last interactions are folded in; the liked video itself does not come back."""
+    liked = Interaction(user_id="stranger", video_id="v4", interaction_type=LIKE, timestamp=Timestamp(seconds=1))
+    answer = await scorer.rank("stranger", recent_interactions=[liked])
+    assert (answer.known_user, list(answer.video_ids)) == (False, ["v3", "v2", "v1", "v0"])
+    liked.interaction_type = SKIP
+    assert list((await scorer.rank("stranger", recent_interactions=[liked])).video_ids) == []
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, A
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        pytest.param({"format_version": 2}, BundleFault.BAD_MANIFEST, id="a later format"),
+        pytest.param({"format_version": 3}, BundleFault.BAD_MANIFEST, id="a later format"),
         pytest.param({"contract": "v2024.1"}, BundleFault.OTHER_CONTRACT, id="another contract"),
         pytest.param({"dimensions": 3}, BundleFault.BAD_ARRAYS, id="other dimensions"),
     ],

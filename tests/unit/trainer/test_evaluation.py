@@ -10,7 +10,7 @@ from trainer.domain.dataset import Dataset, DatasetRules
 from trainer.domain.evaluation import Split, evaluate, split
 from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, InteractionLog, Kind
-from trainer.domain.model import FactorModel, PriorRules, fold_biases, item_prior
+from trainer.domain.model import FactorModel, Learned, PriorRules, fold_biases, item_prior
 from trainer.domain.signal import SignalRules
 
 USERS, VIDEOS, DAYS = 60, 40, 10
@@ -50,8 +50,14 @@ def taste_model(_: Dataset) -> FactorModel:
 
 
 def factors(user: np.ndarray, video: np.ndarray) -> FactorModel:
-    zeros, ones = np.zeros(USERS, np.float32), np.zeros(VIDEOS, np.float32)
-    return fold_biases(zeros, user[:, None].astype(np.float32), ones, video[:, None].astype(np.float32))
+    return fold_biases(learned(np.zeros(USERS), user), learned(np.zeros(VIDEOS), video), NO_HISTORY)
+
+
+def learned(bias: np.ndarray, embedding: np.ndarray) -> Learned:
+    return Learned(bias.astype(np.float32), embedding[:, None].astype(np.float32))
+
+
+NO_HISTORY = learned(np.zeros(VIDEOS), np.zeros(VIDEOS))
 
 
 def test_the_past_and_the_last_days_are_parted() -> None:
@@ -84,7 +90,7 @@ def constant(_: Dataset) -> FactorModel:
 
 def upside_down(dataset: Dataset) -> FactorModel:
     model = taste_model(dataset)
-    return FactorModel(-model.user_factors, model.item_factors)
+    return FactorModel(-model.user_factors, model.item_factors, model.history_factors)
 
 
 def infinite(_: Dataset) -> FactorModel:
@@ -115,8 +121,6 @@ def test_too_little_data_is_refused_before_anything_is_fitted() -> None:
 def test_the_prior_is_fresh_popularity_in_place_of_a_share_of_the_bias() -> None:
     train = parted().train
     bias = np.arange(VIDEOS, dtype=np.float32)
-    model = fold_biases(
-        np.zeros(USERS, np.float32), np.zeros((USERS, 1), np.float32), bias, np.zeros((VIDEOS, 1), np.float32)
-    )
+    model = fold_biases(learned(np.zeros(USERS), np.zeros(USERS)), learned(bias, np.zeros(VIDEOS)), NO_HISTORY)
     expected = 0.4 * np.log1p(train.recent_views) - 0.5 * bias
     assert item_prior(train, model, PriorRules(0.4, 0.5)) == pytest.approx(expected, abs=1e-5)

@@ -28,7 +28,7 @@ from feed.interactions.v1 import interactions_pb2 as feed_dot_interactions_dot_v
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x65\x64/scoring/v1/scoring.proto\x12\x0f\x66\x65\x65\x64.scoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x0bRankRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x15\n\x01k\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x04 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\ntimeout_ms\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nrequest_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x0f\n\x07\x63ompact\x18\x07 \x01(\x08\"\xb3\x01\n\x0cRankResponse\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x12\n\nknown_user\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x08\x12\x19\n\x11\x63ompact_video_ids\x18\x07 \x01(\t\x12\x16\n\x0e\x63ompact_scores\x18\x08 \x01(\x0c\"O\n\x10RankBatchRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"E\n\x11RankBatchResponse\x12\x30\n\tresponses\x18\x01 \x03(\x0b\x32\x1d.feed.scoring.v1.RankResponse\"\x15\n\x13GetModelInfoRequest\"\xf5\x02\n\x14GetModelInfoResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x30\n\x0ctrained_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bloaded_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05users\x18\x05 \x01(\x03\x12\x0e\n\x06videos\x18\x06 \x01(\x03\x12\x12\n\ndimensions\x18\x07 \x01(\x05\x12\x43\n\x07metrics\x18\x08 \x03(\x0b\x32\x32.feed.scoring.v1.GetModelInfoResponse.MetricsEntry\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\x18\n\x10\x63ontract_version\x18\n \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x32\x86\x02\n\x0eScoringService\x12\x43\n\x04Rank\x12\x1c.feed.scoring.v1.RankRequest\x1a\x1d.feed.scoring.v1.RankResponse\x12R\n\tRankBatch\x12!.feed.scoring.v1.RankBatchRequest\x1a\".feed.scoring.v1.RankBatchResponse\x12[\n\x0cGetModelInfo\x12$.feed.scoring.v1.GetModelInfoRequest\x1a%.feed.scoring.v1.GetModelInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x65\x64/scoring/v1/scoring.proto\x12\x0f\x66\x65\x65\x64.scoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x0bRankRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x15\n\x01k\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x04 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\ntimeout_ms\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nrequest_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x0f\n\x07\x63ompact\x18\x07 \x01(\x08\"\xca\x01\n\x0cRankResponse\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x12\n\nknown_user\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x08\x12\x19\n\x11\x63ompact_video_ids\x18\x07 \x01(\t\x12\x16\n\x0e\x63ompact_scores\x18\x08 \x01(\x0c\x12\x15\n\rdata_until_ms\x18\t \x01(\x03\"O\n\x10RankBatchRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"E\n\x11RankBatchResponse\x12\x30\n\tresponses\x18\x01 \x03(\x0b\x32\x1d.feed.scoring.v1.RankResponse\"\x15\n\x13GetModelInfoRequest\"\xf5\x02\n\x14GetModelInfoResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x30\n\x0ctrained_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bloaded_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05users\x18\x05 \x01(\x03\x12\x0e\n\x06videos\x18\x06 \x01(\x03\x12\x12\n\ndimensions\x18\x07 \x01(\x05\x12\x43\n\x07metrics\x18\x08 \x03(\x0b\x32\x32.feed.scoring.v1.GetModelInfoResponse.MetricsEntry\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\x18\n\x10\x63ontract_version\x18\n \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x32\x86\x02\n\x0eScoringService\x12\x43\n\x04Rank\x12\x1c.feed.scoring.v1.RankRequest\x1a\x1d.feed.scoring.v1.RankResponse\x12R\n\tRankBatch\x12!.feed.scoring.v1.RankBatchRequest\x1a\".feed.scoring.v1.RankBatchResponse\x12[\n\x0cGetModelInfo\x12$.feed.scoring.v1.GetModelInfoRequest\x1a%.feed.scoring.v1.GetModelInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,17 +52,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKREQUEST']._serialized_start=183
   _globals['_RANKREQUEST']._serialized_end=470
   _globals['_RANKRESPONSE']._serialized_start=473
-  _globals['_RANKRESPONSE']._serialized_end=652
-  _globals['_RANKBATCHREQUEST']._serialized_start=654
-  _globals['_RANKBATCHREQUEST']._serialized_end=733
-  _globals['_RANKBATCHRESPONSE']._serialized_start=735
-  _globals['_RANKBATCHRESPONSE']._serialized_end=804
-  _globals['_GETMODELINFOREQUEST']._serialized_start=806
-  _globals['_GETMODELINFOREQUEST']._serialized_end=827
-  _globals['_GETMODELINFORESPONSE']._serialized_start=830
-  _globals['_GETMODELINFORESPONSE']._serialized_end=1203
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=1157
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=1203
-  _globals['_SCORINGSERVICE']._serialized_start=1206
-  _globals['_SCORINGSERVICE']._serialized_end=1468
+  _globals['_RANKRESPONSE']._serialized_end=675
+  _globals['_RANKBATCHREQUEST']._serialized_start=677
+  _globals['_RANKBATCHREQUEST']._serialized_end=756
+  _globals['_RANKBATCHRESPONSE']._serialized_start=758
+  _globals['_RANKBATCHRESPONSE']._serialized_end=827
+  _globals['_GETMODELINFOREQUEST']._serialized_start=829
+  _globals['_GETMODELINFOREQUEST']._serialized_end=850
+  _globals['_GETMODELINFORESPONSE']._serialized_start=853
+  _globals['_GETMODELINFORESPONSE']._serialized_end=1226
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=1180
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=1226
+  _globals['_SCORINGSERVICE']._serialized_start=1229
+  _globals['_SCORINGSERVICE']._serialized_end=1491
 # @@protoc_insertion_point(module_scope)

@@ -87,6 +87,7 @@ class RankResponse(_message.Message):
     DROPPED_FIELD_NUMBER: _builtins.int
     COMPACT_VIDEO_IDS_FIELD_NUMBER: _builtins.int
     COMPACT_SCORES_FIELD_NUMBER: _builtins.int
+    DATA_UNTIL_MS_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model."""
     algorithm: _builtins.str
@@ -99,6 +100,10 @@ class RankResponse(_message.Message):
     """The videos in one text, best first, parted by line feeds. Only when the request was `compact`."""
     compact_scores: _builtins.bytes
     """Their scores, float32, little-endian, one a video, never rising. Only when the request was `compact`."""
+    data_until_ms: _builtins.int
+    """Time of the newest interaction that the model was trained on, in Unix milliseconds: what came later is worth telling
+    in `recent_interactions`.
+    """
     @_builtins.property
     def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The videos, best first. Empty when the model knows nothing of the user, or when they are in `compact_video_ids`."""
@@ -118,10 +123,11 @@ class RankResponse(_message.Message):
         dropped: _builtins.bool = ...,
         compact_video_ids: _builtins.str = ...,
         compact_scores: _builtins.bytes = ...,
+        data_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "compact_scores", b"compact_scores", "compact_video_ids", b"compact_video_ids", "dropped", b"dropped", "known_user", b"known_user", "model_version", b"model_version", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "compact_scores", b"compact_scores", "compact_video_ids", b"compact_video_ids", "data_until_ms", b"data_until_ms", "dropped", b"dropped", "known_user", b"known_user", "model_version", b"model_version", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

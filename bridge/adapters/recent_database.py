@@ -1,0 +1,63 @@
+"""The newest interactions from the database."""
+
+import asyncio
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.domain.recent import RecentEvent
+from bridge.ports import ListError, RecentRows
+from feed.interactions.v1 import interactions_pb2
+from feed.recommendations.v1 import recommendations_pb2
+from storage import recent_interactions
+from storage.database import Database
+from storage.recent_interactions import RecentRow
+
+# Rows are made into values between two requests: a millisecond or two for this many.
+_ROWS_A_QUERY: Final = 250
+_TIMEOUT_S: Final = 2.0
+
+
+class DatabaseRecent:
+    """The port `RecentReader` on the database.
+
+    Args:
+        database: A pool.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest_row(self) -> int:
+        """Returns the number of the newest row; raises ListError."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), self._database.read() as connection:
+                return await recent_interactions.newest_row(connection)
+        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
+            raise ListError(f"recent: {type(error).__name__}") from error
+
+    async def rows_after(self, row: int) -> RecentRows:
+        """Returns the next rows; raises ListError."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), self._database.read() as connection:
+                found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
+        except (SQLAlchemyError, OSError) as error:
+            raise ListError(f"recent: {type(error).__name__}") from error
+        return [(each.row, each.user_id, RecentEvent(each.time_s, _on_the_wire(each))) for each in found]
+
+
+def _on_the_wire(row: RecentRow) -> bytes:
+    """Returns a request that holds nothing but this interaction, serialized."""
+    request = recommendations_pb2.GetRecommendationsRequest()
+    event = request.recent_interactions.add(
+        user_id=row.user_id,
+        video_id=row.video_id,
+        interaction_type=_TYPES.get(row.interaction_type, interactions_pb2.INTERACTION_TYPE_UNSPECIFIED),
+        watch_time_s=row.watch_time_s,
+        rating=row.rating,
+    )
+    event.timestamp.FromMilliseconds(int(row.time_s * 1000))
+    return request.SerializeToString()
+
+
+_TYPES: Final = dict(interactions_pb2.InteractionType.items())

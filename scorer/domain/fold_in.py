@@ -1,0 +1,133 @@
+"""What a user did since the training, folded into the model: the user is described anew, the videos stay as they are.
+
+LightFM describes a user by an own embedding and by those of the newest videos that the user liked, each over the square
+root of their number. So a like of a minute ago enters exactly as training would have entered it, without a fit, and a
+user whom the model has never met is described by the likes alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from runtime.model_bundle import UNKNOWN_CODE, UNKNOWN_DURATION_S, Codes, Floats, ModelArrays, find_texts
+
+
+class Did(StrEnum):
+    """What a user did with a video, as far as it says something about liking it."""
+
+    WATCHED = "watched"
+    LIKED = "liked"
+    DISLIKED = "disliked"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """One thing that a user did since the training.
+
+    Args:
+        video_id: With which video.
+        did: What.
+        watch_time_s: How long it was watched, in seconds.
+        time_ms: When, epoch milliseconds.
+    """
+
+    video_id: str
+    did: Did
+    watch_time_s: float
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRules:
+    """How the model in use was trained.
+
+    Args:
+        long_view_s: A view this long, or of the whole video, is a like, in seconds.
+        history_length: Most videos that describe a user; 0: none do, and nothing can be folded in.
+    """
+
+    long_view_s: float
+    history_length: int
+
+
+# Of a model whose manifest does not say.
+_NO_RULES: Final = FoldRules(long_view_s=18.0, history_length=0)
+
+
+def rules_of(params: Mapping[str, float | int | str]) -> FoldRules:
+    """Reads the rules from a manifest's parameters."""
+    return FoldRules(
+        float(params.get("long_view_s", _NO_RULES.long_view_s)),
+        int(params.get("history_length", _NO_RULES.history_length)),
+    )
+
+
+def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent]) -> Floats | None:
+    """Returns the row of a user after what was done of late, float32, shape (d + 2,); None when nothing is known.
+
+    Args:
+        arrays: The model.
+        rules: How it was trained.
+        user_index: The user's row, or UNKNOWN_CODE.
+        recent: What the user did, in any order.
+    """
+    known = user_index != UNKNOWN_CODE
+    if not recent or not rules.history_length:
+        return arrays.user_factors[user_index] if known else None
+    history = _history(arrays, user_index) if known else _NOTHING
+    described_by = _renewed(history, *_said(arrays, rules, recent))[: rules.history_length]
+    if known:
+        own = arrays.user_factors[user_index] - _described(arrays, history)
+    elif len(described_by):
+        own = np.zeros(arrays.user_factors.shape[1], np.float32)
+        own[0] = 1.0
+    else:
+        return None
+    return np.asarray(own + _described(arrays, described_by), np.float32)
+
+
+_NOTHING: Final = np.empty(0, np.int32)
+
+
+def _history(arrays: ModelArrays, user_index: int) -> Codes:
+    return arrays.history_items[arrays.history_offsets[user_index] : arrays.history_offsets[user_index + 1]]
+
+
+def _described(arrays: ModelArrays, items: Codes) -> Floats:
+    """Returns what some liked videos say of a user; zeros for none."""
+    total = arrays.history_factors[items].sum(axis=0, dtype=np.float32)
+    return np.asarray(total / np.float32(np.sqrt(max(len(items), 1))), np.float32)
+
+
+def _said(arrays: ModelArrays, rules: FoldRules, recent: Sequence[Recent]) -> tuple[list[int], set[int]]:
+    """Returns the videos that were liked, newest first, and those that were disliked; of both the later one counts."""
+    newest_first = sorted(recent, key=lambda each: -each.time_ms)
+    rows = find_texts(arrays.video_ids, [each.video_id for each in newest_first]).tolist()
+    liked: dict[int, None] = {}
+    disliked: set[int] = set()
+    for row, each in zip(rows, newest_first, strict=True):
+        if row == UNKNOWN_CODE or row in disliked or row in liked:
+            continue
+        if each.did is Did.DISLIKED:
+            disliked.add(row)
+        elif each.did is Did.LIKED or _watched_enough(arrays, rules, row, each):
+            liked[row] = None
+    return list(liked), disliked
+
+
+def _watched_enough(arrays: ModelArrays, rules: FoldRules, row: int, recent: Recent) -> bool:
+    if recent.did is not Did.WATCHED:
+        return False
+    duration_s = float(arrays.item_duration_s[row])
+    unknown = duration_s == UNKNOWN_DURATION_S or duration_s <= 0
+    return recent.watch_time_s >= (rules.long_view_s if unknown else min(duration_s, rules.long_view_s))
+
+
+def _renewed(history: Codes, liked: Sequence[int], disliked: set[int]) -> Codes:
+    """Puts the new likes before the old ones; what was liked again counts once, what is disliked now not at all."""
+    gone = disliked.union(liked)
+    return np.array([*liked, *(row for row in history.tolist() if row not in gone)], np.int32)

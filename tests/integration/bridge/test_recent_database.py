@@ -1,0 +1,69 @@
+"""Users' newest interactions read from both databases."""
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+
+from bridge.adapters.recent_database import DatabaseRecent
+from bridge.ports import ListError
+from bridge.recent import Request
+from feed.interactions.v1 import interactions_pb2 as pb
+from storage.database import Database, sync_engine
+from storage.tables import user_interactions
+
+TIME = datetime(2025, 9, 1, 12, tzinfo=UTC)
+
+
+def insert(url: str, *names: str) -> None:
+    """Likes of these videos, and a rating of the last one."""
+    rows = [
+        {
+            "event_id": f"{name:0>36}",
+            "user_id": "u1",
+            "video_id": name,
+            "interaction_type": "RATE" if name == names[-1] else "LIKE",
+            "watch_time_s": 1.5,
+            "event_time": TIME,
+            "ingest_time": TIME,
+            "rating": 8.0 if name == names[-1] else None,
+        }
+        for name in names
+    ]
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(user_interactions), rows)
+    engine.dispose()
+
+
+async def test_rows_come_in_order_as_a_scorer_is_told_of_them(database_url: str) -> None:
+    database = Database(database_url)
+    reader = DatabaseRecent(database)
+    assert (await reader.newest_row(), list(await reader.rows_after(0))) == (0, [])
+    insert(database_url, *(f"v{number}" for number in range(300)))
+
+    first = await reader.rows_after(0)
+    second = await reader.rows_after(first[-1][0])
+    await database.close()
+
+    found = [*first, *second]
+    events = [Request.FromString(event.message).recent_interactions[0] for _, _, event in found]
+    assert [each.video_id for each in events] == [f"v{number}" for number in range(300)]
+    assert (first[0][1], first[0][2].time_s) == ("u1", TIME.timestamp())
+    like, rating = events[0], events[-1]
+    assert (like.user_id, like.interaction_type, like.watch_time_s, like.HasField("rating")) == (
+        "u1",
+        pb.LIKE,
+        1.5,
+        False,
+    )
+    assert (rating.interaction_type, rating.rating, rating.timestamp.seconds) == (pb.RATE, 8.0, TIME.timestamp())
+
+
+async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(ListError):
+        await DatabaseRecent(database).newest_row()
+    with pytest.raises(ListError):
+        await DatabaseRecent(database).rows_after(0)
+    await database.close()

@@ -1,0 +1,143 @@
+"""Users' newest interactions, followed in the database and added to what is asked for them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from bridge.domain.recent import Overlap, RecentEvent, RecentEvents, RecentPolicy
+from bridge.fakes import FakeClock, Recorder
+from bridge.ports import ListError, RecentRows
+from bridge.recent import RecentFollower, Request
+from tests.polling import until
+
+SMALL = RecentPolicy(events=4, events_a_user=2)
+
+
+def event(name: str, time_s: float = 0.0) -> RecentEvent:
+    request = Request()
+    request.recent_interactions.add(video_id=name)
+    return RecentEvent(time_s, request.SerializeToString())
+
+
+def names(messages: Sequence[bytes]) -> list[str]:
+    return [each.video_id for each in Request.FromString(b"".join(messages)).recent_interactions]
+
+
+def test_the_newest_of_a_user_are_kept() -> None:
+    events = RecentEvents(SMALL)
+    for name in "abc":
+        events.add("u1", event(name))
+    assert (names(events.since("u1", -1)), events.count) == (["b", "c"], 2)
+
+
+def test_users_of_whom_nothing_came_for_longest_are_forgotten() -> None:
+    events = RecentEvents(SMALL)
+    for user, name in (("u1", "a"), ("u2", "b"), ("u2", "c"), ("u1", "d"), ("u3", "e")):
+        events.add(user, event(name))
+    assert [names(events.since(user, -1)) for user in ("u1", "u2", "u3")] == [["a", "d"], [], ["e"]]
+    assert events.count == 3
+
+
+def test_what_the_model_was_trained_on_is_not_told() -> None:
+    events = RecentEvents(SMALL)
+    events.add("u1", event("at", 5.0))
+    events.add("u1", event("after", 5.1))
+    assert names(events.since("u1", 5.0)) == ["after"]
+
+
+def test_a_number_that_appears_late_is_found_once() -> None:
+    overlap = Overlap(newest=10, overlap_s=1.0)
+    assert [overlap.is_new(row) for row in (11, 13)] == [True, True]
+    overlap.looked(0.0)
+    assert overlap.floor == 10, "12 may still come"
+    assert [overlap.is_new(row) for row in (11, 12, 13)] == [False, True, False]
+    overlap.looked(0.5)
+    assert overlap.floor == 10
+    overlap.looked(1.0)
+    assert overlap.floor == 13
+
+
+class Table:
+    """The port, on a list of rows; `down` makes it fail."""
+
+    def __init__(self, *rows: tuple[int, str, RecentEvent]) -> None:
+        self.rows = list(rows)
+        self.down = False
+
+    async def newest_row(self) -> int:
+        if self.down:
+            raise ListError("down")
+        return max((row for row, _, _ in self.rows), default=0)
+
+    async def rows_after(self, row: int) -> RecentRows:
+        if self.down:
+            raise ListError("down")
+        return sorted(each for each in self.rows if each[0] > row)[:3]
+
+
+def following(table: Table, policy: RecentPolicy = SMALL) -> tuple[RecentFollower, FakeClock, Recorder]:
+    clock, recorder = FakeClock(), Recorder()
+    return RecentFollower(table, policy, clock, recorder), clock, recorder
+
+
+def completed(follower: RecentFollower, request: Request) -> list[str]:
+    follower.complete(request)
+    return [each.video_id for each in request.recent_interactions]
+
+
+async def test_what_comes_into_the_database_is_added_to_requests() -> None:
+    table = Table((1, "u1", event("a", 1.0)))
+    follower, _, _ = following(table)
+    await follower.look()
+    table.rows += [(2, "u1", event("b", 2.0)), (3, "u2", event("c", 3.0))]
+    await follower.look()
+
+    assert completed(follower, Request(user_id="u1")) == ["a", "b"]
+    assert completed(follower, Request(user_id="u3")) == []
+    follower.trained_until(1.0)
+    assert completed(follower, Request(user_id="u1")) == ["b"]
+
+
+async def test_a_start_reads_as_many_rows_as_are_kept() -> None:
+    table = Table(*((row, f"u{row}", event("a", 1.0)) for row in range(1, 11)))
+    follower, _, _ = following(table)
+    await follower.look()
+    known = [user for user in (f"u{row}" for row in range(1, 11)) if completed(follower, Request(user_id=user))]
+    assert known == ["u7", "u8", "u9", "u10"]
+
+
+@pytest.mark.parametrize(("given", "added"), [(0, 2), (99, 1), (100, 0)])
+async def test_no_more_is_added_than_a_request_may_carry(given: int, added: int) -> None:
+    table = Table((1, "u1", event("a", 1.0)), (2, "u1", event("b", 1.0)))
+    follower, _, _ = following(table)
+    await follower.look()
+    request = Request(user_id="u1")
+    for number in range(given):
+        request.recent_interactions.add(video_id=f"own{number}")
+
+    found = completed(follower, request)
+
+    assert found[:given] == [f"own{number}" for number in range(given)]
+    assert found[given:] == ["a", "b"][2 - added :]
+
+
+def async_(ask: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def asked() -> bool:
+        return ask()
+
+    return asked
+
+
+async def test_a_database_that_is_down_is_asked_again() -> None:
+    table = Table((1, "u1", event("a", 1.0)))
+    follower, _, recorder = following(table)
+    table.down = True
+    follower.start()
+    await until(async_(lambda: len(recorder.list_failures) >= 2), expected=True)
+    assert follower.age_s() == float("inf")
+    table.down = False
+    await until(async_(lambda: follower.age_s() < float("inf")), expected=True)
+    await follower.stop()
+
+    assert {failure.name for failure in recorder.list_failures} == {"recent"}
+    assert completed(follower, Request(user_id="u1")) == ["a"]
