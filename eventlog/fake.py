@@ -9,6 +9,7 @@ from eventlog.batch import Batch
 from eventlog.ports import (
     ConsumeError,
     Durability,
+    FindOffsets,
     NotAcknowledgedError,
     Offsets,
     Outcome,
@@ -100,25 +101,30 @@ class MemoryConsumer:
     def __init__(self, log: MemoryLog, topic: str) -> None:
         self._log = log
         self._partition = Partition(topic, 0)
-        self._next = 0
+        self._next: int | None = None
         self.committed = 0
         self.failing = False
 
-    async def start(self, offsets: Offsets) -> None:
-        """Begins at the given offset."""
-        start = offsets.get(self._partition, 0)
-        end = len(self._log.records(self._partition.topic))
-        self._next = self.committed = start if start <= end else 0
+    async def start(self, find_offsets: FindOffsets) -> None:
+        """Notes whom to ask where to begin."""
+        self._find_offsets = find_offsets
 
     async def poll(self, max_records: int, timeout_s: float) -> list[StoredRecord]:
         """Returns the next records."""
         if self.failing:
             raise ConsumeError("told to fail")
-        if self._next >= len(self._log.records(self._partition.topic)):
+        self._next = start = self._next if self._next is not None else await self._first()
+        if start >= len(self._log.records(self._partition.topic)):
             await self._log.wait_grown(timeout_s)
-        found = self._log.records(self._partition.topic)[self._next : self._next + max_records]
-        self._next += len(found)
+        if self._next is None:
+            return []
+        found = self._log.records(self._partition.topic)[start : start + max_records]
+        self._next = start + len(found)
         return found
+
+    def reassign(self) -> None:
+        """Takes the partition away and gives it back, as a group does when readers come and go."""
+        self._next = None
 
     async def commit(self, offsets: Offsets) -> None:
         """Keeps the position."""
@@ -126,7 +132,9 @@ class MemoryConsumer:
 
     async def lag(self) -> int | None:
         """Returns the number of records after the committed one."""
-        return None if self.failing else len(self._log.records(self._partition.topic)) - self.committed
+        if self.failing or self._next is None:
+            return None
+        return len(self._log.records(self._partition.topic)) - self.committed
 
     def not_ready(self) -> str | None:
         """Says whether it is told to fail."""
@@ -134,3 +142,9 @@ class MemoryConsumer:
 
     async def close(self) -> None:
         """Does nothing: memory needs no closing."""
+
+    async def _first(self) -> int:
+        start = (await self._find_offsets([self._partition])).get(self._partition, 0)
+        end = len(self._log.records(self._partition.topic))
+        self.committed = start if start <= end else 0
+        return self.committed

@@ -1,8 +1,7 @@
 """What the rest of the feed knows of the log: records go in durably, and come out in order."""
 
 import enum
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 # Key and value of one record together. Below librdkafka's message.max.bytes (65,536), which also has to hold
@@ -55,26 +54,26 @@ class Durability(enum.StrEnum):
     JOURNAL = "JOURNAL"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record to publish.
+class Record(NamedTuple):
+    """A record to publish; a tuple, since a frozen dataclass takes four times as long to make.
 
     Args:
         topic: Name of the topic.
         key: Records of one key stay in order. Empty: no key.
         value: The bytes.
         headers: Names and values, in order.
+        append_time_ms: Wall time when another log took it, in Unix milliseconds; 0: now.
     """
 
     topic: str
     key: str
     value: bytes
     headers: Headers = ()
+    append_time_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A record as it was found in the log.
+class StoredRecord(NamedTuple):
+    """A record as it was found in the log; a tuple for the reason that Record is one.
 
     Args:
         topic: Name of the topic.
@@ -107,6 +106,9 @@ class Partition(NamedTuple):
 # The next offset to read, by partition.
 Offsets: TypeAlias = Mapping[Partition, int]
 
+# Says where to begin in partitions that were just assigned; one it does not name begins at its oldest record.
+FindOffsets: TypeAlias = Callable[[Collection[Partition]], Awaitable[Offsets]]
+
 Outcome: TypeAlias = Durability | PublishError
 
 
@@ -127,23 +129,31 @@ class Publisher(Protocol):
 
 
 class Consumer(Protocol):
-    """Reads one topic of the log, all partitions, each in order."""
+    """Reads one topic of the log, each partition in order; readers of one group share the partitions."""
 
-    async def start(self, offsets: Offsets) -> None:
-        """Begins at these offsets; a partition without one, or with one no longer there, at its oldest record."""
+    async def start(self, find_offsets: FindOffsets) -> None:
+        """Begins to read.
+
+        Args:
+            find_offsets: Asked by `poll` each time partitions come to this reader, since another one may have gone on
+                in them meanwhile. An offset that is no longer there means the oldest record.
+        """
 
     async def poll(self, max_records: int, timeout_s: float) -> list[StoredRecord]:
         """Returns the next records as soon as there are any, or none after the timeout.
 
+        Only here do partitions come and go. What was returned before is still the reader's to finish: whoever has its
+        partition then reads some of it again.
+
         Raises:
-            ConsumeError: When the log cannot be read now.
+            ConsumeError: When the log cannot be read now. What `find_offsets` raises comes through as it is.
         """
 
     async def commit(self, offsets: Offsets) -> None:
         """Tells the log how far this reader got, for lag and for pruning; where to begin is for `start` to say."""
 
     async def lag(self) -> int | None:
-        """Returns how many records lie between the committed offsets and the end; None when unknown."""
+        """Returns how many records of its partitions lie behind what was committed; None when unknown."""
 
     def not_ready(self) -> str | None:
         """Says why nothing can be read now; None when reading works."""

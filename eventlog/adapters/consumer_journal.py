@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
-import sqlite3
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from eventlog.adapters.journal_sqlite import JournalFile
-from eventlog.ports import ConsumeError, Offsets, Partition, StoredRecord
+import structlog
 
-# How often the file is looked at while nothing comes; one look is an index lookup of some 20 µs.
+from eventlog.adapters.journal_file import JournalFile
+from eventlog.ports import ConsumeError, FindOffsets, Offsets, Partition, StoredRecord
+from eventlog.telemetry import Telemetry
+
+_LOG = structlog.get_logger(__name__)
+
+# How often the journal is looked at while nothing comes; one look is a read of 32 bytes.
 _LOOK_S: Final = 0.025
 
-# How often the position is written: each write holds the file for a disk flush, and publishers wait for it.
+# How often the position is written: each write is a disk flush.
 _SAVE_S: Final = 1.0
 
 ResultT = TypeVar("ResultT")
@@ -25,34 +30,34 @@ class JournalConsumer:
     """Reads one topic.
 
     Args:
-        path: The journal file.
+        path: The journal's folder.
         topic: Name of the topic.
         group: Name of the reader; records that every reader has passed are dropped.
+        telemetry: Told of what is put into quarantine.
     """
 
-    def __init__(self, path: Path, topic: str, group: str) -> None:
-        self._path = path
+    def __init__(self, path: Path, topic: str, group: str, *, telemetry: Telemetry | None = None) -> None:
+        self._open = functools.partial(JournalFile, path, telemetry=telemetry)
         self._partition = Partition(topic, 0)
         self._group = group
-        # A connection stays on one thread.
+        # A journal stays on one thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal_consume")
         self._file: JournalFile | None = None
-        self._next = 0
+        self._next: int | None = None
         self._committed = 0
         self._save_at = 0.0
         self._problem: str | None = "not started"
 
-    async def start(self, offsets: Offsets) -> None:
-        """Begins at the given offset, or at the oldest record when the journal never got that far."""
-        start = offsets.get(self._partition, 0)
-        end = await self._run(lambda file: file.next_offset(self._partition.topic))
-        self._next = self._committed = start if end is not None and start <= end else 0
+    async def start(self, find_offsets: FindOffsets) -> None:
+        """Notes whom to ask where to begin."""
+        self._find_offsets = find_offsets
 
     async def poll(self, max_records: int, timeout_s: float) -> list[StoredRecord]:
         """Returns the next records."""
         deadline = time.monotonic() + timeout_s
+        start = self._next if self._next is not None else await self._first()
         while True:
-            found = await self._run(lambda file: file.read(self._partition.topic, self._next, max_records))
+            found = await self._run(lambda file: file.read(self._partition.topic, start, max_records))
             if found:
                 self._next = found[-1].offset + 1
                 return found
@@ -69,6 +74,8 @@ class JournalConsumer:
 
     async def lag(self) -> int | None:
         """Returns how many records follow the committed one."""
+        if self._next is None:
+            return None
         try:
             return await self._run(lambda file: file.count_from(self._partition.topic, self._committed))
         except ConsumeError:
@@ -85,15 +92,22 @@ class JournalConsumer:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close_file)
         self._thread.shutdown(wait=False)
 
+    async def _first(self) -> int:
+        """Returns where to begin: at the oldest record when the journal never got to where the reader was."""
+        start = (await self._find_offsets([self._partition])).get(self._partition, 0)
+        end = await self._run(lambda file: file.next_offset(self._partition.topic))
+        self._next = self._committed = start if end is not None and start <= end else 0
+        return self._next
+
     async def _run(self, work: Callable[[JournalFile], ResultT]) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     def _work(self, work: Callable[[JournalFile], ResultT]) -> ResultT:
         try:
             if self._file is None:
-                self._file = JournalFile(self._path)
+                self._file = self._open()
             result = work(self._file)
-        except (sqlite3.Error, OSError) as error:
+        except OSError as error:
             self._problem = f"the journal cannot be read: {error}"
             self._close_file()
             raise ConsumeError(self._problem) from error
@@ -101,9 +115,13 @@ class JournalConsumer:
         return result
 
     def _save_position(self, file: JournalFile) -> None:
-        if self._committed:
-            file.set_position(self._partition.topic, self._group, self._committed)
         self._save_at = time.monotonic() + _SAVE_S
+        if not self._committed:
+            return
+        try:
+            file.set_position(self._partition.topic, self._group, self._committed)
+        except OSError as error:  # a full disk must not stop the reader who makes room on it
+            _LOG.warning("eventlog.position_not_saved", error=str(error))
 
     def _close_file(self) -> None:
         if self._file is not None:

@@ -1,6 +1,7 @@
 """Whether a Kafka client can do its work now: the broker answers, takes the credentials and has the topics."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ _GRAVE: Final = {
 }
 # librdkafka says this also after it was refused; the reason before it is then the better one.
 _ALL_DOWN: Final = _GRAVE[KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001
+_REFUSED: Final = _GRAVE[KafkaError._AUTHENTICATION]  # noqa: SLF001
 _NO_ANSWER: Final = (None, "Kafka has not answered yet", "Kafka does not answer")
 
 
@@ -34,12 +36,29 @@ class Probe:
         self._topics = tuple(topics)
         self._lock = threading.Lock()
         self._errors_seen = 0
+        self._due_s = 0.0
         self.problem: str | None = _NO_ANSWER[1]
 
     @property
     def pause_s(self) -> float:
         """How long to wait before the next `run`, in seconds."""
         return _PAUSE_ILL_S if self.problem else _PAUSE_WELL_S
+
+    @property
+    def look_s(self) -> float:
+        """How often to call `run_when_due`, in seconds."""
+        return _PAUSE_ILL_S
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the broker refuses the credentials, so that waiting for it does not help."""
+        return self.problem == _REFUSED
+
+    def run_when_due(self, client: Any) -> None:
+        """Runs when the last time is long enough ago: sooner while something is wrong."""
+        if time.monotonic() >= self._due_s or self.problem:
+            self.run(client)
+            self._due_s = time.monotonic() + _PAUSE_WELL_S
 
     def suspect(self, error: KafkaError) -> bool:
         """Takes note of an error; returns True when it is news."""

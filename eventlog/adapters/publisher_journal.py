@@ -1,58 +1,83 @@
 """Publishes into the embedded journal, with group commit."""
 
 import asyncio
+import contextlib
 import functools
 import queue
-import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
-from eventlog.adapters.journal_sqlite import DEFAULT_MAX_BYTES, JournalFile
+from eventlog.adapters.journal_file import DEFAULT_MAX_BYTES, JournalFile
 from eventlog.batch import Batch
-from eventlog.ports import Durability, EventLogError, LogFullError, NotAcknowledgedError, Outcome, Record
+from eventlog.ports import (
+    Durability,
+    EventLogError,
+    LogFullError,
+    NotAcknowledgedError,
+    Outcome,
+    PublishError,
+    Record,
+)
+from eventlog.telemetry import JournalMeasured, NoTelemetry, Telemetry
 
 _LOG = structlog.get_logger(__name__)
 
-# Records of one commit: at 300 bytes each it stays within a few milliseconds.
+# Records and bytes of one commit: it stays within some milliseconds.
 _MAX_GROUP: Final = 2_000
+_MAX_GROUP_BYTES: Final = 4_000_000
 # Records that may wait for the disk; 10 s at 2,000 a second.
 _MAX_WAITING: Final = 20_000
-# How often an idle publisher looks whether it could write.
+# How often an idle publisher looks whether it could write, and any tells how large the journal is.
 _CHECK_S: Final = 1.0
+
+
+class _Waiting(NamedTuple):
+    """What of a batch is to be written."""
+
+    batch: Batch
+    indices: Sequence[int]
+    records: Sequence[Record]
 
 
 class JournalPublisher:
     """Publishes records; each is acknowledged once the commit that holds it is on disk.
 
     Args:
-        path: The journal file.
+        path: The journal's folder.
         max_bytes: Refuse beyond this size, in bytes.
         keep: See JournalFile.
         publish_timeout_s: Longest wait for the commit, in seconds.
+        telemetry: Told of failures and of quarantine.
+        measures: Whether it is also told how large the journal is; of a spool its relay tells that, and more.
     """
 
-    def __init__(
+    def __init__(  # each by its name
         self,
         path: Path,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         keep: Mapping[str, int] | None = None,
         publish_timeout_s: float = 5.0,
+        telemetry: Telemetry | None = None,
+        measures: bool = True,
     ) -> None:
-        self._open = functools.partial(JournalFile, path, max_bytes=max_bytes, keep=keep)
+        self._telemetry = telemetry or NoTelemetry()
+        self._open = functools.partial(JournalFile, path, max_bytes=max_bytes, keep=keep, telemetry=self._telemetry)
         self._path = path
         self._publish_timeout_s = publish_timeout_s
-        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0
         self._problem: str | None = "not started"
         self._thread: threading.Thread | None = None
+        self._measure_at = 0.0 if measures else float("inf")
 
     async def start(self) -> None:
-        """Opens the file.
+        """Opens the journal.
 
         Raises:
             EventLogError: When it cannot be opened.
@@ -66,22 +91,28 @@ class JournalPublisher:
     async def publish_many(self, records: Sequence[Record]) -> list[Outcome]:
         """Hands the records to the journal's thread and waits for the commit."""
         batch = Batch(records)
-        count = len(batch.unsettled())
+        self.send(batch)
+        return await batch.outcomes(self._publish_timeout_s)
+
+    def send(self, batch: Batch) -> None:
+        """Queues what of a batch has no outcome yet; the commit settles it, or refuses it."""
+        indices = batch.unsettled()
+        waiting = _Waiting(batch, indices, [batch.records[index] for index in indices])
+        count = len(indices)
         if self._thread is None:
-            batch.settle_all(NotAcknowledgedError("the publisher is closed"))
+            _settle(waiting, NotAcknowledgedError("the publisher is closed"))
         elif self._waiting + count > _MAX_WAITING:
-            batch.settle_all(LogFullError("too many records wait for the disk"))
+            _settle(waiting, LogFullError("too many records wait for the disk"))
         elif count:
             self._waiting += count
-            self._queue.put(batch)
-        return await batch.outcomes(self._publish_timeout_s)
+            self._queue.put(waiting)
 
     def not_ready(self) -> str | None:
         """Says why the last attempt to write failed."""
         return self._problem
 
     async def close(self) -> None:
-        """Commits what waits, then closes the file."""
+        """Commits what waits, then closes the journal."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
@@ -91,69 +122,71 @@ class JournalPublisher:
     def _run(self, opened: asyncio.Future[None]) -> None:
         try:
             file = self._open()
-        except (sqlite3.Error, OSError) as error:
+        except OSError as error:
             failure = EventLogError(f"the journal {self._path} cannot be opened: {error}")
             self._tell(functools.partial(opened.set_exception, failure))
             return
         self._problem = None
         self._tell(functools.partial(opened.set_result, None))
         while (group := self._next_group()) is not None:
-            file = self._serve(file, group)
+            self._serve(file, group)
+            self._measure(file)
         file.close()
 
-    def _next_group(self) -> list[Batch] | None:
+    def _next_group(self) -> list[_Waiting] | None:
         """Returns everything that waits, nothing when nothing came for a while, None at the end."""
-        group: list[Batch] = []
+        group: list[_Waiting] = []
+        records = size = 0
         try:
-            batch = self._queue.get(timeout=_CHECK_S)
-            while batch is not None:
-                group.append(batch)
-                if sum(len(each.records) for each in group) >= _MAX_GROUP:
-                    break
-                batch = self._queue.get_nowait()
+            waiting = self._queue.get(timeout=_CHECK_S)
+            while waiting is not None:
+                group.append(waiting)
+                records += len(waiting.indices)
+                size += sum(len(record.value) for record in waiting.records)
+                if records >= _MAX_GROUP or size >= _MAX_GROUP_BYTES:
+                    return group
+                waiting = self._queue.get_nowait()
         except queue.Empty:
             return group
-        if batch is None and group:
+        if group:
             self._queue.put(None)
         return group or None
 
-    def _serve(self, file: JournalFile, group: list[Batch]) -> JournalFile:
-        """Writes a group and tells its outcome; returns the file to go on with."""
-        records = [batch.records[index] for batch in group for index in batch.unsettled()]
+    def _serve(self, file: JournalFile, group: Sequence[_Waiting]) -> None:
+        """Writes a group and tells its outcome; with nothing to write, looks whether it could."""
         outcome: Outcome = Durability.JOURNAL
+        problem = None
         try:
-            if records:
-                file.append(records)
+            if group:
+                file.append([record for waiting in group for record in waiting.records])
             else:
                 file.require_writable(try_it=self._problem is not None)
-            self._problem = None
-        except LogFullError as error:
-            outcome, self._problem = error, str(error)
-        except (sqlite3.Error, OSError) as error:
-            outcome, self._problem = _outcome(error), f"the journal cannot be written: {error}"
+        except PublishError as error:
+            outcome, problem = error, str(error)
+        except Exception as error:  # noqa: BLE001  # without its thread the publisher would take records for ever
+            outcome = NotAcknowledgedError("the journal could not be written")
+            problem = f"the journal cannot be written: {error}"
+            self._telemetry.journal_failed()
             _LOG.error("eventlog.journal_failed", error=str(error))
-            file = self._reopened(file)
+        self._problem = problem
         self._tell(functools.partial(self._settle, group, outcome))
-        return file
 
-    def _reopened(self, file: JournalFile) -> JournalFile:
-        try:
-            fresh = self._open()
-        except (sqlite3.Error, OSError):
-            return file
-        file.close()
-        return fresh
+    def _measure(self, file: JournalFile) -> None:
+        if time.monotonic() >= self._measure_at:
+            self._measure_at = time.monotonic() + _CHECK_S
+            with contextlib.suppress(OSError):
+                self._telemetry.journal_measured(JournalMeasured(file.bytes_used()))
 
-    def _settle(self, group: list[Batch], outcome: Outcome) -> None:
-        for batch in group:
-            self._waiting -= len(batch.unsettled())
-            batch.settle_all(outcome)
+    def _settle(self, group: Sequence[_Waiting], outcome: Outcome) -> None:
+        for waiting in group:
+            self._waiting -= len(waiting.indices)
+            _settle(waiting, outcome)
 
     def _tell(self, call: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(call)
 
 
-def _outcome(error: Exception) -> Outcome:
-    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
-        return LogFullError("the disk under the journal is full", retry_after_s=_CHECK_S)
-    return NotAcknowledgedError("the journal could not be written")
+def _settle(waiting: _Waiting, outcome: Outcome) -> None:
+    tell = waiting.batch.settle if outcome is Durability.JOURNAL else waiting.batch.refuse
+    for index in waiting.indices:
+        tell(index, outcome)

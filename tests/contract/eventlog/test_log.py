@@ -124,7 +124,7 @@ async def test_a_reader_goes_on_at_the_offsets_it_is_given(log: Any) -> None:
     seen = next_offsets(await read(await log.consumer(), 20))
     await publisher.publish_many([Record(log.topic, f"u{n}", b"new") for n in range(20)])
 
-    found = await read(await log.consumer(seen), 20)
+    found = await read(await log.consumer(seen, group="another"), 20)
 
     assert [record.value for record in found] == [b"new"] * 20
 

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 
 import pytest
 
@@ -14,13 +14,25 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.process import free_port
 from eventlog import topics
 from eventlog.adapters.consumer_kafka import KafkaConsumer
+from eventlog.adapters.history_kafka import read_topic
 from eventlog.adapters.publisher_kafka import KafkaPublisher
-from eventlog.ports import Durability, NotAcknowledgedError, Record, StoredRecord
+from eventlog.ports import Durability, NotAcknowledgedError, Offsets, Partition, Record, StoredRecord
+from eventlog.telemetry import NoTelemetry
 from tests.polling import until
 
 pytestmark = pytest.mark.kafka
 
 TOPIC = "test.faults"
+
+
+class Heard(NoTelemetry):
+    """What was told."""
+
+    def __init__(self) -> None:
+        self.refusals = 0
+
+    def authentication_failed(self) -> None:
+        self.refusals += 1
 
 
 @pytest.fixture(autouse=True)
@@ -83,14 +95,13 @@ async def until_not_ready(client: KafkaPublisher, bound_s: float = 15) -> None:
     await until(ready, expected=False, bound_s=bound_s)
 
 
+async def at_the_oldest(_partitions: Collection[Partition]) -> Offsets:
+    return {}
+
+
 async def read_all(broker: LocalKafka) -> list[StoredRecord]:
-    consumer = KafkaConsumer({"bootstrap.servers": broker.bootstrap_servers}, TOPIC, "reader")
-    await consumer.start({})
-    found: list[StoredRecord] = []
-    while batch := await consumer.poll(500, timeout_s=3):
-        found += batch
-    await consumer.close()
-    return found
+    config = {"bootstrap.servers": broker.bootstrap_servers}
+    return await asyncio.to_thread(lambda: list(read_topic(config, TOPIC, "reader")))
 
 
 async def test_what_is_acknowledged_outlives_a_killed_broker(broker: LocalKafka, publisher: KafkaPublisher) -> None:
@@ -132,7 +143,7 @@ async def test_a_broker_that_hangs_is_noticed_and_forgiven(broker: LocalKafka, p
 @pytest.mark.usefixtures("broker")
 async def test_a_wrong_password_is_counted_and_told(secured_port: int) -> None:
     """librdkafka does not fail: messages would time out quietly (facts part 3.2)."""
-    refused: list[None] = []
+    heard = Heard()
     secured = {
         "bootstrap.servers": f"127.0.0.1:{secured_port}",
         "security.protocol": "SASL_PLAINTEXT",
@@ -143,7 +154,7 @@ async def test_a_wrong_password_is_counted_and_told(secured_port: int) -> None:
         secured | {"sasl.password": "wrong"},
         publish_timeout_s=0.5,
         close_timeout_s=0.1,
-        on_authentication_failure=lambda: refused.append(None),
+        telemetry=heard,
     )
     await wrong.start()
 
@@ -153,7 +164,7 @@ async def test_a_wrong_password_is_counted_and_told(secured_port: int) -> None:
     await until(problem, "Kafka refuses the credentials")
     (outcome,) = await wrong.publish_many([Record(TOPIC, "k", b"v")])
     assert isinstance(outcome, NotAcknowledgedError)
-    assert refused
+    assert heard.refusals
     await wrong.close()
 
     right = KafkaPublisher(secured | {"sasl.password": "right"}, topics=[TOPIC])
@@ -177,7 +188,7 @@ async def test_a_missing_topic_is_told_by_name(broker: LocalKafka) -> None:
 async def test_a_reader_finds_a_topic_and_partitions_that_come_later(broker: LocalKafka) -> None:
     topic, config = f"test.{uuid.uuid4().hex}", {"bootstrap.servers": broker.bootstrap_servers}
     consumer = KafkaConsumer(config, topic, "reader")
-    await consumer.start({})
+    await consumer.start(at_the_oldest)
     assert await consumer.poll(10, timeout_s=0.1) == []
     assert "lacks the topic" in str(consumer.not_ready())
 
@@ -193,31 +204,3 @@ async def test_a_reader_finds_a_topic_and_partitions_that_come_later(broker: Loc
     assert {record.partition for record in found} == {0, 1}
     await publisher.close()
     await consumer.close()
-
-
-def test_applying_topics_twice_changes_nothing_and_differences_are_mended(broker: LocalKafka) -> None:
-    config, name = {"bootstrap.servers": broker.bootstrap_servers}, f"test.{uuid.uuid4().hex}"
-    said: list[str] = []
-
-    def apply(spec: topics.TopicSpec) -> str:
-        topics.apply(config, specs=[spec], say=said.append)
-        return said[-1].removeprefix(f"{name}: ")
-
-    assert apply(topics.TopicSpec(name, 2, 1_000)) == "created, 2 partitions, 1 replicas"
-    assert apply(topics.TopicSpec(name, 2, 1_000)) == "as declared"
-    assert apply(topics.TopicSpec(name, 2, 2_000)) == "set retention.ms=2000"
-    assert apply(topics.TopicSpec(name, 3, 2_000)) == "as declared; has 2 partitions, 3 are declared: left alone"
-
-
-def test_a_refusal_of_the_broker_is_told(broker: LocalKafka) -> None:
-    config = {"bootstrap.servers": broker.bootstrap_servers}
-
-    with pytest.raises(topics.TopicsError, match=r"(?i)replication factor"):
-        topics.apply(config, replication_factor=3, specs=[topics.TopicSpec(f"test.{uuid.uuid4().hex}", 1, 1_000)])
-
-
-def test_the_topics_of_the_feed_are_declared(broker: LocalKafka) -> None:
-    said: list[str] = []
-    topics.apply({"bootstrap.servers": broker.bootstrap_servers}, say=said.append)
-
-    assert [line.split(":")[0] for line in said] == [topics.INTERACTIONS, topics.SERVED, topics.INTERACTIONS_DLQ]

@@ -10,8 +10,28 @@ from confluent_kafka import KafkaError
 
 from eventlog.adapters.kafka_probe import Probe
 from eventlog.adapters.publisher_kafka import PRODUCER_CONFIG, KafkaPublisher, _outcome
+from eventlog.batch import Batch
 from eventlog.ports import Durability, LogFullError, NotAcknowledgedError, Record, RecordTooLargeError
+from eventlog.telemetry import NoTelemetry
 from tests.polling import until
+
+
+class Heard(NoTelemetry):
+    """What was told."""
+
+    def __init__(self) -> None:
+        self.rebuilds = 0
+        self.refusals = 0
+        self.ready: list[bool] = []
+
+    def producer_rebuilt(self) -> None:
+        self.rebuilds += 1
+
+    def authentication_failed(self) -> None:
+        self.refusals += 1
+
+    def kafka_ready(self, ready: bool) -> None:
+        self.ready.append(ready)
 
 
 @pytest.fixture
@@ -68,17 +88,81 @@ async def test_a_full_queue_refuses_with_a_hint(dead_port: int) -> None:
 
 
 async def test_a_fatal_error_rebuilds_the_producer(dead_port: int) -> None:
-    publisher = KafkaPublisher({"bootstrap.servers": f"127.0.0.1:{dead_port}"}, close_timeout_s=0.1)
+    """What the dead one held is reported at once, before the new one comes: who sends on knows of the gap."""
+    heard = Heard()
+    publisher = KafkaPublisher(
+        {"bootstrap.servers": f"127.0.0.1:{dead_port}"}, telemetry=heard, publish_timeout_s=60, close_timeout_s=0.1
+    )
     await publisher.start()
     dead = publisher._producer
+    assert dead is not None
+    publishing = asyncio.create_task(publisher.publish_many([Record("t", "k", b"v")]))
+    await asyncio.sleep(0)
+    assert len(dead) >= 1
 
     publisher._on_error(KafkaError(KafkaError._FATAL, "told to", fatal=True))
+    (outcome,) = await publishing
+    assert isinstance(outcome, NotAcknowledgedError)
+    assert publisher._producer is dead
+    assert heard.rebuilds == 1
 
     async def replaced() -> bool:
         return publisher._producer is not dead
 
     await until(replaced, expected=True)
     await publisher.close()
+
+
+async def test_after_a_refusal_nothing_of_the_call_is_queued(dead_port: int) -> None:
+    """Sent alone, what is behind a refused record would come before it."""
+    publisher = KafkaPublisher(
+        {"bootstrap.servers": f"127.0.0.1:{dead_port}", "queue.buffering.max.messages": "3"}, close_timeout_s=0.1
+    )
+    await publisher.start()
+    batch = Batch([Record("t", "k", b"v")] * 5)
+
+    publisher.send(batch)
+
+    assert batch.has_failed
+    assert list(batch.unsettled()) == [0, 1, 2]
+    await publisher.close()
+
+
+async def test_refused_credentials_are_told_at_once_and_fail_at_once(dead_port: int) -> None:
+    """They must not look like slowness: nobody waits for the timeout."""
+    heard = Heard()
+    publisher = KafkaPublisher(
+        {"bootstrap.servers": f"127.0.0.1:{dead_port}"}, telemetry=heard, publish_timeout_s=60, close_timeout_s=0.1
+    )
+    await publisher.start()
+
+    publisher._on_error(KafkaError(KafkaError._AUTHENTICATION, "told to"))
+    async with asyncio.timeout(5):
+        (outcome,) = await publisher.publish_many([Record("t", "k", b"v")])
+
+    assert heard.refusals == 1
+    assert publisher.not_ready() == "Kafka refuses the credentials"
+    assert isinstance(outcome, NotAcknowledgedError)
+    assert str(outcome) == "Kafka refuses the credentials"
+    await publisher.close()
+
+
+async def test_whether_kafka_is_ready_is_told(dead_port: int) -> None:
+    heard = Heard()
+    publisher = KafkaPublisher({"bootstrap.servers": f"127.0.0.1:{dead_port}"}, telemetry=heard, close_timeout_s=0.1)
+    await publisher.start()
+
+    async def told() -> list[bool]:
+        return heard.ready
+
+    await until(told, [False])
+    await publisher.close()
+
+
+@pytest.mark.parametrize(("timeout_s", "timeout_ms"), [(0, 0), (120.0, 120_000)])
+def test_how_long_a_record_may_wait_in_the_queue(timeout_s: float, timeout_ms: int) -> None:
+    """0 is for ever: where a journal holds a copy, a record that times out would let others of its key pass it."""
+    assert KafkaPublisher({}, message_timeout_s=timeout_s)._config["delivery.timeout.ms"] == timeout_ms
 
 
 @pytest.mark.parametrize(
