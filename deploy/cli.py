@@ -44,8 +44,13 @@ def scorer(context: typer.Context) -> None:
 
 @app.command(context_settings=FORWARD)
 def interactions(context: typer.Context) -> None:
-    """Run the ingest of interactions."""
-    _become("interactions", context.args)
+    """Run the ingest of interactions; `feed interactions tail` shows events as they come."""
+    if context.args[:1] == ["tail"]:
+        from interactions.tail import tail
+
+        _call(tail, "feed interactions tail", context.args[1:])
+    else:
+        _become("interactions", context.args)
 
 
 @app.command(context_settings=FORWARD)
@@ -122,18 +127,49 @@ def seed(context: typer.Context) -> None:
     _call(run, "feed seed", context.args)
 
 
+@app.command("replay-dlq", context_settings=FORWARD)
+def replay_dlq(context: typer.Context) -> None:
+    """Publish dead letters again, after what was wrong has been mended."""
+    from interactions.sink.replay_cli import replay_dlq as run
+
+    _call(run, "feed replay-dlq", context.args)
+
+
 @topics_app.command("apply")
-def topics_apply() -> None:
-    """Create what is missing of the declared topics; safe to repeat."""
-    from eventlog.topics import TopicsError, apply
+def topics_apply(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="only tell the differences; exit 1 if there are any")] = False,
+    replication_factor: Annotated[
+        int | None, typer.Option(min=1, help="copies of each partition; default: the broker's")
+    ] = None,
+    min_insync_replicas: Annotated[
+        int | None, typer.Option(min=1, help="copies that must hold a record; default: the broker's")
+    ] = None,
+    rights: Annotated[bool, typer.Option(help="bring the rights too; not where they are IAM policies")] = True,
+) -> None:
+    """Bring the topics, and the rights on them, to their declaration; safe to repeat."""
+    from deploy.topics import declared
+    from eventlog.adapters.kafka_credentials import credentials_of
+    from eventlog.ports import EventLogError
+    from eventlog.topics import Copies
+    from eventlog.topics import apply as bring
+    from eventlog.topics import check as tell
 
     settings = _settings()
     if not settings.kafka_bootstrap_servers:
         _fail("FEED_KAFKA_BOOTSTRAP_SERVERS is not set: the embedded journal needs no topics")
     try:
-        apply(settings.kafka_config())
-    except TopicsError as error:
+        declaration, copies = declared(), Copies(replication_factor, min_insync_replicas)
+        grants = declaration.grants if rights else ()
+        config = {**settings.kafka_config(), **credentials_of(settings).config()}
+        if check:
+            same = tell(config, specs=declaration.topics, grants=grants, copies=copies)
+        else:
+            bring(config, specs=declaration.topics, grants=grants, copies=copies)
+            same = True
+    except (EventLogError, OSError) as error:
         _fail(str(error))
+    raise typer.Exit(0 if same else 1)
 
 
 @db_app.command("upgrade")

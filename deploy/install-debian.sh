@@ -4,6 +4,7 @@
 #   build-essential  compiles LightFM, which comes as source only
 #   python3-dev      headers of Python, for the same
 #   git              the check that the contract has not been broken
+#   chromium         with --tests: the browser that tests of tracker.js drive
 set -eu
 
 missing=""
@@ -13,6 +14,9 @@ command -v cc >/dev/null 2>&1 || missing="$missing build-essential"
 python3 -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null ||
     missing="$missing python3-dev"
 command -v make >/dev/null 2>&1 || missing="$missing make"
+if [ "${1:-}" = --tests ]; then
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+fi
 
 if [ -z "$missing" ]; then
     echo "system packages: all there"

@@ -23,9 +23,11 @@ _LOG = structlog.get_logger(__name__)
 
 ERROR_DOMAIN: Final = "feed"
 
+MAX_MESSAGE_BYTES: Final = 1_048_576
+
 # Reasons are in facts part 1.3: a silent client must not hold a handshake, a ping flood ends the connection.
 SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
-    ("grpc.max_receive_message_length", 1_048_576),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", 4_194_304),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.server_handshake_timeout_ms", 5_000),
@@ -37,9 +39,6 @@ SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 # Typed for mypy only: grpc's class takes no parameters at run time.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
-# What the deserialiser gives for bytes that are no message; the handler then refuses in its own words,
-# where grpc.aio would send the exception's class and text to the caller.
-_MALFORMED: Final = object()
 _KNOCK: Final = object()
 
 
@@ -52,12 +51,14 @@ class GrpcService:
         servicer: What answers.
         add_to_server: The generated `add_…Servicer_to_server`.
         front_door: Measures how long its calls wait; None: nobody does.
+        max_message_bytes: Size of the largest request of a single message; a stream's messages are for its handler.
     """
 
     name: str
     servicer: Any
     add_to_server: Callable[[Any, Any], None]
     front_door: FrontDoor | None = None
+    max_message_bytes: int = MAX_MESSAGE_BYTES
 
 
 class GrpcEdge:
@@ -69,11 +70,15 @@ class GrpcEdge:
     Args:
         server: Where the wrapped handlers go.
         metrics: Counts their calls.
+        max_message_bytes: As GrpcService says.
     """
 
-    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, metrics: ServerMetrics, max_message_bytes: int = MAX_MESSAGE_BYTES
+    ) -> None:
         self._server = server
         self._metrics = metrics
+        self._max_message_bytes = max_message_bytes
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Takes no handlers: generated code names the same ones again in `add_registered_method_handlers`."""
@@ -95,6 +100,8 @@ class GrpcEdge:
         inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         meter = self._metrics.rpc(kind, service, name)
+        max_bytes = MAX_MESSAGE_BYTES if handler.request_streaming else self._max_message_bytes
+        checked = _checked_stream if handler.request_streaming else _checked
 
         async def serve(request: Any, context: Any) -> Any:
             if request is _KNOCK:
@@ -104,7 +111,7 @@ class GrpcEdge:
             with RequestScope(_given_id(context)) as request_id:
                 context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
                 try:
-                    return await inner(_checked(request), context)
+                    return await inner(checked(request), context)
                 except asyncio.CancelledError:
                     code = grpc.StatusCode.CANCELLED
                     if not _cancelled_by_caller():
@@ -128,7 +135,7 @@ class GrpcEdge:
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
-        return make(serve, _tolerant(handler.request_deserializer), handler.response_serializer)
+        return make(serve, _tolerant(handler.request_deserializer, max_bytes), handler.response_serializer)
 
 
 def build_server(
@@ -143,12 +150,11 @@ def build_server(
     """
     options = (("grpc.so_reuseport", int(shared_port)), *_waiting_options(services), *SERVER_OPTIONS)
     server = grpc.aio.server(options=options)
-    edge = GrpcEdge(server, metrics)
     names = [service.name for service in services]
     for service in services:
-        service.add_to_server(service.servicer, edge)
+        service.add_to_server(service.servicer, GrpcEdge(server, metrics, service.max_message_bytes))
     checker = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checker, edge)
+    health_pb2_grpc.add_HealthServicer_to_server(checker, GrpcEdge(server, metrics))
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     return server, Health(checker, ("", *names))
 
@@ -183,21 +189,28 @@ def _given_id(context: Any) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+def _tolerant(deserialize: Callable[[bytes], Any] | None, max_bytes: int) -> Callable[[bytes], Any]:
+    """Returns a deserialiser that gives an error instead of raising it.
+
+    The handler then refuses in our words, where grpc.aio would send the exception's class and text to the caller.
+    """
+
     def read(data: bytes) -> Any:
+        if len(data) > max_bytes:
+            # Not RESOURCE_EXHAUSTED, as gRPC says of its own limit: clients send that again as it is.
+            return InvalidArgumentError([Violation("request", f"must be at most {max_bytes} bytes, has {len(data)}")])
         try:
             return deserialize(data) if deserialize else data
         except Exception:  # noqa: BLE001  # whatever the parser raises, the bytes are no message
-            return _KNOCK if data == KNOCK else _MALFORMED
+            malformed = InvalidArgumentError([Violation("request", "the bytes are no message of this type")])
+            return _KNOCK if data == KNOCK else malformed
 
     return read
 
 
 def _checked(request: Any) -> Any:
-    if isinstance(request, AsyncIterator):
-        return _checked_stream(request)
-    if request is _MALFORMED:
-        raise InvalidArgumentError([Violation("request", "the bytes are no message of this type")])
+    if isinstance(request, RequestError):
+        raise request
     return request
 
 

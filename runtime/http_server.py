@@ -57,7 +57,7 @@ class HttpEdge:
                 nonlocal status
                 if message["type"] == "http.response.start":
                     status = message["status"]
-                    message["headers"] = [*message["headers"], *_headers(request_id)]
+                    message["headers"] = [*message["headers"], *_headers(request_id, message["headers"])]
                     if self._draining():
                         message["headers"].append((b"connection", b"close"))
                 await send(message)
@@ -152,12 +152,11 @@ async def _path_error(_request: Request, error: HTTPException) -> Response:
     return problem(PathError(HTTPStatus(error.status_code)))
 
 
-def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
-    return [
-        (REQUEST_ID_KEY.encode(), request_id.encode("latin-1")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-    ]
+def _headers(request_id: str, given: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    added = [(REQUEST_ID_KEY.encode(), request_id.encode("latin-1")), (b"x-content-type-options", b"nosniff")]
+    if all(name != b"cache-control" for name, _ in given):
+        added.append((b"cache-control", b"no-store"))
+    return added
 
 
 def _route(scope: Scope) -> str:

@@ -1,5 +1,6 @@
 """JSON over HTTP: answers, problem+json errors, and bodies read within a bound."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
@@ -7,11 +8,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.errors import RequestError, TooLargeError, UnsupportedMediaTypeError
+from runtime.errors import RequestError, TooLargeError, UnsupportedMediaTypeError, Violation
 from runtime.request_context import request_id
 
 # A body above this is refused unread: 100 events of 640 bytes fit (facts: 64 KiB a message).
 MAX_BODY_BYTES = 65_536
+
+JSON_TYPE = "application/json"
 
 # Said instead of what went wrong inside.
 INTERNAL_TEXT = "The server failed to answer. Quote the request id when you report it."
@@ -21,7 +24,7 @@ _ENCODER = msgspec.json.Encoder()
 
 def json_response(payload: Any, status: int = 200) -> Response:
     """Answers with JSON."""
-    return Response(_ENCODER.encode(payload), status, media_type="application/json")
+    return Response(_ENCODER.encode(payload), status, media_type=JSON_TYPE)
 
 
 def problem(error: RequestError) -> Response:
@@ -48,16 +51,23 @@ class PathError(RequestError):
         self.http_status = status  # type: ignore[misc]  # one class for 404 and 405
 
 
-async def read_json(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def read_json(
+    request: Request, max_bytes: int = MAX_BODY_BYTES, content_types: Collection[str] = (JSON_TYPE,)
+) -> bytes:
     """Returns the body of a JSON request.
 
+    Args:
+        request: The request.
+        max_bytes: Size of the largest body that is read, in bytes.
+        content_types: What it may say that its body is.
+
     Raises:
-        UnsupportedMediaTypeError: When it does not say that it is JSON.
+        UnsupportedMediaTypeError: When it says something else.
         TooLargeError: As soon as it exceeds `max_bytes`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMediaTypeError("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json")
+    if kind not in content_types:
+        raise UnsupportedMediaTypeError("UNSUPPORTED_MEDIA_TYPE", f"content-type must be {' or '.join(content_types)}")
     return await read_body(request, max_bytes)
 
 
@@ -67,5 +77,6 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise TooLargeError("BODY_TOO_LARGE", f"the body must be at most {max_bytes} bytes")
+            reason = f"must be at most {max_bytes} bytes"
+            raise TooLargeError("BODY_TOO_LARGE", f"the body {reason}", [Violation("body", reason)])
     return bytes(body)

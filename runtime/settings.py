@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from runtime.kafka_settings import KafkaSettings, contradictions
+
 PREFIX = "FEED_"
 
 # Every process reads the same environment, so a name with another process's prefix is that process's to judge.
@@ -27,7 +29,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(KafkaSettings):
     """What every process knows. A process adds its own as `<process>_<name>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -38,12 +40,6 @@ class CommonSettings(BaseSettings):
         pattern=r"^$|^postgresql://|^sqlite:///",
         description="postgresql://… or sqlite:///…; empty: SQLite in the data directory.",
     )
-    kafka_bootstrap_servers: str = Field("", description="host:port,… ; empty: the embedded journal.")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
-    kafka_sasl_username: str = ""
-    kafka_sasl_password: SecretStr = SecretStr("")
-    kafka_ssl_ca_location: str = ""
     scorer_targets: str = Field(
         "127.0.0.1:50052", pattern=r"^[^,\s]+:\d+(,[^,\s]+:\d+)*$", description="host:port,… of the scorers."
     )
@@ -76,18 +72,6 @@ class CommonSettings(BaseSettings):
         named = {"env": self.env, "service": service, "version": self.version}
         return [f"{name}:{value}" for name, value in named.items() if value]
 
-    def kafka_config(self) -> dict[str, str]:
-        """Returns the connection part of a librdkafka configuration."""
-        named = {
-            "bootstrap.servers": self.kafka_bootstrap_servers,
-            "security.protocol": self.kafka_security_protocol,
-            "sasl.mechanism": self.kafka_sasl_mechanism,
-            "sasl.username": self.kafka_sasl_username,
-            "sasl.password": self.kafka_sasl_password.get_secret_value(),
-            "ssl.ca.location": self.kafka_ssl_ca_location,
-        }
-        return {name: value for name, value in named.items() if value}
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -116,6 +100,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     known = {PREFIX + field.upper(): field for field in cls.model_fields}
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
     values = {field: given[name] for name, field in known.items() if name in given}
+    problems += contradictions(values)
     try:
         settings = cls(**values)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.errors import LocalServerError
 from deploy.local.jars import ensure_jars
 from deploy.local.java import find_java
+from deploy.local.kafka_security import ADMIN, Security
 from deploy.local.process import LocalServer, ServerProcess, free_port, port_is_free
 
 _READY_TIMEOUT_S = 60.0
@@ -49,22 +50,39 @@ class LocalKafka(LocalServer):
         port: Port of the broker; 0 takes a free one and keeps it for this object's restarts.
         libs: Where the jars are cached; shared between brokers. Default: in the virtual environment, with its packages.
         properties: More lines for `server.properties`, over ours.
+        security: Users, rights and further ports; None: whoever reaches the port may do everything.
     """
 
     def __init__(
-        self, directory: Path, *, port: int = 0, libs: Path | None = None, properties: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        libs: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+        security: Security | None = None,
     ) -> None:
         self._directory = directory.resolve()
         self._libs = (libs or DEFAULT_LIBS).resolve()
         self._port = port
         self._controller_port = 0
         self._properties = dict(properties or {})
+        self._security = security
         super().__init__(ServerProcess("kafka", self._directory))
 
     @property
     def bootstrap_servers(self) -> str:
         """Address for clients, once started."""
         return f"127.0.0.1:{self._port}"
+
+    def client_config(self, user: str = ADMIN) -> dict[str, Any]:
+        """Returns the connection part of a librdkafka configuration, once started.
+
+        Args:
+            user: Who connects, where there are users.
+        """
+        who = self._security.client_config(user) if self._security else {}
+        return {"bootstrap.servers": self.bootstrap_servers, **who}
 
     def start(self) -> Self:
         """Starts the broker and returns once it answers.
@@ -100,7 +118,7 @@ class LocalKafka(LocalServer):
             )
 
     def _write_configuration(self) -> None:
-        lines = (f"{name}={value}\n" for name, value in (self._defaults() | self._properties).items())
+        lines = (f"{name}={value}\n" for name, value in (self._defaults() | self._secured() | self._properties).items())
         self._config_path.write_text("".join(lines))
         (self._directory / "log4j2.properties").write_text(_LOG4J)
 
@@ -127,6 +145,9 @@ class LocalKafka(LocalServer):
             "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),  # of 128 MiB, a quarter of this heap
         }
 
+    def _secured(self) -> dict[str, str]:
+        return self._security.properties(self._port, self._controller_port) if self._security else {}
+
     def _java_command(self, java: Path, libs: Path) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
         return [str(java), *_JVM_OPTIONS, log4j, "-cp", f"{libs}/*"]
@@ -135,7 +156,8 @@ class LocalKafka(LocalServer):
         if (self._data_dir / "meta.properties").exists():
             return
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self._config_path)]
+        users = self._security.format_arguments() if self._security else []
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self._config_path), *users]
         command = [*self._java_command(java, libs), "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)  # noqa: S603
         if done.returncode != 0:
@@ -148,9 +170,7 @@ class LocalKafka(LocalServer):
         except OSError:
             return False
         try:
-            metadata = AdminClient({"bootstrap.servers": self.bootstrap_servers}).list_topics(
-                timeout=_METADATA_TIMEOUT_S
-            )
+            metadata = AdminClient(self.client_config()).list_topics(timeout=_METADATA_TIMEOUT_S)
         except KafkaException:
             return False
         return bool(metadata.brokers)

@@ -67,7 +67,10 @@ def test_secrets_are_shown_neither_in_the_description_nor_in_errors():
     class WithSecret(CommonSettings):
         bridge_secret: SecretStr = Field(SecretStr(""), max_length=3)
 
-    shown = describe(load(CommonSettings, {"FEED_KAFKA_SASL_PASSWORD": "hunter2"}))
+    class Shown(CommonSettings):
+        bridge_secret: SecretStr = SecretStr("")
+
+    shown = describe(load(Shown, {"FEED_BRIDGE_SECRET": "hunter2"}))
     assert "hunter2" not in "\n".join(shown)
     with pytest.raises(SettingsError) as caught:
         load(WithSecret, {"FEED_BRIDGE_SECRET": "hunter2"})
