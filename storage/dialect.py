@@ -1,10 +1,12 @@
 """The few statements that PostgreSQL and SQLite spell alike but SQLAlchemy keeps apart."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -22,6 +24,31 @@ def insert(table: sa.Table, dialect_name: str) -> Insert:
 def insert_ignore(table: sa.Table, dialect_name: str, conflict: Sequence[str]) -> Insert:
     """Returns an INSERT that leaves rows alone whose `conflict` columns are there already."""
     return insert(table, dialect_name).on_conflict_do_nothing(index_elements=list(conflict))
+
+
+def among(column: sa.ColumnElement[str], values: Collection[str], dialect_name: str) -> sa.ColumnElement[bool]:
+    """Returns the condition that a text is one of many: one parameter, however many there are."""
+    given = sa.bindparam(None, as_json(values), type_=sa.Text)
+    if dialect_name == "postgresql":
+        listed = sa.select(sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON)))
+        # An array, so that the planner looks each value up however it misjudges their number.
+        return column == sa.any_(sa.func.array(listed.scalar_subquery()))
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
+
+
+def as_json(values: Collection[object]) -> str:
+    """Returns many values as one parameter.
+
+    Not as an array: asyncpg looks at each element of one for longer than PostgreSQL takes to parse this.
+    """
+    return json.dumps(list(values))
+
+
+async def set_for_transaction(connection: AsyncConnection, settings: Mapping[str, str]) -> None:
+    """Gives PostgreSQL settings for this transaction alone, so that others may use its connection later."""
+    if connection.dialect.name == "postgresql":
+        # As a function, since SET takes no parameters; True: for this transaction.
+        await connection.execute(sa.select(*(sa.func.set_config(*setting, True) for setting in settings.items())))
 
 
 def unix_seconds(column: sa.Column[datetime], dialect_name: str) -> sa.ColumnElement[float]:

@@ -1,22 +1,52 @@
 """The interactions of users, one row an event."""
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import insert_ignore
+from storage.bulk import insert_many
+from storage.dialect import among, as_json
 from storage.tables import user_interactions, users, videos
 
 # SQLSTATE classes that speak of the rows and not of the server: data exception, integrity constraint violation.
 _ROW_STATES: Final = ("22", "23")
+_UNIQUE_VIOLATION: Final = "23505"
+
+_LONGEST_VIEWS: Final = {
+    "postgresql": sa.text(
+        "SELECT told.place, longest.watch_time_s"
+        " FROM json_array_elements(CAST(:views AS json)) WITH ORDINALITY AS told (view, place)"
+        # A sub-select with an aggregate is done for each row: no statistics talk the planner into reading the table.
+        " CROSS JOIN LATERAL (SELECT max(watch_time_s) AS watch_time_s FROM user_interactions AS known"
+        " WHERE known.user_id = told.view ->> 0 AND known.video_id = told.view ->> 1"
+        " AND known.feed_session_id = told.view ->> 2 AND known.interaction_type = 'VIEW') AS longest"
+        " WHERE longest.watch_time_s IS NOT NULL"
+    ),
+    "sqlite": sa.text(
+        "SELECT told.key + 1 AS place, max(known.watch_time_s) AS watch_time_s"
+        " FROM json_each(:views) AS told JOIN user_interactions AS known"
+        " ON known.user_id = json_extract(told.value, '$[0]') AND known.video_id = json_extract(told.value, '$[1]')"
+        " AND known.feed_session_id = json_extract(told.value, '$[2]') AND known.interaction_type = 'VIEW'"
+        " GROUP BY told.key"
+    ),
+}
 
 
-class InteractionRow(TypedDict):
-    """A row of `user_interactions`; columns as there, None where nothing is known."""
+ViewT = TypeVar("ViewT", bound=tuple[str, str, str])
+
+
+class InteractionRow(NamedTuple):
+    """A row of `user_interactions`; columns as there, None where nothing is known.
+
+    Args:
+        experiments: JSON text.
+        metadata: JSON text.
+    """
 
     event_id: str
     user_id: str
@@ -31,42 +61,68 @@ class InteractionRow(TypedDict):
     algorithm: str | None
     model_version: str | None
     recommendation_score: float | None
-    experiments: list[dict[str, str]] | None
+    experiments: str | None
     rating: float | None
-    metadata: dict[str, str] | None
+    metadata: str | None
 
 
-async def insert_new(connection: AsyncConnection, rows: Sequence[InteractionRow]) -> set[str]:
-    """Inserts the rows whose event is not there yet.
+async def known_ids(connection: AsyncConnection, event_ids: Collection[str]) -> set[str]:
+    """Returns which of these events are there.
 
     Args:
         connection: An open transaction.
-        rows: In any order; no event twice.
-
-    Returns:
-        The event ids that were inserted.
+        event_ids: Any number.
     """
-    if not rows:
-        return set()
-    statement = insert_ignore(user_interactions, connection.dialect.name, ["event_id"])
-    # Sorted, so that two writers of the same events wait for each other in one direction only.
-    ordered: list[Any] = sorted(rows, key=lambda row: row["event_id"])
-    inserted = await connection.scalars(statement.returning(user_interactions.c.event_id), ordered)
-    return set(inserted)
+    column = user_interactions.c.event_id
+    return set(await connection.scalars(sa.select(column).where(among(column, event_ids, connection.dialect.name))))
 
 
-async def countries(connection: AsyncConnection, user_ids: Iterable[str]) -> dict[str, str]:
+async def insert(connection: AsyncConnection, rows: Sequence[InteractionRow]) -> None:
+    """Inserts rows of events that are not there.
+
+    Raises:
+        DBAPIError: With `is_taken`, when another writer brought in one of them meanwhile.
+    """
+    if rows:
+        # Sorted, so that two writers of the same events wait for each other in one direction only.
+        await insert_many(connection, user_interactions.name, InteractionRow._fields, sorted(rows))
+
+
+async def longest_views_s(connection: AsyncConnection, views: Sequence[ViewT]) -> dict[ViewT, float]:
+    """Returns how long each of these views lasted at most, in seconds, as far as there are any.
+
+    Args:
+        connection: An open transaction.
+        views: User, video and feed session; none twice.
+    """
+    if not views:
+        return {}
+    found = await connection.execute(_LONGEST_VIEWS[connection.dialect.name], {"views": as_json(views)})
+    return {views[place - 1]: watch_time_s for place, watch_time_s in found}
+
+
+async def countries(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
     """Returns the country of each user who has one."""
-    wanted = sa.select(users.c.user_id, users.c.country).where(users.c.user_id.in_(set(user_ids)))
+    wanted = sa.select(users.c.user_id, users.c.country).where(
+        among(users.c.user_id, user_ids, connection.dialect.name)
+    )
     found = await connection.execute(wanted.where(users.c.country != ""))
     return {row.user_id: row.country for row in found}
 
 
-async def durations_s(connection: AsyncConnection, video_ids: Iterable[str]) -> dict[str, float]:
+async def durations_s(connection: AsyncConnection, video_ids: Collection[str]) -> dict[str, float]:
     """Returns the length of each video that has one, in seconds."""
-    wanted = sa.select(videos.c.video_id, videos.c.duration_s).where(videos.c.video_id.in_(set(video_ids)))
+    wanted = sa.select(videos.c.video_id, videos.c.duration_s)
+    wanted = wanted.where(among(videos.c.video_id, video_ids, connection.dialect.name))
     found = await connection.execute(wanted.where(videos.c.duration_s > 0))
     return {row.video_id: row.duration_s for row in found}
+
+
+def is_taken(error: DBAPIError) -> bool:
+    """Says whether a row was refused because one of its key is there."""
+    if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
+        return True
+    return isinstance(error.orig, sqlite3.IntegrityError) and "UNIQUE" in str(error.orig)
 
 
 def is_about_rows(error: DBAPIError) -> bool:
@@ -74,4 +130,6 @@ def is_about_rows(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
         return state.startswith(_ROW_STATES)
-    return isinstance(error, DataError | IntegrityError)
+    # asyncpg's own refusal of a value is a ValueError too.
+    refusals = (sqlite3.IntegrityError, sqlite3.DataError, TypeError, ValueError, OverflowError)
+    return isinstance(error, DataError | IntegrityError) or isinstance(error.orig, refusals)

@@ -14,7 +14,7 @@ async def load(connection: AsyncConnection, group: str, topic: str) -> dict[int,
 
     Args:
         connection: An open transaction.
-        group: Name of the reader.
+        group: Name of the readers that share the partitions.
         topic: Name of the topic.
     """
     wanted = sa.select(log_offsets.c.partition, log_offsets.c.next_offset).where(
@@ -24,9 +24,11 @@ async def load(connection: AsyncConnection, group: str, topic: str) -> dict[int,
 
 
 async def save(connection: AsyncConnection, group: str, topic: str, next_offsets: Mapping[int, int]) -> None:
-    """Sets the next offset to read, by partition.
+    """Sets the next offset to read, by partition; belongs in the transaction that writes what was read before it.
 
-    It may go back: a topic that was made anew starts again, and reading twice is harmless where rows are unique.
+    It may go back, when a topic that was made anew starts again, or when a reader that lost the partition finishes
+    its last batch: the next one reads again what is there already, which is harmless where rows are unique. To keep
+    the larger offset instead would lose the beginning of a topic made anew.
     """
     rows = [
         {"consumer_group": group, "topic": topic, "partition": partition, "next_offset": next_offset}

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -86,6 +87,8 @@ users = Table(
     Column("erased_at", UtcDateTime),
 )
 
+_TOLD_VIEWS = text("interaction_type = 'VIEW' AND feed_session_id IS NOT NULL")
+
 user_interactions = Table(
     "user_interactions",
     metadata,
@@ -108,6 +111,15 @@ user_interactions = Table(
     Column("metadata", Json),
     Index(None, "user_id", "event_time"),
     Index(None, "video_id", "event_time"),
+    # What was told of a view before it is told again; most rows are views.
+    Index(
+        None,
+        "user_id",
+        "video_id",
+        "feed_session_id",
+        postgresql_where=_TOLD_VIEWS,
+        sqlite_where=_TOLD_VIEWS,
+    ),
 )
 
 feed_cache = Table(

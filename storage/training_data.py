@@ -1,6 +1,6 @@
 """What the trainer reads: interactions day by day, and the catalogue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from storage.tables import user_interactions, videos
 # Rows fetched at a time: 20,000 rows of 200 bytes are 4 MB.
 BATCH_ROWS = 20_000
 
-# Columns of an interaction that training uses.
+# Columns of an interaction before its time, and after it, in the order of InteractionRow.
 _COLUMNS = (
     user_interactions.c.event_id,
     user_interactions.c.user_id,
@@ -19,10 +19,21 @@ _COLUMNS = (
     user_interactions.c.interaction_type,
     user_interactions.c.watch_time_s,
 )
+_CONTEXT = (
+    user_interactions.c.feed_session_id,
+    user_interactions.c.rating,
+    user_interactions.c.recommendation_id,
+    user_interactions.c.position,
+    user_interactions.c.algorithm,
+    user_interactions.c.model_version,
+    user_interactions.c.recommendation_score,
+    user_interactions.c.experiments,
+    user_interactions.c.metadata,
+)
 
 
 class InteractionRow(NamedTuple):
-    """One interaction, as training reads it.
+    """One interaction, as it is exported.
 
     Args:
         event_id: Unique id.
@@ -33,6 +44,13 @@ class InteractionRow(NamedTuple):
         event_time_ms: When, epoch milliseconds.
         feed_session_id: Session it happened in, or None.
         rating: The user's rating, 0 to 10, or None.
+        recommendation_id: Page it was on, or None.
+        position: Its place in the feed, from 1, or None.
+        algorithm: What chose it, or None.
+        model_version: Model that chose it, or None.
+        recommendation_score: Score that it was chosen with, or None.
+        experiments: Experiments of the page, each with the names `experiment` and `variant`, or None.
+        metadata: Anything else that the client told, or None.
     """
 
     event_id: str
@@ -43,6 +61,13 @@ class InteractionRow(NamedTuple):
     event_time_ms: int
     feed_session_id: str | None
     rating: float | None
+    recommendation_id: str | None = None
+    position: int | None = None
+    algorithm: str | None = None
+    model_version: str | None = None
+    recommendation_score: float | None = None
+    experiments: Sequence[Mapping[str, str]] | None = None
+    metadata: Mapping[str, str] | None = None
 
 
 class DayCount(NamedTuple):
@@ -81,9 +106,7 @@ def interactions_of(connection: sa.Connection, day: date) -> Iterator[list[Inter
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     time = user_interactions.c.event_time
     statement = (
-        sa.select(
-            *_COLUMNS, _epoch_ms(connection, time), user_interactions.c.feed_session_id, user_interactions.c.rating
-        )
+        sa.select(*_COLUMNS, _epoch_ms(connection, time), *_CONTEXT)
         .where(time >= start, time < start + timedelta(days=1))
         .order_by(time, user_interactions.c.event_id)
     )

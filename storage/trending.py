@@ -1,22 +1,20 @@
 """What is watched now: hourly weights by segment and video."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import insert, unix_seconds
+from storage.dialect import as_json, insert, unix_seconds
 from storage.tables import trending
 
 # The segment that holds everybody; every other one is the two-letter country of its users.
 GLOBAL_SEGMENT: Final = "global"
 
 
-@dataclass(frozen=True, slots=True)
-class TrendingBucket:
+class TrendingBucket(NamedTuple):
     """The weight that one video gathered in one hour.
 
     Args:
@@ -32,18 +30,34 @@ class TrendingBucket:
     weight: float
 
 
+_COLUMNS: Final = ("segment", "bucket", "video_id", "weight")
+_Row: TypeAlias = tuple[str, datetime, str, float]
+
+_ADD_ALL: Final = sa.text(
+    "INSERT INTO trending (segment, bucket, video_id, weight)"
+    " SELECT told ->> 0, CAST(told ->> 1 AS timestamptz), told ->> 2, CAST(told ->> 3 AS double precision)"
+    " FROM json_array_elements(CAST(:rows AS json)) AS told"
+    " ON CONFLICT (segment, bucket, video_id) DO UPDATE SET weight = trending.weight + excluded.weight"
+)
+
 # Start of the hour in Unix seconds, segment, video, weight.
 BucketRow: TypeAlias = tuple[float, str, str, float]
 
 
-async def add(connection: AsyncConnection, rows: Sequence[TrendingBucket]) -> None:
+async def add(connection: AsyncConnection, rows: Iterable[TrendingBucket]) -> None:
     """Adds these weights to those that are there; rows of one key are summed first."""
-    if not rows:
+    summed = _summed(rows)
+    if not summed:
+        return
+    if connection.dialect.name == "postgresql":
+        # One statement for all: a statement a row takes five times as long.
+        rows_json = as_json([(segment, bucket.isoformat(), *rest) for segment, bucket, *rest in summed])
+        await connection.execute(_ADD_ALL, {"rows": rows_json})
         return
     statement = insert(trending, connection.dialect.name)
     total = trending.c.weight + statement.excluded.weight
     upsert = statement.on_conflict_do_update(index_elements=["segment", "bucket", "video_id"], set_={"weight": total})
-    await connection.execute(upsert, _summed(rows))
+    await connection.execute(upsert, [dict(zip(_COLUMNS, row, strict=True)) for row in summed])
 
 
 async def load_buckets(connection: AsyncConnection, limit_per_segment: int) -> list[BucketRow]:
@@ -70,13 +84,10 @@ async def load_buckets(connection: AsyncConnection, limit_per_segment: int) -> l
     return found
 
 
-def _summed(rows: Sequence[TrendingBucket]) -> list[dict[str, object]]:
+def _summed(rows: Iterable[TrendingBucket]) -> list[_Row]:
     sums: dict[tuple[str, datetime, str], float] = {}
-    for row in rows:
-        key = (row.segment, row.bucket, row.video_id)
-        sums[key] = sums.get(key, 0.0) + row.weight
+    for bucket, segment, video_id, weight in rows:
+        key = (segment, bucket, video_id)
+        sums[key] = sums.get(key, 0.0) + weight
     # Sorted, so that two writers lock the rows in the same order and never wait for each other in a circle.
-    return [
-        {"segment": segment, "bucket": bucket, "video_id": video_id, "weight": weight}
-        for (segment, bucket, video_id), weight in sorted(sums.items())
-    ]
+    return [(*key, weight) for key, weight in sorted(sums.items())]

@@ -1,12 +1,15 @@
 """Composition root of the sink."""
 
 import asyncio
+import gc
+import socket
 from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
+from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_consumer, open_publisher
 from eventlog.ports import Consumer, Publisher
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
@@ -50,6 +53,7 @@ class SinkApp:
 
     async def start(self) -> None:
         """Opens the log and begins to read."""
+        collect_rarely()
         await self._dead_letters.start()
         self._running = asyncio.create_task(self._sink.run(), name="sink")
 
@@ -74,11 +78,24 @@ class SinkApp:
 def build(settings: SinkSettings) -> SinkApp:
     """Builds the process."""
     registry = CollectorRegistry()
-    metrics = SinkMetrics(registry)
-    consumer = open_consumer(settings, INTERACTIONS, GROUP, on_authentication_failure=metrics.authentication_failed)
-    dead_letters = open_publisher(
-        settings, topics=(INTERACTIONS_DLQ,), on_authentication_failure=metrics.authentication_failed
-    )
+    log = EventlogMetrics(registry)
+    instance_id = instance_id_of(socket.gethostname(), settings.sink_http_port)
+    consumer = open_consumer(settings, INTERACTIONS, GROUP, instance_id=instance_id, telemetry=log)
+    dead_letters = open_publisher(settings, topics=(INTERACTIONS_DLQ,), telemetry=log)
     database = Database(settings.effective_database_url, pool_size=2)
-    sink = Sink(consumer, dead_letters, DatabaseStore(database, GROUP), metrics, System())
+    sink = Sink(consumer, dead_letters, DatabaseStore(database, GROUP), SinkMetrics(registry), System())
     return SinkApp(consumer, dead_letters, database, sink, registry)
+
+
+def collect_rarely() -> None:
+    """Lets the collector of garbage look at whole batches.
+
+    A batch makes some 40,000 tuples, none of which outlives it: to look for circles after every 700 of them, as Python
+    does by itself, finds nothing and takes a tenth of the time that is spent on an event.
+    """
+    gc.set_threshold(100_000, 20, 20)
+
+
+def instance_id_of(host: str, http_port: int) -> str:
+    """Returns the name under which a restarted sink is known again: no other has this host and port; empty: none."""
+    return f"{host}-{http_port}" if http_port else ""

@@ -1,6 +1,6 @@
 """A store in memory; for tests."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eventlog.ports import Offsets, Partition
 from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
@@ -19,17 +19,17 @@ class MemoryStore:
         self.down = False
         self._refused = refused
 
-    async def load_offsets(self) -> Offsets:
+    async def load_offsets(self, partitions: Collection[Partition]) -> Offsets:
         """Returns what was written last."""
         self._require_up()
-        return dict(self.offsets)
+        return {partition: offset for partition, offset in self.offsets.items() if partition in partitions}
 
     async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
         """Keeps the new events."""
         self._require_up()
-        if any(each.event.key in self._refused for each in events):
+        if any(each.key in self._refused for each in events):
             raise RowsRefusedError("told to refuse")
-        new = {each.event.key: each for each in events if each.event.key not in self.events}
+        new = {each.key: each for each in events if each.key not in self.events}
         self.events |= new
         self.offsets |= offsets
         return len(new)

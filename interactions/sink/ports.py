@@ -1,13 +1,13 @@
 """What the sink needs besides the log: a place to write to, and somebody to tell."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from eventlog.ports import Offsets
-from interactions.domain.event import InteractionEvent
+from eventlog.ports import Offsets, Partition
+from interactions.domain.log_record import LogRecord
 
 
 class StoreUnavailableError(Exception):
@@ -18,29 +18,48 @@ class RowsRefusedError(Exception):
     """The database refuses these rows for what they hold; writing them again does not help."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """An event with the time at which the log took it (wall time, aware)."""
+class StoredEvent(NamedTuple):
+    """An event as it is stored.
 
-    event: InteractionEvent
+    Args:
+        key: Its event id in lower case: clients write a UUID in upper or lower case.
+        event: As it was in the log.
+        event_time: When it happened, by the client's clock; UTC.
+        ingest_time: When the log took it; UTC.
+    """
+
+    key: str
+    event: LogRecord
+    event_time: datetime
     ingest_time: datetime
 
 
 class Step(enum.StrEnum):
     """What the sink does, in turn."""
 
-    START = "start"
     POLL = "poll"
     DEAD_LETTER = "dead_letter"
     WRITE = "write"
     COMMIT = "commit"
 
 
+class Fault(enum.StrEnum):
+    """Whose fault it is that a record is of no use."""
+
+    UNREADABLE = "unreadable"  # the writer's: no interaction of this contract
+    DAMAGED = "damaged"  # the disk's: not the bytes that were written
+    REFUSED = "refused"  # the database's: it does not take what the contract allows
+
+
 class InteractionStore(Protocol):
     """Keeps events, what they make trend, and how far the log was read, all in one transaction."""
 
-    async def load_offsets(self) -> Offsets:
-        """Returns where to begin reading."""
+    async def load_offsets(self, partitions: Collection[Partition]) -> Offsets:
+        """Returns where to go on reading in these partitions, as far as any was read.
+
+        Raises:
+            StoreUnavailableError: Ask again.
+        """
 
     async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
         """Writes the events that are new, and the offsets; returns how many were new.
@@ -58,14 +77,14 @@ class BatchWritten:
     Args:
         inserted: Events that were new.
         duplicates: Events that were there already.
-        dead_lettered: Records that could not be read or stored.
+        dead_lettered: Records that were put aside, by whose fault that was.
         elapsed_s: From poll to commit, in seconds.
         age_s: How long the oldest record had waited in the log, in seconds.
     """
 
     inserted: int
     duplicates: int
-    dead_lettered: int
+    dead_lettered: Mapping[Fault, int]
     elapsed_s: float
     age_s: float
 
@@ -75,12 +94,12 @@ class Lag:
     """How far the database is behind the log.
 
     Args:
-        records: Records not written yet; None when unknown.
-        seconds: Age of the oldest record in hand that is not written yet.
+        records: Records of this sink's partitions that are not written yet; None when unknown.
+        seconds: Age of the oldest of them; None when unknown.
     """
 
     records: int | None
-    seconds: float
+    seconds: float | None
 
 
 class Telemetry(Protocol):
@@ -94,6 +113,3 @@ class Telemetry(Protocol):
 
     def step_failed(self, step: Step) -> None:
         """Takes one failed attempt."""
-
-    def authentication_failed(self) -> None:
-        """Takes one refusal of our credentials by a broker; called from another thread."""

@@ -5,12 +5,11 @@ import functools
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -23,7 +22,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 import interactions.app
 import interactions.sink.app
+from deploy.local.process import free_port
+from deploy.topics import declared
 from eventlog import topics
+from eventlog.adapters.journal_file import JournalFile
 from eventlog.opening import open_publisher
 from eventlog.ports import Durability, Record
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
@@ -35,7 +37,7 @@ from storage.database import Database, upgrade
 from storage.tables import trending, user_interactions
 from tests.databases import fresh_postgres_url
 from tests.http import call
-from tests.polling import until
+from tests.polling import until, wait_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,6 +74,10 @@ class Loop:
         async with self.database.read() as connection:
             return list(await connection.scalars(sa.select(user_interactions.c.event_id)))
 
+    async def execute(self, statements: Mapping[str, str], *values: str) -> None:
+        async with self.database.begin() as connection:
+            await connection.exec_driver_sql(statements[connection.dialect.name].format(*values))
+
     async def weight(self, video_id: str) -> float:
         async with self.database.read() as connection:
             total = sa.select(sa.func.sum(trending.c.weight)).where(trending.c.video_id == video_id)
@@ -85,7 +91,7 @@ async def loop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     settings: dict[str, Any] = {"data_dir": tmp_path, "database_url": f"sqlite:///{tmp_path / 'feed.db'}"}
     if request.param == "real servers":
         kafka = request.getfixturevalue("kafka").bootstrap_servers
-        topics.apply({"bootstrap.servers": kafka})
+        topics.apply({"bootstrap.servers": kafka}, specs=declared().topics)
         url = fresh_postgres_url(request.getfixturevalue("postgres").url)
         settings |= {"kafka_bootstrap_servers": kafka, "database_url": url}
     upgrade(settings["database_url"])
@@ -116,6 +122,13 @@ def has(ask: Callable[[], Awaitable[list[str]]], wanted: set[str]) -> Callable[[
     return answer
 
 
+def tells(service: Service, line: str) -> Callable[[], Awaitable[bool]]:
+    async def answer() -> bool:
+        return line in (await call(service.http_port, "GET", "/metrics")).text.splitlines()
+
+    return answer
+
+
 async def test_an_acknowledged_event_is_in_the_database_within_a_second(loop: Loop) -> None:
     ingest, sink = await loop.ingest(), await loop.sink()
     warm, timed = event(), event(watchTime=3.5, metadata={"k": "v"})
@@ -127,7 +140,8 @@ async def test_an_acknowledged_event_is_in_the_database_within_a_second(loop: Lo
     await until(has(loop.ids, {timed["eventId"]}), expected=True, bound_s=5)
 
     assert time.monotonic() - start_s < 1
-    assert answer["durability"] == ("KAFKA" if loop.settings.get("kafka_bootstrap_servers") else "JOURNAL")
+    # A busy machine is slower than the 40 ms after which the journal takes over.
+    assert answer["durability"] in ({"KAFKA", "JOURNAL"} if "kafka_bootstrap_servers" in loop.settings else {"JOURNAL"})
     metrics = (await call(sink.http_port, "GET", "/metrics")).text
     assert 'feed_sink_records_total{result="inserted"}' in metrics
 
@@ -152,35 +166,86 @@ async def test_sent_twice_is_stored_once_also_across_a_restart(loop: Loop) -> No
     assert await loop.weight(video_id) == pytest.approx(51 * 0.7)
 
 
-async def test_poison_is_put_aside_and_nothing_waits_for_it(loop: Loop) -> None:
-    ingest = await loop.ingest()
+async def publish(loop: Loop, value: bytes) -> None:
     publisher = open_publisher(CommonSettings(**loop.settings), topics=(INTERACTIONS,))
     await publisher.start()
-    poison = f"poison {uuid.uuid4()}".encode()
-    (outcome,) = await publisher.publish_many([Record(INTERACTIONS, "u1", poison)])
+    (outcome,) = await publisher.publish_many([Record(INTERACTIONS, "u1", value)])
     assert isinstance(outcome, Durability)
     await publisher.close()
+
+
+async def test_poison_is_put_aside_and_nothing_waits_for_it(loop: Loop) -> None:
+    ingest = await loop.ingest()
+    await publish(loop, poison := f"poison {uuid.uuid4()}".encode())
     good = event()
     await post(ingest, good)
 
     sink = await loop.sink()
 
     await until(has(loop.ids, {good["eventId"]}), expected=True)
-    metrics = (await call(sink.http_port, "GET", "/metrics")).text
-    assert 'feed_sink_records_total{result="dead_lettered"} 1.0' in metrics
+    await until(tells(sink, 'feed_sink_records_total{result="dead_lettered"} 1.0'), expected=True)
     assert poison in dead_letters(loop)
+
+
+MISTAKE = {
+    "postgresql": "ALTER TABLE user_interactions ADD CONSTRAINT mistake CHECK (video_id <> '{}') NOT VALID",
+    "sqlite": "CREATE TRIGGER mistake BEFORE INSERT ON user_interactions WHEN NEW.video_id = '{}'"
+    " BEGIN SELECT RAISE(ABORT, 'mistake'); END",
+}
+MENDED = {"postgresql": "ALTER TABLE user_interactions DROP CONSTRAINT mistake", "sqlite": "DROP TRIGGER mistake"}
+
+
+async def test_dead_letters_are_put_back_after_a_fix(loop: Loop) -> None:
+    """A database that refuses what the contract allows: dead letters, a fix, `feed replay-dlq`, rows."""
+    ingest, sink, video_id = await loop.ingest(), await loop.sink(), str(uuid.uuid4())
+    await loop.execute(MISTAKE, video_id)
+    refused = [event(videoId=video_id) for _ in range(3)]
+    taken = [event() for _ in range(3)]
+    await post(ingest, {"interactions": [*taken, *refused]})
+    await publish(loop, poison := f"poison {uuid.uuid4()}".encode())
+    await until(has(loop.ids, {each["eventId"] for each in taken}), expected=True)
+    await until(functools.partial(has_dead_letters, loop, {poison}), expected=True)
+    await until(tells(sink, 'feed_sink_dead_letters_total{fault="refused"} 3.0'), expected=True)
+    assert await loop.weight(video_id) == 0
+
+    await loop.execute(MENDED)
+    assert "3 published again" in await feed(loop, "replay-dlq", "--dry-run")
+    assert await loop.weight(video_id) == 0
+    told = await feed(loop, "replay-dlq")
+
+    await until(has(loop.ids, {each["eventId"] for each in refused}), expected=True)
+    assert "3 published again" in told
+    assert "unreadable: JSON is malformed" in told
+    await feed(loop, "replay-dlq")
+    await post(ingest, last := event())
+    await until(has(loop.ids, {last["eventId"]}), expected=True)
+    assert await loop.weight(video_id) == pytest.approx(3 * 0.7)
+
+
+async def feed(loop: Loop, *arguments: str) -> str:
+    """Runs a `feed` command; returns what it says. Other tests' dead letters are in the topic too."""
+    command = [sys.executable, "-m", "deploy.cli", *arguments]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment(loop), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def has_dead_letters(loop: Loop, values: set[bytes]) -> bool:
+    return values <= set(await asyncio.to_thread(dead_letters, loop))
 
 
 def dead_letters(loop: Loop) -> list[bytes]:
     kafka = loop.settings.get("kafka_bootstrap_servers")
     if kafka:
         return [message.value() or b"" for message in read_topic(kafka, INTERACTIONS_DLQ, partitions=1)]
-    connection = sqlite3.connect(loop.settings["data_dir"] / "eventlog" / "journal.db")
+    file = JournalFile(loop.settings["data_dir"] / "eventlog")
     try:
-        query = "SELECT value FROM records JOIN topics USING (topic_id) WHERE name = ?"
-        return [value for (value,) in connection.execute(query, (INTERACTIONS_DLQ,))]
+        return [record.value for record in file.read(INTERACTIONS_DLQ, 0, 10_000)]
     finally:
-        connection.close()
+        file.close()
 
 
 def read_topic(bootstrap_servers: str, topic: str, partitions: int) -> list[Any]:
@@ -211,8 +276,12 @@ async def test_an_independent_consumer_reads_what_was_acknowledged(loop: Loop) -
 
     await post(ingest, sent)
 
-    found = read_topic(loop.settings["kafka_bootstrap_servers"], INTERACTIONS, partitions=6)
-    (record,) = [message for message in found if sent["eventId"].encode() in message.value()]
+    def copies() -> list[Any]:
+        found = read_topic(loop.settings["kafka_bootstrap_servers"], INTERACTIONS, partitions=6)
+        return [message for message in found if sent["eventId"].encode() in message.value()]
+
+    # It may have been in the journal first, and twice on its way from there.
+    record = (await asyncio.to_thread(wait_for, copies, bool))[0]
     value = json.loads(record.value())
     assert record.key() == b"user:7"
     assert list(value) == ["userId", "videoId", "interactionType", "watchTime", "timestamp", "eventId"]
@@ -244,9 +313,10 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
         return len(await loop.ids()) > count
 
     sending = asyncio.create_task(send())
+    port = free_port()
     for _ in range(3):
         written = len(await loop.ids())
-        with killed_at_the_end(loop):
+        with killed_at_the_end(loop, port):
             await until(functools.partial(wrote_more_than, written), expected=True, bound_s=60)
     stop.set()
     await sending
@@ -258,13 +328,16 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
     assert await loop.weight(video_id) == pytest.approx(len(sent) * 0.7)
 
 
+def environment(loop: Loop) -> dict[str, str]:
+    return {**os.environ, **{f"FEED_{name.upper()}": str(value) for name, value in loop.settings.items()}}
+
+
 @contextmanager
-def killed_at_the_end(loop: Loop) -> Iterator[None]:
-    """A sink in a process of its own."""
-    given = {f"FEED_{name.upper()}": str(value) for name, value in loop.settings.items()}
-    environment = {**os.environ, **given, "FEED_SINK_HTTP_PORT": "0"}
+def killed_at_the_end(loop: Loop, port: int) -> Iterator[None]:
+    """A sink in a process of its own; its port is its name in the group."""
+    environ = {**environment(loop), "FEED_SINK_HTTP_PORT": str(port)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "interactions.sink"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "interactions.sink"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL
     )
     try:
         yield

@@ -1,6 +1,7 @@
 """The sink's store on SQLite and PostgreSQL: one transaction for rows, trending and offsets."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,14 +9,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from eventlog.ports import Partition
 from eventlog.topics import INTERACTIONS
+from interactions.bulk.trending import rebuild
 from interactions.domain.event import Assignment, InteractionEvent, InteractionType
-from interactions.sink.adapters.store_database import DatabaseStore
+from interactions.domain.log_record import record_of
+from interactions.sink.adapters import store_database
+from interactions.sink.adapters.store_database import DatabaseStore, row_of
 from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
-from storage.database import Database
-from storage.tables import metadata, user_interactions, users, videos
+from storage import interactions
+from storage.database import Database, sync_engine
+from storage.dialect import set_for_transaction
+from storage.tables import metadata, trending, user_interactions, users, videos
 from storage.trending import BucketRow, TrendingBucket, add, load_buckets
 
 ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
@@ -33,7 +40,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def stored(*events: InteractionEvent) -> list[StoredEvent]:
-    return [StoredEvent(event, TIME + timedelta(seconds=1)) for event in events]
+    return [StoredEvent(each.key, record_of(each), each.event_time, TIME + timedelta(seconds=1)) for each in events]
 
 
 def numbered(count: int, **changes: Any) -> list[InteractionEvent]:
@@ -177,13 +184,16 @@ async def test_newest_buckets_come_first_within_the_limit(database: Database) ->
 
 async def test_offsets_are_kept_by_reader_and_may_go_back(database: Database) -> None:
     store, other = DatabaseStore(database, "g"), DatabaseStore(database, "other")
-    assert await store.load_offsets() == {}
+    assert await store.load_offsets(AT) == {}
 
     await store.write(stored(EVENT), AT)
     await other.write([], {Partition(INTERACTIONS, 0): 1})
     await store.write([], {Partition(INTERACTIONS, 3): 2})
 
-    assert await store.load_offsets() == {Partition(INTERACTIONS, 0): 7, Partition(INTERACTIONS, 3): 2}
+    assert await store.load_offsets(AT) == {Partition(INTERACTIONS, 0): 7, Partition(INTERACTIONS, 3): 2}
+    assert await store.load_offsets([Partition(INTERACTIONS, 3), Partition(INTERACTIONS, 5)]) == {
+        Partition(INTERACTIONS, 3): 2
+    }
 
 
 async def test_a_refused_row_takes_everything_back(database: Database) -> None:
@@ -195,7 +205,7 @@ async def test_a_refused_row_takes_everything_back(database: Database) -> None:
 
     assert await rows(database) == []
     assert await buckets(database) == []
-    assert await DatabaseStore(database, "g").load_offsets() == {}
+    assert await DatabaseStore(database, "g").load_offsets(AT) == {}
 
 
 @pytest.mark.postgres
@@ -214,7 +224,7 @@ async def test_a_database_that_fails_is_unavailable(database: Database) -> None:
     with pytest.raises(StoreUnavailableError):
         await DatabaseStore(database, "g").write(stored(EVENT), AT)
     with pytest.raises(StoreUnavailableError):
-        await DatabaseStore(database, "g").load_offsets()
+        await DatabaseStore(database, "g").load_offsets(AT)
 
 
 async def test_nobody_listening_is_unavailable() -> None:
@@ -237,3 +247,128 @@ async def test_two_sinks_at_once_count_everything_once(database: Database) -> No
 
     assert sum(counts) == 200
     assert [weight for *_, weight in await buckets(database)] == [pytest.approx(200 * 0.7)]
+
+
+def views(count: int, seed: int = 7) -> list[InteractionEvent]:
+    """Views of 24 sessions that are told again and again, watched for longer or shorter; videos last 10 s."""
+    chance = random.Random(seed)
+    return [
+        replace(
+            each,
+            interaction_type=InteractionType.VIEW,
+            user_id=f"u{session % 4}",
+            video_id=f"v{session % 3}",
+            feed_session_id=f"s{session}" if session else "",
+            watch_time_s=round(chance.uniform(0, 14), 3),
+            event_time=TIME + timedelta(minutes=chance.randrange(240)),
+        )
+        for each in numbered(count)
+        for session in [chance.randrange(24)]
+    ]
+
+
+def expected(events: list[InteractionEvent]) -> float:
+    """What they add up to where of one user, video and session only the longest counts."""
+    longest_s: dict[tuple[str, ...], float] = {}
+    for each in events:
+        alone = each.event_id if not each.feed_session_id else ""
+        key = (each.user_id, each.video_id, each.feed_session_id, alone)
+        longest_s[key] = max(longest_s.get(key, 0.0), each.watch_time_s)
+    return sum(0.1 * min(watch_s / 10, 1) for watch_s in longest_s.values())
+
+
+async def total(database: Database) -> float:
+    return sum(weight for _, segment, _, weight in await buckets(database) if segment == "global")
+
+
+@pytest.fixture
+async def lengths(database: Database) -> None:
+    async with database.begin() as connection:
+        made = [{"video_id": f"v{n}", "duration_s": 10.0, "tags": [], "is_active": True} for n in range(3)]
+        await connection.execute(videos.insert(), made)
+
+
+@pytest.mark.usefixtures("lengths")
+@pytest.mark.parametrize("size", [1, 7, 400])
+async def test_a_view_told_again_counts_as_its_longest(database: Database, size: int) -> None:
+    """Design part 5: within a batch, across batches and after a restart (the store remembers nothing)."""
+    events = views(120 if size == 1 else 400)
+
+    for start in range(0, len(events), size):
+        await DatabaseStore(database, "g").write(stored(*events[start : start + size]), {})
+
+    assert await total(database) == pytest.approx(expected(events))
+    assert len(await rows(database)) == len(events)
+
+
+@pytest.mark.usefixtures("lengths")
+async def test_reading_again_adds_nothing(database: Database) -> None:
+    events, store = views(200), DatabaseStore(database, "g")
+    await store.write(stored(*events[:150]), {})
+
+    await store.write(stored(*events[50:]), {})
+
+    assert await total(database) == pytest.approx(expected(events))
+
+
+@pytest.mark.usefixtures("lengths")
+async def test_a_sink_that_lost_its_partition_and_the_one_that_has_it_count_a_view_once(database: Database) -> None:
+    """A rebalance overlap: both begin where the database said, and write the same events at the same time."""
+    events = views(600)
+
+    async def write(sizes: list[int]) -> None:
+        store, start = DatabaseStore(database, "g"), 0
+        for size in sizes:
+            await store.write(stored(*events[start : start + size]), {Partition(INTERACTIONS, 0): start + size})
+            start += size
+
+    await asyncio.gather(write([80] * 4), write([50] * 12), write([200] * 2))
+
+    assert await total(database) == pytest.approx(expected(events))
+    assert len(await rows(database)) == 600
+
+
+@pytest.mark.usefixtures("lengths")
+async def test_the_rebuilt_buckets_are_the_same(database: Database, database_url: str) -> None:
+    events = views(300)
+    await DatabaseStore(database, "g").write(stored(*events), {})
+    before = await total(database)
+
+    engine = sync_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(trending))
+        rebuild(connection)
+    engine.dispose()
+
+    assert await total(database) == pytest.approx(before)
+
+
+async def test_a_writer_that_hangs_in_its_transaction_is_cut_off(database: Database) -> None:
+    """PostgreSQL ends it, so that whoever has its partitions now can write the same events."""
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has one writer at a time, which waits for the other for 10 s")
+    with pytest.raises(DBAPIError):
+        async with database.begin() as hung:
+            await set_for_transaction(hung, {"idle_in_transaction_session_timeout": "200ms"})
+            await interactions.insert(hung, [row_of(each) for each in stored(EVENT)])
+
+            async with asyncio.timeout(20):
+                assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == 1
+
+    assert len(await rows(database)) == 1
+
+
+async def test_a_database_that_hangs_is_unavailable_and_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends no error; here another writer has what is to be written."""
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite waits for 10 s, in a thread that cannot be interrupted")
+    monkeypatch.setattr(store_database, "_TIMEOUT_S", 0.3)
+    async with database.begin() as other:
+        await interactions.insert(other, [row_of(each) for each in stored(EVENT)])
+
+        with pytest.raises(StoreUnavailableError, match=r"cannot be used: \w"):
+            await DatabaseStore(database, "g").write(stored(EVENT), AT)
+
+    assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == 0
