@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
+from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.ports import Publisher
 from eventlog.topics import INTERACTIONS
 from interactions.adapters.interactions_grpc import grpc_service
 from interactions.adapters.interactions_rest import routes
+from interactions.adapters.tracker_js import tracker_js_routes
 from interactions.metrics import InteractionsMetrics
 from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
@@ -24,12 +26,20 @@ class InteractionsApp:
         publisher: Where events become durable; opened and closed with the process.
         recorder: What answers.
         registry: Its metrics.
+        cors_origins: Origins of the pages that may call `/api/track`.
     """
 
-    def __init__(self, publisher: Publisher, recorder: Recorder, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        recorder: Recorder,
+        registry: CollectorRegistry,
+        cors_origins: Sequence[str] = (),
+    ) -> None:
         self._publisher = publisher
+        self._recorder = recorder
         self.grpc_services: Sequence[GrpcService] = (grpc_service(recorder),)
-        self.http_routes: Sequence[BaseRoute] = routes(recorder)
+        self.http_routes: Sequence[BaseRoute] = (*routes(recorder, cors_origins), *tracker_js_routes())
         self.registry = registry
 
     async def start(self) -> None:
@@ -38,6 +48,7 @@ class InteractionsApp:
 
     async def stop(self) -> None:
         """Sends what is queued and closes the log."""
+        await self._recorder.close()
         await self._publisher.close()
 
     def not_ready(self) -> str | None:
@@ -52,9 +63,11 @@ def build(settings: InteractionsSettings) -> InteractionsApp:
     publisher = open_publisher(
         settings,
         topics=(INTERACTIONS,),
+        telemetry=EventlogMetrics(registry),
         publish_timeout_s=settings.interactions_publish_timeout_ms / 1000,
         journal_max_bytes=settings.interactions_journal_max_mb * 1_000_000,
-        on_authentication_failure=metrics.authentication_failed,
+        spool=settings.data_dir / "interactions" / "journal",
+        kafka_wait_s=settings.interactions_kafka_wait_ms / 1000,
     )
     recorder = Recorder(publisher, metrics, System())
-    return InteractionsApp(publisher, recorder, registry)
+    return InteractionsApp(publisher, recorder, registry, settings.cors_origins)

@@ -1,21 +1,31 @@
-"""Takes interactions in: checked, given an id, published, and acknowledged once they are durable."""
+"""Takes interactions in: checked, given an id, encoded, published, and acknowledged once they are durable."""
 
 import asyncio
-import dataclasses
-import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
-from eventlog.ports import Durability, Headers, LogFullError, Outcome, Publisher, Record, RecordTooLargeError
+from eventlog.ports import (
+    Durability,
+    Headers,
+    LogFullError,
+    NotAcknowledgedError,
+    Outcome,
+    Publisher,
+    Record,
+    RecordTooLargeError,
+)
 from eventlog.topics import INTERACTIONS
+from feed.interactions.v1 import interactions_pb2 as pb
 from interactions.domain import log_record
-from interactions.domain.event import BrokenRule, Candidate, InteractionEvent, Refusal
+from interactions.domain.event import BrokenRule, Refusal
+from interactions.domain.log_record import LogRecord
+from interactions.domain.quick_check import Window
 from interactions.domain.recent_ids import RecentIds
 from interactions.domain.result import EventResult, Status, StreamTotals
-from interactions.domain.rules import broken_rules
+from interactions.flight import Flight, Sender
+from interactions.messages import read
 from interactions.system import System
 from interactions.telemetry import EventsRecorded, Telemetry
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
@@ -23,7 +33,15 @@ from runtime.errors import RequestError, ResourceExhaustedError, UnavailableErro
 
 # Events of one stream that wait for their acknowledgement; more would only fill the log's queue.
 MAX_IN_FLIGHT: Final = 256
+# Ids whose copies are answered without publishing them again: 25 s at 2,000 events a second, at most 30 MB.
+MAX_RECENT: Final = 100_000
+MAX_RECENT_AGE_S: Final = 600.0
+
 _RETRY_AFTER_S: Final = 1.0
+_HEADERS: Final[Headers] = ((CONTRACT_KEY, CONTRACT_RELEASE.encode()), ("content-type", b"application/json"))
+
+# What a door made of the bytes it was sent: a message to check, or a refusal when they are not even that.
+Incoming: TypeAlias = pb.Interaction | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +53,7 @@ class Recorded:
         durability: The weakest place an accepted event is in; None when none was accepted.
     """
 
-    results: tuple[EventResult, ...]
+    results: Sequence[EventResult]
     durability: Durability | None
 
 
@@ -47,67 +65,99 @@ class RecordedStream:
     durability: Durability | None
 
 
+class _Call:
+    """The events of one call: what each is told when all goes well, and the flight that it is on."""
+
+    __slots__ = ("flights", "own", "results")
+
+    def __init__(self, sender: Sender) -> None:
+        self.own = Flight(sender)
+        self.results: list[EventResult] = []
+        self.flights: list[Flight | None] = []
+
+    def add(self, result: EventResult, flight: Flight | None) -> None:
+        """Adds an event; one that is refused is on no flight."""
+        self.results.append(result)
+        self.flights.append(flight)
+
+    async def landed(self) -> list[Flight]:
+        """Waits for all flights, and returns them."""
+        flights = [flight for flight in set(self.flights) if flight is not None]
+        for flight in flights:
+            await flight.landed()
+        return flights
+
+    def outcomes(self) -> list[Outcome | None]:
+        """Returns what became of each event; None: it was refused before."""
+        pairs = zip(self.results, self.flights, strict=True)
+        return [None if flight is None else flight.outcome(result.event_id.lower()) for result, flight in pairs]
+
+
 class Recorder:
     """Records interactions.
 
     Args:
         publisher: Where they become durable.
         telemetry: Told of every call.
-        system: The clocks.
+        system: The clocks, and new ids.
     """
 
     def __init__(self, publisher: Publisher, telemetry: Telemetry, system: System) -> None:
         self._publisher = publisher
         self._telemetry = telemetry
         self._system = system
+        self._recent: RecentIds[Flight] = RecentIds(MAX_RECENT, MAX_RECENT_AGE_S)
+        self._taken_over: set[asyncio.Task[None]] = set()
 
-    async def record(
-        self, candidates: Sequence[Candidate], traceparent: str = "", known: RecentIds | None = None
-    ) -> Recorded:
-        """Records some events; a bad one is rejected alone.
+    async def record(self, events: Iterable[Incoming], traceparent: str = "", sender: Sender | None = None) -> Recorded:
+        """Records some events; a bad one is rejected alone, a copy of a recent one is not published again.
 
         Args:
-            candidates: The events.
+            events: The events.
             traceparent: W3C trace context of the caller; empty: none.
-            known: Ids already taken in the same stream; None: none.
+            sender: The stream that they are of; None: the call is one by itself.
 
         Raises:
             UnavailableError: An event could not be made durable; all are to be sent again, with the same ids.
             ResourceExhaustedError: The same, because the log is full.
         """
         start_s = self._system.monotonic()
-        known = RecentIds() if known is None else known
-        checked = self._checked(candidates)
-        fresh = [each for each in checked if isinstance(each, InteractionEvent) and known.add(each.key)]
-        outcomes = await self._publisher.publish_many([_record(event, traceparent) for event in fresh])
-        by_key = {event.key: outcome for event, outcome in zip(fresh, outcomes, strict=True)}
-        failure = _failure(outcomes)
-        results = _results(checked, by_key, failed=failure is not None)
-        for key, outcome in by_key.items():
-            if not isinstance(outcome, Durability):
-                known.discard(key)
-        durability = None if failure else _weakest(outcomes)
-        self._telemetry.events_recorded(EventsRecorded(results, durability, self._system.monotonic() - start_s))
+        call = _Call(sender or Sender())
+        try:
+            self._take_in(events, call, _headers(traceparent), start_s)
+        except BaseException:
+            self._forget(call.own.event_ids)  # else copies would wait for a flight that never takes off
+            raise
+        if call.own.records:
+            await self._publish(call.own)
+        durabilities: set[Outcome | None] = {flight.durability for flight in await call.landed()}
+        failure = None
+        if None in durabilities:
+            outcomes = call.outcomes()
+            failure = _failure(outcomes)
+            call.results = _taken_back(call, outcomes, failed=failure is not None)
+            durabilities = set(outcomes)
+        durability = None if failure else _weakest(durabilities)
+        self._telemetry.events_recorded(EventsRecorded(call.results, durability, self._system.monotonic() - start_s))
         if failure:
             raise failure
-        return Recorded(results, durability)
+        return Recorded(call.results, durability)
 
-    async def record_stream(self, candidates: AsyncIterator[Candidate], traceparent: str = "") -> RecordedStream:
+    async def record_stream(self, events: AsyncIterator[Incoming], traceparent: str = "") -> RecordedStream:
         """Records events as they come; raises as `record`, and then all of the stream is to be sent again."""
-        known, totals = RecentIds(), StreamTotals()
-        durabilities: list[Outcome] = []
+        sender, totals = Sender(), StreamTotals()
+        durabilities: set[Outcome | None] = set()
         running: deque[asyncio.Task[Recorded]] = deque()
 
         async def finish_oldest() -> None:
             recorded = await running.popleft()
             totals.add(recorded.results)
-            if recorded.durability and recorded.durability not in durabilities:
-                durabilities.append(recorded.durability)
+            durabilities.add(recorded.durability)
 
         try:
-            async for candidate in candidates:
-                running.append(asyncio.create_task(self.record([candidate], traceparent, known)))
-                if len(running) >= MAX_IN_FLIGHT:
+            async for event in events:
+                running.append(asyncio.create_task(self.record((event,), traceparent, sender)))
+                while running and (running[0].done() or len(running) >= MAX_IN_FLIGHT):
                     await finish_oldest()
             while running:
                 await finish_oldest()
@@ -117,53 +167,85 @@ class Recorder:
             await asyncio.gather(*running, return_exceptions=True)
         return RecordedStream(totals, _weakest(durabilities))
 
-    def _checked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        now = self._system.now()
-        return [each if isinstance(each, Refusal) else _by_rules(each, now) for each in candidates]
+    async def close(self) -> None:
+        """Waits for what was taken over from callers who gave up."""
+        await asyncio.gather(*self._taken_over, return_exceptions=True)
+
+    def _take_in(self, events: Iterable[Incoming], call: _Call, headers: Headers, now_s: float) -> None:
+        """Checks the events, gives each an id, and puts those that are new on the call's own flight."""
+        window = Window.at(self._system.now())
+        recent, own = self._recent, call.own
+        for event in events:
+            record = event if isinstance(event, Refusal) else read(event, window)
+            if isinstance(record, Refusal):
+                call.add(EventResult(record.event_id, Status.REJECTED, record.interaction_type, record.broken), None)
+                continue
+            given, status = record.event_id, Status.ACCEPTED
+            event_id = given.lower() or self._system.new_id()
+            flight = recent.get(event_id)
+            if flight is None:
+                flight = own
+                recent.put(event_id, own, now_s)
+                own.board(event_id, _encoded(record, event_id, headers))
+            elif own.sender.repeats(event_id, flight, now_s):
+                status = Status.DUPLICATE
+            call.add(EventResult(given or event_id, status, record.interaction_type), flight)
+
+    async def _publish(self, flight: Flight) -> None:
+        """Brings the events of a flight into the log, even when the caller gives up.
+
+        What he began cannot be asked for its end any more, so it is published again, for those who wait with him and
+        for himself when he comes again. A second copy does no harm, and there is no third.
+        """
+        try:
+            await self._land(flight)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._land(flight))
+            self._taken_over.add(task)
+            task.add_done_callback(self._taken_over.discard)
+            raise
+
+    async def _land(self, flight: Flight) -> None:
+        """Publishes the events of a flight, and forgets those that are not in the log then."""
+        try:
+            outcomes = await self._publisher.publish_many(flight.records)
+        except Exception:
+            self._forget(flight.land([NotAcknowledgedError("the publisher failed") for _ in flight.records]))
+            raise
+        self._forget(flight.land(outcomes))
+
+    def _forget(self, event_ids: Iterable[str]) -> None:
+        """Makes the next copies new ones."""
+        for event_id in event_ids:
+            self._recent.forget(event_id)
 
 
-def _by_rules(event: InteractionEvent, now: datetime) -> Candidate:
-    broken = broken_rules(event, now)
-    if broken:
-        return Refusal(event.event_id, broken, event.interaction_type)
-    return event if event.event_id else dataclasses.replace(event, event_id=str(uuid.uuid4()))
+def _headers(traceparent: str) -> Headers:
+    return (*_HEADERS, ("traceparent", traceparent.encode())) if traceparent else _HEADERS
 
 
-def _record(event: InteractionEvent, traceparent: str) -> Record:
-    headers: Headers = ((CONTRACT_KEY, CONTRACT_RELEASE.encode()), ("content-type", b"application/json"))
-    if traceparent:
-        headers = (*headers, ("traceparent", traceparent.encode()))
-    return Record(INTERACTIONS, event.user_id, log_record.encode(event), headers)
+def _encoded(record: LogRecord, event_id: str, headers: Headers) -> Record:
+    return Record(INTERACTIONS, record.user_id, log_record.write(record, event_id), headers)
 
 
-def _results(checked: Sequence[Candidate], outcomes: dict[str, Outcome], *, failed: bool) -> tuple[EventResult, ...]:
-    """Returns a result an event: the first of an id has its outcome, later ones are its duplicates."""
-    told: set[str] = set()
+def _taken_back(call: _Call, outcomes: Sequence[Outcome | None], *, failed: bool) -> list[EventResult]:
+    """Returns the results when not all went well: of an event too large, and of all when the call has failed."""
     results = []
-    for each in checked:
-        if isinstance(each, Refusal):
-            results.append(EventResult(each.event_id, Status.REJECTED, each.interaction_type, each.broken))
-            continue
-        status, broken = _status(outcomes.get(each.key), failed=failed)
-        if status is Status.ACCEPTED and each.key in told:
-            status = Status.DUPLICATE
-        told.add(each.key)
-        results.append(EventResult(each.event_id, status, each.interaction_type, broken))
-    return tuple(results)
+    for result, outcome in zip(call.results, outcomes, strict=True):
+        if isinstance(outcome, RecordTooLargeError):
+            broken = (BrokenRule("interaction", str(outcome)),)
+            results.append(EventResult(result.event_id, Status.REJECTED, result.interaction_type, broken))
+        elif failed and outcome is not None:
+            results.append(EventResult(result.event_id, Status.FAILED, result.interaction_type))
+        else:
+            results.append(result)
+    return results
 
 
-def _status(outcome: Outcome | None, *, failed: bool) -> tuple[Status, tuple[BrokenRule, ...]]:
-    if isinstance(outcome, RecordTooLargeError):
-        return Status.REJECTED, (BrokenRule("interaction", str(outcome)),)
-    if failed:
-        return Status.FAILED, ()
-    return (Status.DUPLICATE if outcome is None else Status.ACCEPTED), ()
-
-
-def _failure(outcomes: Sequence[Outcome]) -> RequestError | None:
+def _failure(outcomes: Iterable[Outcome | None]) -> RequestError | None:
     """Returns the error of the whole call, when an event that could have been kept was not acknowledged."""
     for outcome in outcomes:
-        if isinstance(outcome, Durability | RecordTooLargeError):
+        if outcome is None or isinstance(outcome, Durability | RecordTooLargeError):
             continue
         if isinstance(outcome, LogFullError):
             message = "too many events are waiting; nothing was acknowledged: send them again with the same eventId"
@@ -175,5 +257,5 @@ def _failure(outcomes: Sequence[Outcome]) -> RequestError | None:
     return None
 
 
-def _weakest(outcomes: Sequence[Outcome]) -> Durability | None:
+def _weakest(outcomes: Container[Outcome | None]) -> Durability | None:
     return next((place for place in (Durability.JOURNAL, Durability.KAFKA) if place in outcomes), None)

@@ -1,5 +1,6 @@
 """What the ingest service tells about its work: one frozen record a call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +18,7 @@ class EventsRecorded:
         elapsed_s: From arrival until durable, in seconds.
     """
 
-    results: tuple[EventResult, ...]
+    results: Sequence[EventResult]
     durability: Durability | None
     elapsed_s: float
 
@@ -27,6 +28,3 @@ class Telemetry(Protocol):
 
     def events_recorded(self, record: EventsRecorded) -> None:
         """Takes one call."""
-
-    def authentication_failed(self) -> None:
-        """Takes one refusal of our credentials by a broker; called from another thread."""

@@ -172,9 +172,11 @@ def document() -> Schema:
     """Returns the whole OpenAPI document."""
     contract = Contract(_read())
     release = (ROOT / "CONTRACT").read_text().strip()
+    interactions = _interactions(contract)
     paths = {
         "/feed/recommendations": _recommendations(contract),
-        "/feed/interactions": _interactions(contract),
+        "/feed/interactions": interactions,
+        "/api/track": _track(interactions),
         **_operations(),
     }
     return {
@@ -240,6 +242,21 @@ def _interactions(contract: Contract) -> Schema:
             },
         },
     }
+
+
+def _track(interactions: Schema) -> Schema:
+    """The same under the name, and with the content type, that web clients have."""
+    same = interactions["post"]
+    json_body = same["requestBody"]["content"]["application/json"]
+    content = {"application/json": json_body, "text/plain": json_body}
+    own = {
+        "operationId": "track",
+        "summary": "Record what users did, from a page",
+        "description": f"{same['description']} The same as `/feed/interactions`, for `navigator.sendBeacon`: the JSON "
+        "may be called text. Pages of the origins in `FEED_INTERACTIONS_CORS_ORIGINS` may call it.",
+        "requestBody": {"required": True, "content": content},
+    }
+    return {"servers": interactions["servers"], "post": same | own}
 
 
 def _operations() -> Schema:

@@ -7,19 +7,24 @@ from eventlog.ports import Durability
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1 import interactions_pb2_grpc
 from interactions.adapters.trace import traceparent
-from interactions.domain.event import Candidate
 from interactions.domain.result import EventResult, Status
-from interactions.messages import candidate, result_message
 from interactions.service import Recorder
 from runtime.errors import InvalidArgumentError, Violation
 from runtime.grpc_server import GrpcService
 
 MAX_BATCH: Final = 100
+# As a body over HTTP; a stream's messages are of one event each, which has its own bound.
+MAX_MESSAGE_BYTES: Final = 65_536
 
 _DURABILITIES: Final = {
     None: pb.DURABILITY_UNSPECIFIED,
     Durability.KAFKA: pb.KAFKA,
     Durability.JOURNAL: pb.JOURNAL,
+}
+_STATUSES: Final = {
+    Status.ACCEPTED: pb.ACCEPTED,
+    Status.DUPLICATE: pb.DUPLICATE,
+    Status.REJECTED: pb.REJECTED,
 }
 
 
@@ -35,39 +40,40 @@ class InteractionServicer(interactions_pb2_grpc.InteractionServiceServicer):
         """Records one event; refuses the call when the event breaks a rule."""
         if not request.HasField("interaction"):
             raise InvalidArgumentError([Violation("interaction", "is required")])
-        recorded = await self._recorder.record([candidate(request.interaction)], _traceparent(context))
-        (result,) = recorded.results
+        recorded = await self._recorder.record((request.interaction,), _traceparent(context))
+        result = recorded.results[0]
         if result.status is Status.REJECTED:
             raise InvalidArgumentError(violations(result, "interaction."))
-        return pb.RecordInteractionResponse(
-            result=result_message(result), durability=_DURABILITIES[recorded.durability]
-        )
+        answer = pb.RecordInteractionResponse(durability=_DURABILITIES[recorded.durability])
+        _fill(answer.result, result)
+        return answer
 
     async def RecordInteractions(  # noqa: N802  # the contract's name
         self, request: pb.RecordInteractionsRequest, context: Any
     ) -> pb.RecordInteractionsResponse:
         """Records up to 100 events; a bad one is rejected alone."""
         require_batch_size(len(request.interactions))
-        candidates = [candidate(message) for message in request.interactions]
-        recorded = await self._recorder.record(candidates, _traceparent(context))
-        return pb.RecordInteractionsResponse(
-            results=[result_message(result) for result in recorded.results],
-            durability=_DURABILITIES[recorded.durability],
-        )
+        recorded = await self._recorder.record(request.interactions, _traceparent(context))
+        answer = pb.RecordInteractionsResponse(durability=_DURABILITIES[recorded.durability])
+        for result in recorded.results:
+            _fill(answer.results.add(), result)
+        return answer
 
     async def StreamInteractions(  # noqa: N802  # the contract's name
         self, request_iterator: AsyncIterator[pb.StreamInteractionsRequest], context: Any
     ) -> pb.StreamInteractionsResponse:
         """Records events as they come."""
-        recorded = await self._recorder.record_stream(_candidates(request_iterator), _traceparent(context))
+        recorded = await self._recorder.record_stream(_events(request_iterator), _traceparent(context))
         totals = recorded.totals
-        return pb.StreamInteractionsResponse(
+        answer = pb.StreamInteractionsResponse(
             accepted=totals.accepted,
             duplicates=totals.duplicates,
-            rejected=[result_message(result) for result in totals.rejected],
             rejected_count=totals.rejected_count,
             durability=_DURABILITIES[recorded.durability],
         )
+        for result in totals.rejected:
+            _fill(answer.rejected.add(), result)
+        return answer
 
 
 def grpc_service(recorder: Recorder) -> GrpcService:
@@ -76,6 +82,7 @@ def grpc_service(recorder: Recorder) -> GrpcService:
         pb.DESCRIPTOR.services_by_name["InteractionService"].full_name,
         InteractionServicer(recorder),
         interactions_pb2_grpc.add_InteractionServiceServicer_to_server,
+        max_message_bytes=MAX_MESSAGE_BYTES,
     )
 
 
@@ -93,11 +100,20 @@ def violations(result: EventResult, prefix: str = "") -> list[Violation]:
     ]
 
 
+def _fill(message: pb.RecordResult, result: EventResult) -> None:
+    """Writes a result, with its first reason, into the contract's message."""
+    message.event_id = result.event_id
+    message.status = _STATUSES[result.status]
+    if result.broken:
+        message.field = result.broken[0].field
+        message.reason = result.broken[0].reason
+
+
 def _traceparent(context: Any) -> str:
-    given = dict(context.invocation_metadata() or ()).get("traceparent", "")
-    return traceparent(given if isinstance(given, str) else "")
+    given = next((value for key, value in context.invocation_metadata() or () if key == "traceparent"), "")
+    return traceparent(given) if given and isinstance(given, str) else ""
 
 
-async def _candidates(requests: AsyncIterator[pb.StreamInteractionsRequest]) -> AsyncIterator[Candidate]:
+async def _events(requests: AsyncIterator[pb.StreamInteractionsRequest]) -> AsyncIterator[pb.Interaction]:
     async for request in requests:
-        yield candidate(request.interaction)
+        yield request.interaction

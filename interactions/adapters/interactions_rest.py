@@ -1,31 +1,48 @@
-"""The REST side: `POST /feed/interactions`."""
+"""The REST side: `POST /feed/interactions`, and `POST /api/track`, the same for web clients."""
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from typing import Any, Final
 
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from feed.interactions.v1 import interactions_pb2 as pb
 from interactions.adapters.interactions_grpc import require_batch_size, violations
 from interactions.adapters.rest_json import UnreadableBodyError, decode_interaction, is_batch, split_batch
 from interactions.adapters.trace import traceparent
-from interactions.domain.event import BrokenRule, Candidate, Refusal
+from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.result import EventResult, Status
-from interactions.messages import candidate
 from interactions.service import Recorder
 from runtime.errors import InvalidArgumentError, UnprocessableError
-from runtime.json_http import json_response, read_json
+from runtime.json_http import JSON_TYPE, json_response, read_json
+from runtime.request_context import REQUEST_ID_KEY
+
+# What `navigator.sendBeacon` says of a string: a browser asks no leave for it, as it would for JSON.
+_BEACON_TYPE: Final = "text/plain"
+# How long a browser may remember that an origin has leave, in seconds; Chromium takes no more.
+_PREFLIGHT_AGE_S: Final = 7_200
 
 
 class InteractionsRoute:
-    """Answers by the Recorder: one object, or `{"interactions": […]}`."""
+    """Answers by the Recorder: one object, or `{"interactions": […]}`.
 
-    def __init__(self, recorder: Recorder) -> None:
+    Args:
+        recorder: What answers.
+        content_types: What a body may say that it is; it is read as JSON.
+    """
+
+    def __init__(self, recorder: Recorder, content_types: Collection[str] = (JSON_TYPE,)) -> None:
         self._recorder = recorder
+        self._content_types = content_types
 
     async def post(self, request: Request) -> Response:
         """Records what the body holds."""
-        body = await read_json(request)
+        body = await read_json(request, content_types=self._content_types)
         trace = traceparent(request.headers.get("traceparent", ""))
         try:
             return await (self._batch(body, trace) if is_batch(body) else self._one(body, trace))
@@ -33,8 +50,8 @@ class InteractionsRoute:
             raise InvalidArgumentError([error.violation]) from error
 
     async def _one(self, body: bytes, trace: str) -> Response:
-        recorded = await self._recorder.record([candidate(decode_interaction(body))], trace)
-        (result,) = recorded.results
+        recorded = await self._recorder.record((decode_interaction(body),), trace)
+        result = recorded.results[0]
         if result.status is Status.REJECTED:
             raise UnprocessableError(violations(result))
         return json_response({"result": _result(result), "durability": recorded.durability})
@@ -42,20 +59,52 @@ class InteractionsRoute:
     async def _batch(self, body: bytes, trace: str) -> Response:
         events = split_batch(body)
         require_batch_size(len(events))
-        recorded = await self._recorder.record([_candidate(event) for event in events], trace)
+        recorded = await self._recorder.record([_decoded(event) for event in events], trace)
         answer: dict[str, Any] = {"results": [_result(result) for result in recorded.results]}
         # Absent like every default value in protobuf's JSON, when nothing was accepted.
         return json_response(answer | ({"durability": recorded.durability} if recorded.durability else {}))
 
 
-def routes(recorder: Recorder) -> list[BaseRoute]:
-    """Returns the routes for the process's server."""
-    return [Route("/feed/interactions", InteractionsRoute(recorder).post, methods=["POST"])]
+def routes(recorder: Recorder, cors_origins: Sequence[str] = ()) -> list[BaseRoute]:
+    """Returns the routes for the process's server.
+
+    Args:
+        recorder: What answers.
+        cors_origins: Origins of the pages that may call `/api/track` of another origin, such as `https://app.example`.
+    """
+    track = InteractionsRoute(recorder, (JSON_TYPE, _BEACON_TYPE))
+    cors = _cors(cors_origins)
+    return [
+        Route("/feed/interactions", InteractionsRoute(recorder).post, methods=["POST"]),
+        Route("/api/track", track.post, methods=["POST"], middleware=cors),
+        # The middleware answers a preflight itself.
+        Route("/api/track", _no_preflight, methods=["OPTIONS"], middleware=cors),
+    ]
 
 
-def _candidate(body: bytes) -> Candidate:
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    if not origins:
+        return []
+    # With credentials, because a beacon is always sent with them; nothing here reads a cookie.
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["POST"],
+        allow_headers=["content-type", "traceparent", REQUEST_ID_KEY],
+        expose_headers=[REQUEST_ID_KEY, "retry-after"],
+        allow_credentials=True,
+        max_age=_PREFLIGHT_AGE_S,
+    )
+    return [cors]
+
+
+async def _no_preflight(_request: Request) -> Response:
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+def _decoded(body: bytes) -> pb.Interaction | Refusal:
     try:
-        return candidate(decode_interaction(body))
+        return decode_interaction(body)
     except UnreadableBodyError as error:
         return Refusal(error.event_id, (BrokenRule(error.violation.field, error.violation.reason),))
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from interactions.bulk.loader import Target, insert_rows
 from interactions.domain.event import InteractionType
-from interactions.domain.weights import trending_weight
+from interactions.domain.trend import Watched, added_weight, hour_of, view_of
 from storage.tables import trending, user_interactions, users, videos
 from storage.trending import GLOBAL_SEGMENT
 
@@ -39,7 +39,7 @@ def rebuild(connection: sa.Connection) -> int:
     newest = connection.scalar(sa.select(sa.func.max(user_interactions.c.event_time)))
     if newest is None:
         return 0
-    buckets = _sum(_weights_since(connection, _hour(newest - WINDOW)))
+    buckets = _sum(_weights_since(connection, hour_of(newest - WINDOW)))
     return insert_rows(connection, _TRENDING, [(*key, total) for key, total in buckets])
 
 
@@ -48,16 +48,20 @@ def _weights_since(connection: sa.Connection, start: datetime) -> Iterator[tuple
     joined = user_interactions.outerjoin(videos, videos.c.video_id == events.video_id)
     query = (
         sa.select(events.event_time, events.video_id, events.interaction_type, events.watch_time_s)
-        .add_columns(videos.c.duration_s, users.c.country)
+        .add_columns(videos.c.duration_s, users.c.country, events.user_id, events.feed_session_id)
         .select_from(joined.outerjoin(users, users.c.user_id == events.user_id))
         .where(events.event_time >= start)
+        .order_by(events.event_time)
     )
+    watched = Watched()
     for rows in connection.execute(query).partitions(_ROWS_AT_A_TIME):
-        for event_time, video_id, kind, watch_time_s, duration_s, country in rows:
-            added = trending_weight(InteractionType(kind), watch_time_s, duration_s)
+        for event_time, video_id, name, watch_time_s, duration_s, country, user_id, session_id in rows:
+            kind = InteractionType(name)
+            view = view_of(kind, user_id, video_id, session_id)
+            added = added_weight(kind, view, watch_time_s, duration_s, watched)
             if added > 0:
                 for segment in (GLOBAL_SEGMENT, country) if country else (GLOBAL_SEGMENT,):
-                    yield (segment, _hour(event_time), video_id), added
+                    yield (segment, hour_of(event_time), video_id), added
 
 
 def _sum(weights: Iterable[tuple[Key, float]]) -> list[tuple[Key, float]]:
@@ -65,7 +69,3 @@ def _sum(weights: Iterable[tuple[Key, float]]) -> list[tuple[Key, float]]:
     for key, added in weights:
         sums[key] = sums.get(key, 0.0) + added
     return sorted(sums.items())
-
-
-def _hour(time: datetime) -> datetime:
-    return time.replace(minute=0, second=0, microsecond=0)

@@ -24,13 +24,18 @@ class UnreadableError(Exception):
     """The writer's fault: bytes that are no interaction of this contract. Reading them again does not help."""
 
 
-class _Assignment(msgspec.Struct, frozen=True):
+class AssignmentRecord(msgspec.Struct, frozen=True, gc=False):
+    """The JSON object of an Assignment."""
+
     experiment: _Id
     variant: _Id
 
 
-class _LogRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The JSON object; a field without a default is always there."""
+class LogRecord(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """The JSON object of an event; a field without a default is always there.
+
+    Its bounds hold for what is read. What is written was checked before.
+    """
 
     user_id: _Id
     video_id: _Id
@@ -44,37 +49,46 @@ class _LogRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     algorithm: Annotated[str, msgspec.Meta(max_length=64)] = ""
     recommendation_score: float | None = None
     model_version: Annotated[str, msgspec.Meta(max_length=128)] = ""
-    experiments: tuple[_Assignment, ...] = ()
+    experiments: tuple[AssignmentRecord, ...] = ()
     rating: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
     served_token: Annotated[str, msgspec.Meta(max_length=512)] = ""
     metadata: dict[str, str] = {}
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(_LogRecord)
+_DECODER = msgspec.json.Decoder(LogRecord)
 
 
 def encode(event: InteractionEvent) -> bytes:
     """Returns the JSON of an event; absent optional fields are left out."""
-    return _ENCODER.encode(
-        _LogRecord(
-            user_id=event.user_id,
-            video_id=event.video_id,
-            interaction_type=event.interaction_type,
-            watch_time=event.watch_time_s,
-            timestamp=instant(event.event_time),
-            event_id=event.key,
-            feed_session_id=event.feed_session_id,
-            recommendation_id=event.recommendation_id,
-            position=event.position,
-            algorithm=event.algorithm,
-            recommendation_score=event.recommendation_score,
-            model_version=event.model_version,
-            experiments=tuple(_Assignment(each.experiment, each.variant) for each in event.experiments),
-            rating=event.rating,
-            served_token=event.served_token,
-            metadata=dict(event.metadata),
-        )
+    return write(record_of(event), event.key)
+
+
+def write(record: LogRecord, event_id: str) -> bytes:
+    """Returns the JSON of a record, under the id that it is stored by."""
+    record.event_id = event_id
+    return _ENCODER.encode(record)
+
+
+def record_of(event: InteractionEvent) -> LogRecord:
+    """Returns an event as it is written, its id still as the client wrote it."""
+    return LogRecord(
+        user_id=event.user_id,
+        video_id=event.video_id,
+        interaction_type=event.interaction_type,
+        watch_time=event.watch_time_s,
+        timestamp=instant(event.event_time),
+        event_id=event.event_id,
+        feed_session_id=event.feed_session_id,
+        recommendation_id=event.recommendation_id,
+        position=event.position,
+        algorithm=event.algorithm,
+        recommendation_score=event.recommendation_score,
+        model_version=event.model_version,
+        experiments=tuple(AssignmentRecord(each.experiment, each.variant) for each in event.experiments),
+        rating=event.rating,
+        served_token=event.served_token,
+        metadata=dict(event.metadata),
     )
 
 
@@ -84,6 +98,15 @@ def decode(value: bytes) -> InteractionEvent:
     Raises:
         UnreadableError: When it breaks the contract; the text says where.
     """
+    return _event(*read(value))
+
+
+def read(value: bytes) -> tuple[LogRecord, datetime]:
+    """Reads the JSON of an event as it is, for who reads millions; returns it with its time in UTC.
+
+    Raises:
+        UnreadableError: As `decode`.
+    """
     try:
         found = _DECODER.decode(value)
         time = datetime.fromisoformat(found.timestamp)
@@ -92,13 +115,12 @@ def decode(value: bytes) -> InteractionEvent:
         raise UnreadableError(str(error)) from error
     if event_time is None:
         raise UnreadableError("timestamp: must have a zone")
-    event = _event(found, event_time)
-    if _NUL in value and (broken := text_rules(event)):
+    if _NUL in value and (broken := text_rules(_event(found, event_time))):
         raise UnreadableError(f"{broken[0].field}: {broken[0].reason}")
-    return event
+    return found, event_time
 
 
-def _event(found: _LogRecord, event_time: datetime) -> InteractionEvent:
+def _event(found: LogRecord, event_time: datetime) -> InteractionEvent:
     return InteractionEvent(
         user_id=found.user_id,
         video_id=found.video_id,

@@ -4,6 +4,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from interactions.domain.event import BrokenRule, InteractionType
 
 
@@ -16,9 +18,8 @@ class Status(enum.StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True, slots=True)
-class EventResult:
-    """The result of one event.
+class EventResult(msgspec.Struct, frozen=True, gc=False):
+    """The result of one event; a Struct, because one is made for each event and a dataclass takes six times as long.
 
     Args:
         event_id: The client's, or the one made here.

@@ -21,15 +21,24 @@ WEIGHTS: Final[Mapping[InteractionType, float]] = {
 }
 
 
-def trending_weight(interaction_type: InteractionType, watch_time_s: float, duration_s: float | None) -> float:
+def trending_weight(
+    interaction_type: InteractionType, watch_time_s: float, duration_s: float | None, counted_s: float = 0.0
+) -> float:
     """Returns what one interaction adds to its video.
 
     Args:
         interaction_type: What the user did.
         watch_time_s: Watch time, in seconds; a view counts by the share that was watched, at most once.
         duration_s: Length of the video, in seconds; None: any view that lasted counts whole.
+        counted_s: How much of this same view was counted before, in seconds.
     """
     weight = WEIGHTS[interaction_type]
     if interaction_type is not InteractionType.VIEW:
         return weight
-    return weight * (min(watch_time_s / duration_s, 1.0) if duration_s else float(watch_time_s > 0))
+    if watch_time_s <= counted_s:
+        return 0.0
+    return weight * (_watched_share(watch_time_s, duration_s) - _watched_share(counted_s, duration_s))
+
+
+def _watched_share(watch_time_s: float, duration_s: float | None) -> float:
+    return min(watch_time_s / duration_s, 1.0) if duration_s else float(watch_time_s > 0)

@@ -1,4 +1,4 @@
-"""The rules that need the clock or two fields; trending weights; backoff; recent ids."""
+"""The rules that need the clock or two fields; trending weights; backoff."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,6 @@ import pytest
 
 from interactions.domain.backoff import delay_s
 from interactions.domain.event import BrokenRule, InteractionEvent, InteractionType
-from interactions.domain.recent_ids import RecentIds
 from interactions.domain.rules import broken_rules, instant
 from interactions.domain.weights import WEIGHTS, trending_weight
 
@@ -114,10 +113,3 @@ def test_every_type_has_a_weight() -> None:
 )
 def test_backoff_doubles_up_to_a_bound(attempt: int, jitter: float, expected_s: float) -> None:
     assert delay_s(attempt, jitter) == pytest.approx(expected_s)
-
-
-def test_recent_ids_forget_the_oldest() -> None:
-    ids = RecentIds(limit=2)
-    assert [ids.add(each) for each in ("a", "b", "a", "c", "a", "c")] == [True, True, False, True, True, False]
-    ids.discard("c")
-    assert ids.add("c")

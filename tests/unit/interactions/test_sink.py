@@ -1,21 +1,34 @@
 """The sink on a log and a store in memory: once in effect, nothing lost, nothing that stalls."""
 
 import asyncio
+import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from eventlog.fake import MemoryConsumer, MemoryLog, MemoryPublisher
-from eventlog.ports import MAX_RECORD_BYTES, NotAcknowledgedError, Offsets, Partition, Record
+from eventlog.ports import (
+    MAX_RECORD_BYTES,
+    ConsumeError,
+    NotAcknowledgedError,
+    Offsets,
+    Partition,
+    Record,
+    StoredRecord,
+)
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
 from interactions.domain import log_record
 from interactions.domain.event import InteractionEvent, InteractionType
+from interactions.sink.app import instance_id_of
 from interactions.sink.fake import MemoryStore
-from interactions.sink.ports import BatchWritten, Lag, Step, StoredEvent
+from interactions.sink.metrics import SinkMetrics
+from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent
 from interactions.sink.service import Sink
 from interactions.system import System
 from tests.polling import until
@@ -41,9 +54,6 @@ class Told:
     def step_failed(self, step: Step) -> None:
         self.failed.append(step)
 
-    def authentication_failed(self) -> None:
-        raise AssertionError
-
 
 class Bench:
     """A log, a store, and what the sink tells."""
@@ -54,6 +64,8 @@ class Bench:
         self.consumer: MemoryConsumer = self.log.consumer(INTERACTIONS)
         self.dead_letters: MemoryPublisher = self.log.publisher()
         self.told = Told()
+        self.now = datetime.now(UTC)
+        self.monotonic_s = 1.0
 
     def put(self, *values: bytes) -> None:
         for value in values:
@@ -62,7 +74,7 @@ class Bench:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Sink]:
         # No jitter and a clock that stands still: only the order of things is at stake.
-        system = System(now=lambda: datetime.now(UTC), monotonic=lambda: 0.0, jitter=lambda: 0.9)
+        system = System(now=lambda: self.now, monotonic=lambda: self.monotonic_s, jitter=lambda: 0.9)
         sink = Sink(self.consumer, self.dead_letters, self.store, self.told, system)
         task = asyncio.create_task(sink.run())
         try:
@@ -85,6 +97,10 @@ def values(count: int) -> list[bytes]:
     return [log_record.encode(event) for event in events(count)]
 
 
+def total_dead(bench: Bench) -> dict[Fault, int]:
+    return dict(sum((Counter(each.dead_lettered) for each in bench.told.batches), Counter[Fault]()))
+
+
 async def eventually(question: Callable[[], bool]) -> None:
     async def answer() -> bool:
         return question()
@@ -100,7 +116,7 @@ async def test_every_event_is_stored_once_with_its_offset() -> None:
         await until(bench.offset, 1210)
         await eventually(lambda: sink.not_ready() is None)
 
-    assert [each.event for each in bench.store.events.values()] == events(1200)
+    assert list(bench.store.events) == [event.event_id for event in events(1200)]
     assert sum(each.inserted for each in bench.told.batches) == 1200
     assert sum(each.duplicates for each in bench.told.batches) == 10
     assert bench.consumer.committed == 1210
@@ -117,6 +133,54 @@ async def test_it_goes_on_where_the_last_transaction_left_off() -> None:
     assert len(bench.store.events) == 3
 
 
+async def test_it_asks_where_to_go_on_whenever_a_partition_comes_back() -> None:
+    """Another sink had it meanwhile and wrote some of it: what that one wrote is not read again."""
+    bench = Bench()
+    bench.put(*values(3))
+    async with bench.running():
+        await until(bench.offset, 3)
+        bench.consumer.reassign()
+        bench.store.offsets[Partition(INTERACTIONS, 0)] = 9
+        bench.put(*values(12)[3:])
+        await until(bench.offset, 12)
+
+    assert list(bench.store.events) == [events(12)[place].event_id for place in (0, 1, 2, 9, 10, 11)]
+
+
+async def test_while_the_database_is_down_the_lag_is_the_age_of_the_oldest_record_in_hand() -> None:
+    bench = Bench()
+    async with bench.running() as sink:
+        await eventually(lambda: sink.not_ready() is None)
+        bench.store.down = True
+        bench.put(*values(2))
+        await eventually(lambda: bench.told.failed.count(Step.WRITE) >= 1)
+        (oldest, _) = bench.log.records(INTERACTIONS)
+        bench.now = datetime.fromtimestamp(oldest.append_time_ms / 1000, UTC) + timedelta(seconds=40)
+        bench.put(*values(5)[2:])
+
+        await eventually(lambda: bench.told.lags[-1].records == 5 and bench.told.lags[-1].seconds == pytest.approx(40))
+
+        bench.store.down = False
+        await eventually(lambda: bench.told.lags[-1] == Lag(0, 0.0))
+
+
+async def test_records_that_cannot_be_polled_grow_old_too() -> None:
+    bench = Bench()
+
+    class Silent(MemoryConsumer):
+        async def poll(self, max_records: int, timeout_s: float) -> list[StoredRecord]:
+            del max_records, timeout_s
+            await super().poll(0, 0)
+            raise ConsumeError
+
+    bench.consumer = Silent(bench.log, INTERACTIONS)
+    bench.put(*values(2))
+    async with bench.running():
+        await eventually(lambda: bench.told.lags[-1:] == [Lag(2, 0.0)])
+        bench.monotonic_s += 30
+        await eventually(lambda: bench.told.lags[-1] == Lag(2, 30.0))
+
+
 async def test_unreadable_records_are_put_aside_as_found() -> None:
     bench = Bench()
     bench.put(values(3)[0], b"\xff not json", values(3)[1])
@@ -130,7 +194,9 @@ async def test_unreadable_records_are_put_aside_as_found() -> None:
     letters = bench.log.records(INTERACTIONS_DLQ)
     assert [(each.key, each.value) for each in letters] == [("u1", b"\xff not json"), ("odd\udcff", b"")]
     headers = dict(letters[0].headers)
-    assert headers.keys() == {"traceparent", "reason", "topic", "partition", "offset"}
+    assert list(headers) == ["traceparent", "fault", "reason", "topic", "partition", "offset"]
+    assert headers["fault"] == b"unreadable"
+    assert total_dead(bench) == {Fault.UNREADABLE: 2}
     assert (headers["topic"], headers["partition"], headers["offset"]) == (INTERACTIONS.encode(), b"0", b"1")
     assert b"malformed" in headers["reason"]
 
@@ -171,7 +237,8 @@ async def test_it_starts_while_the_database_is_down() -> None:
     bench.store.down = True
     bench.put(*values(1))
     async with bench.running() as sink:
-        await eventually(lambda: sink.not_ready() == "start: told to fail")
+        await eventually(lambda: sink.not_ready() == "poll: told to fail")
+        await eventually(lambda: bench.told.lags[-1] == Lag(None, None))
         bench.store.down = False
         await until(bench.offset, 1)
 
@@ -211,7 +278,8 @@ async def test_events_that_the_database_refuses_are_put_aside_alone(places: list
     assert len(bench.store.events) == 13 - len(places)
     letters = bench.log.records(INTERACTIONS_DLQ)
     assert [each.value for each in letters] == [values(13)[place] for place in places]
-    assert sum(each.dead_lettered for each in bench.told.batches) == len(places)
+    assert total_dead(bench) == {Fault.REFUSED: len(places)}
+    assert {dict(each.headers)["fault"] for each in letters} == {b"refused"}
 
 
 async def test_offsets_are_written_only_once_everything_before_them_is() -> None:
@@ -238,7 +306,7 @@ async def test_a_record_with_flipped_bytes_is_put_aside() -> None:
     """It may still look like an event, of another user."""
     bench = Bench()
     bench.put(*values(2))
-    bench.log._topics[INTERACTIONS][0] = replace(bench.log.records(INTERACTIONS)[0], intact=False)
+    bench.log._topics[INTERACTIONS][0] = bench.log.records(INTERACTIONS)[0]._replace(intact=False)
 
     async with bench.running():
         await until(bench.offset, 2)
@@ -246,6 +314,7 @@ async def test_a_record_with_flipped_bytes_is_put_aside() -> None:
     assert list(bench.store.events) == [events(2)[1].event_id]
     (letter,) = bench.log.records(INTERACTIONS_DLQ)
     assert b"checksum" in dict(letter.headers)["reason"]
+    assert total_dead(bench) == {Fault.DAMAGED: 1}
 
 
 async def test_stopping_while_the_database_is_down_ends_at_once() -> None:
@@ -256,3 +325,52 @@ async def test_stopping_while_the_database_is_down_ends_at_once() -> None:
         bench.store.down = True
         bench.put(*values(2))
         await eventually(lambda: bench.told.failed.count(Step.WRITE) > 0)
+
+
+def test_a_sink_is_known_again_by_its_host_and_port() -> None:
+    assert instance_id_of("pod-7", 8083) == "pod-7-8083"
+    assert instance_id_of("pod-7", 0) == ""
+
+
+def test_metrics_tell_whose_fault_and_what_nobody_knows() -> None:
+    registry = CollectorRegistry()
+    metrics = SinkMetrics(registry)
+
+    metrics.batch_written(BatchWritten(5, 2, {Fault.REFUSED: 1, Fault.UNREADABLE: 3}, 0.1, 0.2))
+    metrics.lag_measured(Lag(None, None))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, labels)
+
+    assert value("feed_sink_records_total", result="dead_lettered") == 4
+    assert [value("feed_sink_dead_letters_total", fault=fault) for fault in Fault] == [3, 0, 1]
+    assert math.isnan(value("feed_sink_lag_seconds") or 0)
+    assert math.isnan(value("feed_sink_lag_records") or 0)
+    metrics.lag_measured(Lag(7, 1.5))
+    assert (value("feed_sink_lag_records"), value("feed_sink_lag_seconds")) == (7, 1.5)
+
+
+async def test_the_next_records_are_read_while_the_last_ones_are_written() -> None:
+    """Half of the speed (P10); yet one batch is never written before the one in front of it."""
+    bench = Bench()
+    gate = asyncio.Event()
+    order: list[int] = []
+
+    class SlowStore(MemoryStore):
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+            await gate.wait()
+            order.extend(offsets.values())
+            return await super().write(events, offsets)
+
+    bench.store = SlowStore()
+    bench.put(*values(2))
+    async with bench.running() as sink:
+        await eventually(lambda: len(sink._in_hand) == 1)
+        bench.put(*values(5)[2:])
+        await eventually(lambda: len(sink._in_hand) == 2)
+        assert order == []
+        gate.set()
+        await until(bench.offset, 5)
+
+    assert order == [2, 5]
+    assert list(bench.store.events) == [event.event_id for event in events(5)]
