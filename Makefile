@@ -46,10 +46,10 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
-bench: setup ## Measure P01 to P04 and P07 against their bare references, a JSON line each
+bench: setup ## Measure P01 to P04 and P07 to P10 against their bare references, a JSON line each
 	$(PY) -m tests.bench
 
-chaos: setup ## Run the fault targets R01 to R13 in full, under load, a JSON line each at the end
+chaos: setup ## Run the fault targets R01 to R24 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
 
 clean: ## Remove what was made: environment, data, caches

@@ -14,6 +14,7 @@ from deploy.local.postgres import LocalPostgres
 from runtime.settings import CommonSettings, load
 from storage.database import sync_engine, upgrade
 from tests.databases import fresh_postgres_url
+from tests.secured_kafka import SecuredKafka
 from tests.system import System
 
 
@@ -34,6 +35,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A real Apache Kafka without topics; `.bootstrap_servers`."""
     server = LocalKafka(tmp_path_factory.mktemp("kafka"))
     yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A real Apache Kafka with users, rights and TLS, and the declared topics."""
+    secured = SecuredKafka(tmp_path_factory.mktemp("secured"))
+    for _ in _running(secured.server):
+        secured.provide()
+        yield secured
 
 
 @pytest.fixture(scope="session")

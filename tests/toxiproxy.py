@@ -31,10 +31,14 @@ class Proxy:
         """`host:port` for clients."""
         return f"127.0.0.1:{self.port}"
 
-    def add(self, kind: str, **attributes: int) -> None:
-        """Makes what the upstream sends ill, on old connections and new ones; as `latency` with `latency` in ms."""
+    def add(self, kind: str, *, to_upstream: bool = False, **attributes: int) -> None:
+        """Makes what the upstream sends ill, on old connections and new ones; as `latency` with `latency` in ms.
+
+        With `to_upstream`, what the clients send.
+        """
         self._toxics += 1
-        toxic = {"name": f"toxic-{self._toxics}", "type": kind, "attributes": attributes}
+        stream = "upstream" if to_upstream else "downstream"
+        toxic = {"name": f"toxic-{self._toxics}", "type": kind, "stream": stream, "attributes": attributes}
         ask(self._api, "POST", f"/proxies/{self.port}/toxics", toxic)
 
     def cut(self) -> None:

@@ -1,51 +1,77 @@
-"""`make bench`: P01 to P04 and P07, each against its bare reference measured in the same run, a JSON line each."""
+"""`make bench`: each figure against its bare reference measured in the same run, a JSON line each.
+
+`python -m tests.bench P07 P09` measures only these.
+"""
 
 import contextlib
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.kafka import LocalKafka
+from deploy.topics import declared
 from eventlog.topics import apply
-from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import echo, ghz
+from tests.bench import echo, figures, ghz, ingest, sink
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
 # A and B in turn, so that a machine that drifts does so for both; the median ratio is quoted.
 ROUNDS = 3
 SECONDS = "5s"
-EVENTS_A_BATCH = 100
 
 MANY = ("-c", "16", "--connections", "4", "-z", SECONDS)
 ONE = ("-c", "1", "--connections", "1", "-z", SECONDS)
 
 FEED = "feed.recommendations.v1.RecommendationService/GetRecommendations"
-RECORD = "feed.interactions.v1.InteractionService/RecordInteractions"
+
+FEED_FIGURES = ("P01", "P02", "P03", "P04")
+INGEST_FIGURES = ("P07", "P08", "P09")
+SINK_FIGURES = ("P10",)
 
 
 def main() -> None:
     """Starts what is measured, measures, stops it."""
+    wanted = set(sys.argv[1:]) or {*FEED_FIGURES, *INGEST_FIGURES, *SINK_FIGURES}
     ghz.find()
-    with tempfile.TemporaryDirectory() as folder:
-        with _echo(Path(folder) / "echo") as reference:
-            for workers in (1, 2):
-                with _system(Path(folder) / f"feed-{workers}", FEED_BRIDGE_WORKERS=str(workers)) as system:
-                    _throughput(Feed(system.grpc_port("bridge"), reference), workers)
-                    if workers == 1:
-                        _latency(Feed(system.grpc_port("bridge"), reference))
-                        _degraded(system, Feed(system.grpc_port("bridge"), reference))
-        with (
-            _kafka(Path(folder) / "kafka") as kafka,
-            _system(Path(folder) / "ingest", FEED_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers) as system,
-        ):
-            _ingest_figure(system.grpc_port("interactions"), kafka.bootstrap_servers)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with _echo(folder / "echo") as reference:
+            if wanted & {*FEED_FIGURES}:
+                _measure_feed(folder, reference, wanted)
+            if wanted & {*INGEST_FIGURES}:
+                _measure_ingest(folder, reference, wanted)
+        if wanted & {*SINK_FIGURES}:
+            with _kafka(folder / "kafka-of-the-sink") as kafka:
+                sink.figure(folder, kafka)
+
+
+def _measure_feed(folder: Path, reference: "Echo", wanted: set[str]) -> None:
+    for workers in (1, 2):
+        with _system(folder / f"feed-{workers}", FEED_BRIDGE_WORKERS=str(workers)) as system:
+            feed = Feed(system.grpc_port("bridge"), reference)
+            if "P01" in wanted:
+                _throughput(feed, workers)
+            if workers == 1 and wanted & {"P02", "P03"}:
+                _latency(feed)
+            if workers == 1 and "P04" in wanted:
+                _degraded(system, feed)
+
+
+def _measure_ingest(folder: Path, reference: "Echo", wanted: set[str]) -> None:
+    with _kafka(folder / "kafka") as kafka, ingest.service(folder / "ingest", kafka.bootstrap_servers) as measured:
+        if "P07" in wanted:
+            ingest.batch_figure(measured)
+        if "P08" in wanted:
+            ingest.unary_figure("Kafka", measured, reference.one_hop, reference.proto)
+        if "P09" in wanted:
+            ingest.latency_figure(measured)
+    if "P08" in wanted:
+        with ingest.service(folder / "embedded") as measured:
+            ingest.unary_figure("the embedded journal", measured, reference.one_hop, reference.proto)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +103,14 @@ def _throughput(feed: Feed, workers: int) -> None:
     feed.bare(feed.echo.two_hops, *MANY)
     pairs = [(feed.ask(*MANY).rps, feed.bare(feed.echo.two_hops, *MANY).rps) for _ in range(ROUNDS)]
     what = f"throughput, 16 callers, 20 items, bridge workers: {workers}"
-    _ratio("P01", what, "rps", pairs, at_least=1.0)
+    figures.ratio("P01", what, "rps", pairs, at_least=1.0)
 
 
 def _latency(feed: Feed) -> None:
     pairs = [(feed.ask(*ONE).p50_ms, feed.bare(feed.echo.two_hops, *ONE).p50_ms) for _ in range(ROUNDS)]
-    _ratio("P02", "p50 with 1 caller", "ms", pairs, at_most=1.6)
+    figures.ratio("P02", "p50 with 1 caller", "ms", pairs, at_most=1.6)
     load = feed.ask("--async", "--rps", "300", "-c", "50", "--connections", "4", "-n", "3000")
-    _print(
+    figures.show(
         "P03",
         "p99 at 300 rps, open loop, against the 150 ms deadline",
         value=load.p99_ms,
@@ -103,63 +129,9 @@ def _degraded(system: System, feed: Feed) -> None:
     system.feed("bridge", "breaker", "open")
     wait_for(lambda: system.page("u1").fallback_reason, recommendations_pb2.CIRCUIT_OPEN.__eq__, bound_s=10)
     pairs = [(feed.ask(*MANY).rps, feed.bare(feed.echo.one_hop, *MANY).rps) for _ in range(ROUNDS)]
-    _ratio("P04", "throughput of trending pages while the breaker is open, 16 callers", "rps", pairs, at_least=0.8)
-
-
-def _ingest_figure(port: int, bootstrap: str) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".bin") as batch:
-        Path(batch.name).write_bytes(_batch())
-
-        def ingest() -> float:
-            load = ghz.run(port, RECORD, "-B", batch.name, "-c", "16", "--connections", "4", "-z", SECONDS)
-            assert load.ok >= load.total - 16, f"{load.total - load.ok} batches failed"
-            return load.rps * EVENTS_A_BATCH
-
-        def bare() -> float:
-            command = [sys.executable, "-m", "tests.bench.produce", bootstrap, "feed.served.v1", "200000"]
-            return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-        ingest()
-        bare()
-        pairs = [(ingest(), bare()) for _ in range(ROUNDS)]
-        _ratio("P07", "batch ingest, acknowledged and in Kafka", "events/s", pairs, at_least=0.4)
-
-
-def _ratio(
-    name: str,
-    what: str,
-    unit: str,
-    pairs: Sequence[tuple[float, float]],
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-) -> None:
-    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    _print(
-        name,
-        what,
-        value=statistics.median(mine for mine, _ in pairs),
-        unit=unit,
-        reference=statistics.median(theirs for _, theirs in pairs),
-        ratio=ratio,
-        target=f">= {at_least} x" if at_least else f"<= {at_most} x",
-        met=(at_least is None or ratio >= at_least) and (at_most is None or ratio <= at_most),
+    figures.ratio(
+        "P04", "throughput of trending pages while the breaker is open, 16 callers", "rps", pairs, at_least=0.8
     )
-
-
-def _print(name: str, what: str, **figures: float | str | bool) -> None:
-    rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
-    print(json.dumps({"figure": name, "what": what, **rounded}), flush=True)
-
-
-def _batch() -> bytes:
-    request = interactions_pb2.RecordInteractionsRequest()
-    for index in range(EVENTS_A_BATCH):
-        made = request.interactions.add(
-            user_id=f"u{index}", video_id=f"v{index % 777}", interaction_type="VIEW", watch_time_s=12.5
-        )
-        made.timestamp.GetCurrentTime()
-    return request.SerializeToString()
 
 
 @contextlib.contextmanager
@@ -197,7 +169,7 @@ def _kafka(folder: Path) -> Iterator[LocalKafka]:
     server = LocalKafka(folder)
     server.start()
     try:
-        apply({"bootstrap.servers": server.bootstrap_servers})
+        apply({"bootstrap.servers": server.bootstrap_servers}, specs=declared().topics)
         yield server
     finally:
         server.stop()

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.errors import LocalServerError
+from deploy.local.kafka import LocalKafka
+from deploy.local.postgres import LocalPostgres
+from deploy.topics import declared
+from eventlog import topics
+from storage.database import upgrade
 from tests.chaos import figures
+from tests.chaos.ingest_rig import IngestRig
 from tests.chaos.rig import Rig
+from tests.databases import fresh_postgres_url
 
 
 class Reporter:
@@ -60,3 +68,27 @@ def rig(tmp_path: Path, long: bool) -> Iterator[Rig]:
     """Processes, ended with the test."""
     with ExitStack() as closing:
         yield Rig(tmp_path, closing, long=long)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LocalKafka]:
+    """A broker of the test's own, which it may kill; it has the topics."""
+    server = LocalKafka(tmp_path / "kafka")
+    try:
+        server.start()
+    except LocalServerError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"needs a real server: {error}")
+    topics.apply(server.client_config(), specs=declared().topics)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def ingest(tmp_path: Path, broker: LocalKafka, postgres: LocalPostgres, long: bool) -> Iterator[IngestRig]:
+    """Ingest services and sinks on real Kafka and PostgreSQL, ended with the test."""
+    url = fresh_postgres_url(postgres.url)
+    upgrade(url)
+    with ExitStack() as closing:
+        yield IngestRig(tmp_path, closing, broker, url, long=long)

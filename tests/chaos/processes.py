@@ -62,6 +62,12 @@ class Running:
         """`host:port` of its gRPC server."""
         return f"127.0.0.1:{self.grpc_port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process id; that of its last start."""
+        assert self._process is not None
+        return self._process.pid
+
     def launch(self) -> None:
         """Starts it without waiting."""
         with self._log.open("ab") as log:

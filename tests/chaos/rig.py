@@ -110,10 +110,13 @@ class Rig:
         folder: Its data directory.
         closing: What it starts is ended by this.
         long: Whether it puts the load of the targets on the bridge, or one that leaves a busy machine room.
+
+    `environ` may be given more settings for its bridges.
     """
 
     def __init__(self, folder: Path, closing: ExitStack, *, long: bool = False) -> None:
         self.folder = folder
+        self.environ: dict[str, str] = {}
         self._rps = LONG_RPS if long else SHORT_RPS
         self._refusable = 0.0 if long else SHORT_REFUSABLE
         self._closing = closing
@@ -162,7 +165,7 @@ class Rig:
             "FEED_BRIDGE_GRPC_PORT": str(grpc_port),
             "FEED_BRIDGE_HTTP_PORT": str(http_port),
         }
-        environ |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in settings.items()}
+        environ |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in settings.items()} | self.environ
         name = f"bridge-{grpc_port}"
         bridge = self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
         for process in self._processes:

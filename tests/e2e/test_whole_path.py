@@ -73,6 +73,23 @@ def test_an_unknown_user_gets_a_full_page(system: System):
     assert (page.source, page.fallback_reason) == (pb.TRENDING, pb.EMPTY_RANKING)
 
 
+def test_a_like_changes_the_next_page_without_a_training(system: System):
+    """Issue 6: folded in within a second or two of being recorded; a new user gets a feed of his own by it."""
+    newcomer = f"newcomer-{uuid.uuid4()}"
+    liked = videos_of(system.page(newcomer))[0]
+    answer = post_json(
+        system.http_port("interactions"),
+        "/feed/interactions",
+        interaction(newcomer, liked, interactionType="LIKE"),
+    )
+    assert answer.status == 200
+
+    page = personal(system, newcomer)
+
+    assert liked not in videos_of(page)
+    assert len(set(videos_of(page))) == 20
+
+
 def test_rest_says_the_same_as_grpc(system: System):
     over_grpc = personal(system)
     answer = call_now(system.http_port("bridge"), "GET", f"/feed/recommendations?userId={KNOWN}")
@@ -167,7 +184,8 @@ def test_what_was_acknowledged_is_in_kafka_as_promised(system: System):
     if bootstrap is None:
         pytest.skip("embedded: there is no broker")
     event = interaction("kafka-user", "v9")
-    assert post_json(system.http_port("interactions"), "/feed/interactions", event).json["durability"] == "KAFKA"
+    answer = post_json(system.http_port("interactions"), "/feed/interactions", event).json
+    assert answer["durability"] in {"KAFKA", "JOURNAL"}  # the journal's relay brings it on when Kafka was slow
     key, value = read_record(bootstrap, event["eventId"])
     assert key == b"kafka-user"
     expected = ("userId", "videoId", "interactionType", "watchTime", "timestamp", "eventId")

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from storage.training_data import DayCount, InteractionRow
 from trainer.domain.log import InteractionLog, Kind
 
-SCHEMA_VERSION: Final = 1
+# 2: the recommendation that an interaction followed, and the rest of what the client told.
+SCHEMA_VERSION: Final = 2
 MANIFEST_FILE: Final = "manifest.json"
 
 SCHEMA: Final = pa.schema(
@@ -29,6 +30,13 @@ SCHEMA: Final = pa.schema(
         pa.field("event_time", pa.timestamp("ms", tz="UTC"), nullable=False),
         pa.field("feed_session_id", pa.string()),
         pa.field("rating", pa.float64()),
+        pa.field("recommendation_id", pa.string()),
+        pa.field("position", pa.int32()),
+        pa.field("algorithm", pa.string()),
+        pa.field("model_version", pa.string()),
+        pa.field("recommendation_score", pa.float64()),
+        pa.field("experiments", pa.list_(pa.struct([("experiment", pa.string()), ("variant", pa.string())]))),
+        pa.field("metadata", pa.map_(pa.string(), pa.string())),
     ],
     metadata={"feed.schema_version": str(SCHEMA_VERSION)},
 )
@@ -146,8 +154,15 @@ class ParquetExport:
 def _table(rows: Sequence[InteractionRow]) -> Any:
     columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
     return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+        [_array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
     )
+
+
+def _array(column: Sequence[Any], type_: Any) -> Any:
+    """Makes a column; a map is handed over as sorted pairs, so that the same rows give the same bytes."""
+    if pa.types.is_map(type_):
+        column = [None if value is None else sorted(value.items()) for value in column]
+    return pa.array(column, type_)
 
 
 def _log(table: Any) -> InteractionLog:

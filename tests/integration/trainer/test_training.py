@@ -178,14 +178,14 @@ def test_the_export_has_a_file_a_day_and_says_what_it_holds(engine: sa.Engine, j
     assert job.export_days() == DAYS
     folder = tmp_path / "export" / "interactions"
     manifest = job.export.manifest()
-    assert manifest.schema_version == 1
+    assert manifest.schema_version == 2
     assert list(manifest.days) == [f"2025-09-{day:02}" for day in range(1, DAYS + 1)]
     first = manifest.days["2025-09-01"]
     path = folder / "dt=2025-09-01" / "interactions.parquet"
     assert (first.rows, first.source_rows) == (USERS * 3, USERS * 3)
     assert first.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     table = pq.ParquetFile(path).read()
-    assert table.schema.metadata[b"feed.schema_version"] == b"1"
+    assert table.schema.metadata[b"feed.schema_version"] == b"2"
     assert table.column("event_time").to_pylist()[0].isoformat() == "2025-09-01T12:00:00+00:00"
     assert table.column("user_id").to_pylist()[:3] == ["u000"] * 3
     assert not list(folder.rglob(".*"))
@@ -212,6 +212,39 @@ def test_exporting_again_gives_the_same_bytes_and_only_what_changed(
     assert "dt=2025-09-01/interactions.parquet" not in after
     changed = {name for name, digest in after.items() if before.get(name) != digest}
     assert changed == {"dt=2025-09-03/interactions.parquet", "manifest.json"}
+
+
+def test_the_export_has_what_the_client_told(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
+    """The recommendation that an interaction followed is what makes it evidence for or against a model."""
+    told = {
+        "feed_session_id": "s",
+        "recommendation_id": "r",
+        "position": 3,
+        "algorithm": "lightfm-warp",
+        "model_version": "m1",
+        "recommendation_score": 0.1 + 0.2,
+        "experiments": [{"experiment": "ranker", "variant": "b"}],
+        "rating": 7.5,
+        "metadata": {"screen": "feed", "age": "2"},
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.delete(user_interactions))
+        connection.execute(sa.insert(user_interactions), [interaction(1, 1, 1, 0, **told)])
+        connection.execute(sa.insert(user_interactions), [interaction(2, 1, 1, 0)])
+    job_of().export_days()
+    path = tmp_path / "export" / "interactions" / "dt=2025-09-01" / "interactions.parquet"
+    full, bare = pq.ParquetFile(path).read().to_pylist()
+    assert {name: full[name] for name in told} == told | {"metadata": [("age", "2"), ("screen", "feed")]}
+    assert [bare[name] for name in told] == [None] * len(told)
+
+
+def test_an_export_of_an_older_schema_is_made_again(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
+    del engine
+    job = job_of()
+    job.export_days()
+    manifest = tmp_path / "export" / "interactions" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema_version": 2', '"schema_version": 1'))
+    assert job.export_days() == DAYS
 
 
 def test_repeated_views_of_a_session_merge_to_the_longest(engine: sa.Engine, job_of: Jobs) -> None:

@@ -124,6 +124,15 @@ def test_a_batch_has_the_bounds_of_the_contract(document: dict[str, Any]) -> Non
     assert (interactions["minItems"], interactions["maxItems"]) == (1, 100)
 
 
+def test_web_clients_have_the_same_under_another_name(document: dict[str, Any]) -> None:
+    apps, pages = (document["paths"][path]["post"] for path in ("/feed/interactions", "/api/track"))
+    assert pages["responses"] == apps["responses"]
+    assert list(pages["requestBody"]["content"]) == ["application/json", "text/plain"]
+    body = apps["requestBody"]["content"]["application/json"]
+    assert all(content == body for content in pages["requestBody"]["content"].values())
+    assert pages["operationId"] != apps["operationId"]
+
+
 def test_a_rule_without_a_place_stops_the_run() -> None:
     rules = validate_pb2.StringRules(contains="x")
     with pytest.raises(ValueError, match=r"buf\.validate\.StringRules\.contains has no place"):
