@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -85,7 +86,8 @@ async def insert(connection: AsyncConnection, rows: Sequence[InteractionRow]) ->
     """
     if rows:
         # Sorted, so that two writers of the same events wait for each other in one direction only.
-        await insert_many(connection, user_interactions.name, InteractionRow._fields, sorted(rows))
+        ordered = sorted(rows, key=itemgetter(0))
+        await insert_many(connection, user_interactions.name, InteractionRow._fields, ordered)
 
 
 async def longest_views_s(connection: AsyncConnection, views: Sequence[ViewT]) -> dict[ViewT, float]:
