@@ -41,7 +41,7 @@ INTO_SPELL_S = 0.3
 PAGE_EVERY_S = 0.01
 LOOK_EVERY_S = 0.05
 
-# librdkafka waits by the wall clock, and its group may put out a member that said nothing: it must be back within this.
+# librdkafka waits by the wall clock, so its group may put out a member that said nothing: it must be back within this.
 STALL_S = 5.0
 # Longer than a consumer group waits for a member that says nothing (45 s).
 IDLE_S = 70.0
