@@ -48,6 +48,11 @@ def environ(folder: Path) -> dict[str, str]:
     return {**kept, "FEED_DATA_DIR": str(folder)}
 
 
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def tailing(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Runs the command; it follows the log once it has said so."""
@@ -58,6 +63,7 @@ def tailing(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509  # nothing of it takes a lock
     )
     try:
         yield process
