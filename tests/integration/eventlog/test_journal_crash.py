@@ -16,12 +16,15 @@ from eventlog.ports import StoredRecord
 
 ROOT = Path(__file__).parents[3]
 
-# Acknowledges on standard output, a name and a number a line, as fast as it can.
+# Acknowledges on standard output, a name and a number a line, as fast as it can; its log goes elsewhere.
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+import structlog
 from eventlog.adapters.publisher_journal import JournalPublisher
 from eventlog.ports import Durability, Record
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 async def main(path, name, padding):
     publisher = JournalPublisher(path, max_bytes=80_000_000)
