@@ -53,27 +53,37 @@ def open_publisher(
             publish_timeout_s=publish_timeout_s,
             telemetry=telemetry,
         )
-    kafka = KafkaPublisher(
-        settings.kafka_config(),
-        topics=topics,
-        telemetry=telemetry,
-        credentials=credentials_of(settings),
-        message_timeout_s=MESSAGE_TIMEOUT_S if spool is None else 0,
-        publish_timeout_s=publish_timeout_s,
-        close_timeout_s=_CLOSE_S if spool is None else _CLOSE_SPOOLED_S,
-    )
     if spool is None:
-        return kafka
+        return _kafka(settings, topics, telemetry, publish_timeout_s)
     journal = functools.partial(
         JournalPublisher, spool, max_bytes=journal_max_bytes, telemetry=telemetry, measures=False
     )
     return SpooledPublisher(
-        kafka,
+        _kafka(settings, topics, telemetry, publish_timeout_s, is_spooled=True),
         ReopeningPublisher(journal),
         JournalBacklog(spool, topics, telemetry=telemetry),
         telemetry=telemetry,
         wait_s=kafka_wait_s,
         publish_timeout_s=publish_timeout_s,
+    )
+
+
+def _kafka(
+    settings: CommonSettings,
+    topics: tuple[str, ...],
+    telemetry: Telemetry,
+    publish_timeout_s: float,
+    *,
+    is_spooled: bool = False,
+) -> KafkaPublisher:
+    return KafkaPublisher(
+        settings.kafka_config(),
+        topics=topics,
+        telemetry=telemetry,
+        credentials=credentials_of(settings),
+        message_timeout_s=0 if is_spooled else MESSAGE_TIMEOUT_S,
+        publish_timeout_s=publish_timeout_s,
+        close_timeout_s=_CLOSE_SPOOLED_S if is_spooled else _CLOSE_S,
     )
 
 

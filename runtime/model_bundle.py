@@ -159,6 +159,14 @@ class ModelArrays:
     item_published_ms: Offsets
     item_active: npt.NDArray[np.bool_]
 
+    def history_of(self, user_index: int) -> Codes:
+        """Returns the item_index of the videos that describe a user, newest first."""
+        return self.history_items[self.history_offsets[user_index] : self.history_offsets[user_index + 1]]
+
+    def seen_of(self, user_index: int) -> Codes:
+        """Returns the item_index of what a user has seen."""
+        return self.seen_items[self.seen_offsets[user_index] : self.seen_offsets[user_index + 1]]
+
     def named(self) -> dict[str, Array]:
         """Returns the arrays by name, in the order of the file."""
         return {name: getattr(self, name) for name in ARRAY_NAMES}

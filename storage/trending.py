@@ -40,6 +40,16 @@ _ADD_ALL: Final = sa.text(
     " ON CONFLICT (segment, bucket, video_id) DO UPDATE SET weight = trending.weight + excluded.weight"
 )
 
+
+def segments_of(country: str | None) -> tuple[str, ...]:
+    """Returns the segments that what a user does counts in.
+
+    Args:
+        country: The user's two-letter country; None or empty: unknown.
+    """
+    return (GLOBAL_SEGMENT, country) if country else (GLOBAL_SEGMENT,)
+
+
 # Start of the hour in Unix seconds, segment, video, weight.
 BucketRow: TypeAlias = tuple[float, str, str, float]
 

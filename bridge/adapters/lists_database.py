@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from bridge.adapters.lists_file import load_video_ids
+from bridge.adapters.reading import reading
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import EditorialList, TrendingLists, active_only
 from bridge.domain.trending import Bucket, ListPolicy, Trend, trends
@@ -36,14 +35,11 @@ class DatabaseLists:
         Raises:
             ListError: When the database does not answer.
         """
-        try:
-            async with asyncio.timeout(self._policy.timeout_s), self._database.read() as connection:
-                rows = await load_buckets(connection, self._policy.buckets)
-                found = await asyncio.to_thread(_ranked, rows, self._policy)
-                wanted = sorted({video_id for trend in found.values() for video_id in trend.video_ids})
-                facts = facts_of(await active_videos(connection, wanted))
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
-            raise ListError(f"trending: {type(error).__name__}") from error
+        async with reading(self._database, "trending", self._policy.timeout_s) as connection:
+            rows = await load_buckets(connection, self._policy.buckets)
+            found = await asyncio.to_thread(_ranked, rows, self._policy)
+            wanted = sorted({video_id for trend in found.values() for video_id in trend.video_ids})
+            facts = facts_of(await active_videos(connection, wanted))
         return TrendingLists(now, active_only(found, facts), facts)
 
     async def editorial(self) -> EditorialList:
@@ -54,16 +50,16 @@ class DatabaseLists:
         """
         chosen = await self._chosen()
         try:
-            async with asyncio.timeout(self._policy.timeout_s), self._database.read() as connection:
+            async with reading(self._database, "editorial", self._policy.timeout_s) as connection:
                 facts = facts_of(await active_videos(connection, chosen))
                 video_ids = tuple(video_id for video_id in chosen if video_id in facts)
                 if not video_ids:
                     facts = facts_of(await newest_active(connection, self._policy.videos))
                     video_ids = tuple(facts)
-        except (SQLAlchemyError, OSError) as error:
+        except ListError:
             if chosen:  # better the operator's list unchecked than none
                 return EditorialList(chosen, {})
-            raise ListError(f"editorial: {type(error).__name__}") from error
+            raise
         return EditorialList(video_ids, facts)
 
     async def _chosen(self) -> tuple[str, ...]:

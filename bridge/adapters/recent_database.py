@@ -1,12 +1,10 @@
 """The newest interactions from the database."""
 
-import asyncio
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from bridge.adapters.reading import reading
 from bridge.domain.recent import RecentEvent
-from bridge.ports import ListError, RecentRows
+from bridge.ports import RecentRows
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from storage import recent_interactions
@@ -30,19 +28,13 @@ class DatabaseRecent:
 
     async def newest_row(self) -> int:
         """Returns the number of the newest row; raises ListError."""
-        try:
-            async with asyncio.timeout(_TIMEOUT_S), self._database.read() as connection:
-                return await recent_interactions.newest_row(connection)
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
-            raise ListError(f"recent: {type(error).__name__}") from error
+        async with reading(self._database, "recent", _TIMEOUT_S) as connection:
+            return await recent_interactions.newest_row(connection)
 
     async def rows_after(self, row: int) -> RecentRows:
         """Returns the next rows; raises ListError."""
-        try:
-            async with asyncio.timeout(_TIMEOUT_S), self._database.read() as connection:
-                found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
-        except (SQLAlchemyError, OSError) as error:
-            raise ListError(f"recent: {type(error).__name__}") from error
+        async with reading(self._database, "recent", _TIMEOUT_S) as connection:
+            found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
         return [(each.row, each.user_id, RecentEvent(each.time_s, _on_the_wire(each))) for each in found]
 
 

@@ -1,13 +1,10 @@
 """Users' own lists from the database."""
 
-import asyncio
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from bridge.adapters.lists_database import facts_of
+from bridge.adapters.reading import reading
 from bridge.domain.personal import PersonalRow, UserList
-from bridge.ports import ListError
 from storage.database import Database
 from storage.user_recommendations import load_user_recommendations
 
@@ -31,9 +28,6 @@ class DatabaseUserLists:
         Raises:
             ListError: When the database does not answer.
         """
-        try:
-            async with asyncio.timeout(_LONGEST_READ_S), self._database.read() as connection:
-                rows, found = await load_user_recommendations(connection, user_id, limit, with_videos=with_facts)
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
-            raise ListError(f"user list: {type(error).__name__}") from error
+        async with reading(self._database, "user list", _LONGEST_READ_S) as connection:
+            rows, found = await load_user_recommendations(connection, user_id, limit, with_videos=with_facts)
         return UserList([PersonalRow(*row) for row in rows], facts_of(found))

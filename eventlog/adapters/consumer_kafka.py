@@ -23,12 +23,16 @@ from eventlog.telemetry import NoTelemetry, Telemetry
 
 _LOG = structlog.get_logger(__name__)
 
-CONSUMER_CONFIG: Final[Mapping[str, Any]] = {
+# Of whoever reads a topic, in a group or not.
+READER_CONFIG: Final[Mapping[str, Any]] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
+}
+CONSUMER_CONFIG: Final[Mapping[str, Any]] = {
+    **READER_CONFIG,
     "reconnect.backoff.max.ms": 1_000,
     "socket.keepalive.enable": True,
     "partition.assignment.strategy": "cooperative-sticky",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from eventlog.adapters.consumer_kafka import stored
+from eventlog.adapters.consumer_kafka import READER_CONFIG, stored
 from eventlog.ports import ConsumeError, StoredRecord
 
 _ANSWER_TIMEOUT_S: Final = 10.0
@@ -13,12 +13,8 @@ _ANSWER_TIMEOUT_S: Final = 10.0
 _SILENCE_S: Final = 30.0
 _BATCH: Final = 500
 _CONFIG: Final[Mapping[str, Any]] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
+    **READER_CONFIG,
     "enable.partition.eof": True,
-    "isolation.level": "read_committed",
-    "allow.auto.create.topics": False,
     "log_level": "2",
 }
 

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from eventlog.adapters.consumer_kafka import stored
+from eventlog.adapters.consumer_kafka import READER_CONFIG, stored
 from eventlog.adapters.kafka_credentials import Credentials, FixedCredentials
 from eventlog.ports import ConsumeError, StoredRecord
 
@@ -16,14 +16,10 @@ _TIMEOUT_S: Final = 10.0
 _SLICE_S: Final = 0.2
 _AGAIN_S: Final = 0.1
 
-_CONFIG: Final[Mapping[str, str | int]] = {
+_CONFIG: Final[Mapping[str, Any]] = {
+    **READER_CONFIG,
     # librdkafka wants a name, but with partitions assigned by hand and no commits nobody joins a group.
     "group.id": "feed-tail",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
-    "isolation.level": "read_committed",
-    "allow.auto.create.topics": False,
     "reconnect.backoff.max.ms": 1_000,
 }
 # The others heal by themselves, or are about the group that is not used.

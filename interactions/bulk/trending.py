@@ -10,7 +10,7 @@ from interactions.bulk.loader import Target, insert_rows
 from interactions.domain.event import InteractionType
 from interactions.domain.trend import Watched, added_weight, hour_of, view_of
 from storage.tables import trending, user_interactions, users, videos
-from storage.trending import GLOBAL_SEGMENT
+from storage.trending import segments_of
 
 # Weights decay by the hour: what is older than a week moves nothing.
 WINDOW: Final = timedelta(days=7)
@@ -60,7 +60,7 @@ def _weights_since(connection: sa.Connection, start: datetime) -> Iterator[tuple
             view = view_of(kind, user_id, video_id, session_id)
             added = added_weight(kind, view, watch_time_s, duration_s, watched)
             if added > 0:
-                for segment in (GLOBAL_SEGMENT, country) if country else (GLOBAL_SEGMENT,):
+                for segment in segments_of(country):
                     yield (segment, hour_of(event_time), video_id), added
 
 

@@ -78,7 +78,7 @@ def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequ
     known = user_index != UNKNOWN_CODE
     if not recent or not rules.history_length:
         return arrays.user_factors[user_index] if known else None
-    history = _history(arrays, user_index) if known else _NOTHING
+    history = arrays.history_of(user_index) if known else _NOTHING
     described_by = _renewed(history, *_said(arrays, rules, recent))[: rules.history_length]
     if known:
         own = arrays.user_factors[user_index] - _described(arrays, history)
@@ -91,10 +91,6 @@ def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequ
 
 
 _NOTHING: Final = np.empty(0, np.int32)
-
-
-def _history(arrays: ModelArrays, user_index: int) -> Codes:
-    return arrays.history_items[arrays.history_offsets[user_index] : arrays.history_offsets[user_index + 1]]
 
 
 def _described(arrays: ModelArrays, items: Codes) -> Floats:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelBundle, Offsets, find_text, find_texts
+from runtime.model_bundle import UNKNOWN_CODE, Floats, ModelBundle, find_text, find_texts
 from scorer.domain.filters import NO_FILTERS, CatalogueFilter, Filters
 from scorer.domain.fold_in import Recent, fold_in, rules_of
 from scorer.domain.topk import top_k
@@ -105,14 +105,10 @@ class Ranker:
     def _mask(self, scores: Floats, user_index: int, wish: Wish) -> None:
         arrays = self._arrays
         if user_index != UNKNOWN_CODE:
-            scores[_seen(arrays.seen_offsets, arrays.seen_items, user_index)] = -np.inf
+            scores[arrays.seen_of(user_index)] = -np.inf
         if wish.exclude_video_ids:
             rows = find_texts(arrays.video_ids, wish.exclude_video_ids)
             scores[rows[rows != UNKNOWN_CODE]] = -np.inf
         refused = self._filter.refused(wish.filters)
         if refused is not None:
             scores[refused] = -np.inf
-
-
-def _seen(offsets: Offsets, items: Codes, user_index: int) -> Codes:
-    return items[offsets[user_index] : offsets[user_index + 1]]

@@ -19,7 +19,7 @@ def fault_of(ranker: Ranker) -> str | None:
     users = len(arrays.user_ids)
     buffer = ranker.buffer()
     for user_index in np.unique(np.linspace(0, users - 1, min(TESTED_USERS, users), dtype=np.int64)):
-        seen = arrays.seen_items[arrays.seen_offsets[user_index] : arrays.seen_offsets[user_index + 1]]
+        seen = arrays.seen_of(user_index)
         left = int(arrays.item_active.sum() - arrays.item_active[np.unique(seen)].sum())
         found = ranker.rank(Wish(arrays.user_ids[user_index].decode(), _K), buffer)
         if not found.known or len(set(found.video_ids)) != min(_K, left):

@@ -16,7 +16,7 @@ from storage import interactions, log_offsets, trending
 from storage.database import Database
 from storage.dialect import set_for_transaction
 from storage.interactions import InteractionRow
-from storage.trending import GLOBAL_SEGMENT, TrendingBucket
+from storage.trending import TrendingBucket, segments_of
 
 # Another sink wrote some of the same events meanwhile: from then on they are known.
 _ATTEMPTS: Final = 5
@@ -107,10 +107,9 @@ async def _buckets(connection: AsyncConnection, new: Sequence[StoredEvent]) -> I
             duration_s = durations_s.get(event.video_id)
             weight = added_weight(event.interaction_type, view, event.watch_time, duration_s, watched)
             if weight > 0:
-                hour, country = hour_of(time), countries.get(event.user_id)
-                yield TrendingBucket(hour, GLOBAL_SEGMENT, event.video_id, weight)
-                if country:
-                    yield TrendingBucket(hour, country, event.video_id, weight)
+                hour = hour_of(time)
+                for segment in segments_of(countries.get(event.user_id)):
+                    yield TrendingBucket(hour, segment, event.video_id, weight)
 
     return made()
 

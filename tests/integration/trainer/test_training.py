@@ -76,7 +76,7 @@ def test_what_a_new_user_does_changes_the_next_model(engine: sa.Engine, job_of: 
     arrays = bundle_files.read(tmp_path / "models", result.model_version, key).arrays
     (newcomer,) = find_texts(arrays.user_ids, ["u999"])
     assert newcomer >= 0
-    seen = arrays.seen_items[arrays.seen_offsets[newcomer] : arrays.seen_offsets[newcomer + 1]]
+    seen = arrays.seen_of(newcomer)
     assert seen.tolist() == liked
     best = np.argsort(-(arrays.item_factors @ arrays.user_factors[newcomer]))[:10]
     assert (best % 2 == 1).sum() >= 9
