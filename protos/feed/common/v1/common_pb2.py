@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x65\x64/common/v1/common.proto\x12\x0e\x66\x65\x65\x64.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n\x14\x45xperimentAssignment\x12\x33\n\nexperiment\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x30\n\x07variant\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\"\xf6\x02\n\x0cVideoFilters\x12\'\n\x0cinclude_tags\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\x12\'\n\x0c\x65xclude_tags\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\x12\x42\n\x11\x65xclude_video_ids\x18\x03 \x03(\tB\'\xbaH$\x92\x01!\x10\xe8\x07\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x43\n\x12\x65xclude_author_ids\x18\x04 \x03(\tB\'\xbaH$\x92\x01!\x10\xe8\x07\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12#\n\tlanguages\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18#\x12\x31\n\x0emax_duration_s\x18\x06 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x18\xf5@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x33\n\x0fpublished_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x65\x64/common/v1/common.proto\x12\x0e\x66\x65\x65\x64.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n\x14\x45xperimentAssignment\x12\x33\n\nexperiment\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x30\n\x07variant\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\"\xfe\x04\n\x0cVideoFilters\x12\'\n\x0cinclude_tags\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\x12\'\n\x0c\x65xclude_tags\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\x12\x42\n\x11\x65xclude_video_ids\x18\x03 \x03(\tB\'\xbaH$\x92\x01!\x10\xe8\x07\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x43\n\x12\x65xclude_author_ids\x18\x04 \x03(\tB\'\xbaH$\x92\x01!\x10\xe8\x07\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12#\n\tlanguages\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18#\x12\x31\n\x0emax_duration_s\x18\x06 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x18\xf5@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x33\n\x0fpublished_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x43\n\x12include_author_ids\x18\x08 \x03(\tB\'\xbaH$\x92\x01!\x10\xe8\x07\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12+\n\x11\x65xclude_languages\x18\t \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18#\x12\x31\n\x0emin_duration_s\x18\n \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x18\xf5@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x34\n\x10published_before\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\tcountries\x18\x0c \x03(\tB\x18\xbaH\x15\x92\x01\x12\x10\x64\"\x0er\x0c\x32\n^[A-Z]{2}$b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,8 +49,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOFILTERS'].fields_by_name['languages']._serialized_options = b'\272H\r\222\001\n\020\024\"\006r\004\020\001\030#'
   _globals['_VIDEOFILTERS'].fields_by_name['max_duration_s']._loaded_options = None
   _globals['_VIDEOFILTERS'].fields_by_name['max_duration_s']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\030\365@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_VIDEOFILTERS'].fields_by_name['include_author_ids']._loaded_options = None
+  _globals['_VIDEOFILTERS'].fields_by_name['include_author_ids']._serialized_options = b'\272H$\222\001!\020\350\007\"\034r\0322\030^[A-Za-z0-9_.:-]{1,128}$'
+  _globals['_VIDEOFILTERS'].fields_by_name['exclude_languages']._loaded_options = None
+  _globals['_VIDEOFILTERS'].fields_by_name['exclude_languages']._serialized_options = b'\272H\r\222\001\n\020\024\"\006r\004\020\001\030#'
+  _globals['_VIDEOFILTERS'].fields_by_name['min_duration_s']._loaded_options = None
+  _globals['_VIDEOFILTERS'].fields_by_name['min_duration_s']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\030\365@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_VIDEOFILTERS'].fields_by_name['countries']._loaded_options = None
+  _globals['_VIDEOFILTERS'].fields_by_name['countries']._serialized_options = b'\272H\025\222\001\022\020d\"\016r\0142\n^[A-Z]{2}$'
   _globals['_EXPERIMENTASSIGNMENT']._serialized_start=109
   _globals['_EXPERIMENTASSIGNMENT']._serialized_end=234
   _globals['_VIDEOFILTERS']._serialized_start=237
-  _globals['_VIDEOFILTERS']._serialized_end=611
+  _globals['_VIDEOFILTERS']._serialized_end=875
 # @@protoc_insertion_point(module_scope)

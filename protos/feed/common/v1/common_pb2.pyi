@@ -58,8 +58,15 @@ class VideoFilters(_message.Message):
     LANGUAGES_FIELD_NUMBER: _builtins.int
     MAX_DURATION_S_FIELD_NUMBER: _builtins.int
     PUBLISHED_AFTER_FIELD_NUMBER: _builtins.int
+    INCLUDE_AUTHOR_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_LANGUAGES_FIELD_NUMBER: _builtins.int
+    MIN_DURATION_S_FIELD_NUMBER: _builtins.int
+    PUBLISHED_BEFORE_FIELD_NUMBER: _builtins.int
+    COUNTRIES_FIELD_NUMBER: _builtins.int
     max_duration_s: _builtins.float
     """Longest duration in seconds, 0 to 86400. Default 0: any."""
+    min_duration_s: _builtins.float
+    """Shortest duration in seconds, 0 to 86400. Default 0: any."""
     @_builtins.property
     def include_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """A video must carry at least one of these tags. At most 100."""
@@ -84,6 +91,22 @@ class VideoFilters(_message.Message):
     def published_after(self) -> _timestamp_pb2.Timestamp:
         """A video must have been published at or after this time. Default: any."""
 
+    @_builtins.property
+    def include_author_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A video must be by one of these authors. At most 1000."""
+
+    @_builtins.property
+    def exclude_languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A video's language must be none of these (BCP 47); an unknown one does not pass. At most 20."""
+
+    @_builtins.property
+    def published_before(self) -> _timestamp_pb2.Timestamp:
+        """A video must have been published before this time. Default: any."""
+
+    @_builtins.property
+    def countries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A video must be from one of these countries (ISO 3166-1 alpha-2). At most 100."""
+
     def __init__(
         self,
         *,
@@ -94,10 +117,15 @@ class VideoFilters(_message.Message):
         languages: _abc.Iterable[_builtins.str] | None = ...,
         max_duration_s: _builtins.float = ...,
         published_after: _timestamp_pb2.Timestamp | None = ...,
+        include_author_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_languages: _abc.Iterable[_builtins.str] | None = ...,
+        min_duration_s: _builtins.float = ...,
+        published_before: _timestamp_pb2.Timestamp | None = ...,
+        countries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["published_after", b"published_after"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["published_after", b"published_after", "published_before", b"published_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclude_author_ids", b"exclude_author_ids", "exclude_tags", b"exclude_tags", "exclude_video_ids", b"exclude_video_ids", "include_tags", b"include_tags", "languages", b"languages", "max_duration_s", b"max_duration_s", "published_after", b"published_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["countries", b"countries", "exclude_author_ids", b"exclude_author_ids", "exclude_languages", b"exclude_languages", "exclude_tags", b"exclude_tags", "exclude_video_ids", b"exclude_video_ids", "include_author_ids", b"include_author_ids", "include_tags", b"include_tags", "languages", b"languages", "max_duration_s", b"max_duration_s", "min_duration_s", b"min_duration_s", "published_after", b"published_after", "published_before", b"published_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -206,6 +206,7 @@ class Recommendation(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     SERVED_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
     """The video."""
     score: _builtins.float
@@ -213,7 +214,9 @@ class Recommendation(_message.Message):
     position: _builtins.int
     """Its place in the feed session, from 1."""
     served_token: _builtins.str
-    """Proof of having been served, to be sent back with interactions. Empty until outcomes are tracked."""
+    """Proof of having been served, to be sent back with interactions. Empty when it is switched off."""
+    explanation: _builtins.str
+    """Why it is here, in a few words for people; only with `explain`."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Why it is here; only with `explain`."""
@@ -226,10 +229,11 @@ class Recommendation(_message.Message):
         position: _builtins.int = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         served_token: _builtins.str = ...,
+        explanation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "reasons", b"reasons", "score", b"score", "served_token", b"served_token", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "position", b"position", "reasons", b"reasons", "score", b"score", "served_token", b"served_token", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,19 +343,23 @@ class ExplainRecommendationRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     VIDEO_ID_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     video_id: _builtins.str
     """The video. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
+    recommendation_id: _builtins.str
+    """The page it was served on. Default: none, the video is scored as it would be now."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         video_id: _builtins.str = ...,
+        recommendation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recommendation_id", b"recommendation_id", "user_id", b"user_id", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,16 +371,56 @@ class ExplainRecommendationResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RemovedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SCORE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REMOVED_BY_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """The score."""
+    """The score; of a page, as it was served."""
     model_version: _builtins.str
-    """The model that was asked."""
+    """The model that ranked it. Empty when no model did."""
+    explanation: _builtins.str
+    """Why it is here, in a few words for people."""
+    source: Global___Source.ValueType
+    """Where the ranking of the page came from. Not said without a page."""
+    algorithm: _builtins.str
+    """The algorithm, such as "lightfm-warp" or "trending"."""
+    position: _builtins.int
+    """Its place in the feed session, from 1. Default 0: no page was asked about."""
+    removed_by: _builtins.str
+    """The rule that would keep it off a page made now, such as "seen". Empty when none would."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Its parts; they add up to the score."""
+
+    @_builtins.property
+    def removed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many videos each rule took out of the page's ranking."""
 
     def __init__(
         self,
@@ -380,10 +428,16 @@ class ExplainRecommendationResponse(_message.Message):
         score: _builtins.float = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         model_version: _builtins.str = ...,
+        explanation: _builtins.str = ...,
+        source: Global___Source.ValueType = ...,
+        algorithm: _builtins.str = ...,
+        position: _builtins.int = ...,
+        removed_by: _builtins.str = ...,
+        removed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "reasons", b"reasons", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "explanation", b"explanation", "model_version", b"model_version", "position", b"position", "reasons", b"reasons", "removed", b"removed", "removed_by", b"removed_by", "score", b"score", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

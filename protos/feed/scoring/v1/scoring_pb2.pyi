@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CorrectionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_KIND_UNSPECIFIED: _CorrectionKind.ValueType  # 0
+    """Not said; refused."""
+    BOOST: _CorrectionKind.ValueType  # 1
+    """Adds `value`."""
+    REDUCE: _CorrectionKind.ValueType  # 2
+    """Takes `value` away."""
+    BLOCK: _CorrectionKind.ValueType  # 3
+    """Takes the video out."""
+    REWEIGHT: _CorrectionKind.ValueType  # 4
+    """Multiplies the part of the score that `part` names by `value`."""
+
+class CorrectionKind(_CorrectionKind, metaclass=_CorrectionKindEnumTypeWrapper):
+    """What a correction does to scores."""
+
+CORRECTION_KIND_UNSPECIFIED: CorrectionKind.ValueType  # 0
+"""Not said; refused."""
+BOOST: CorrectionKind.ValueType  # 1
+"""Adds `value`."""
+REDUCE: CorrectionKind.ValueType  # 2
+"""Takes `value` away."""
+BLOCK: CorrectionKind.ValueType  # 3
+"""Takes the video out."""
+REWEIGHT: CorrectionKind.ValueType  # 4
+"""Multiplies the part of the score that `part` names by `value`."""
+Global___CorrectionKind: _TypeAlias = CorrectionKind  # noqa: Y015
 
 @_typing.final
 class RankRequest(_message.Message):
@@ -34,6 +67,11 @@ class RankRequest(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     COMPACT_FIELD_NUMBER: _builtins.int
+    COMPACT_EXCLUDE_VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     k: _builtins.int
@@ -46,6 +84,14 @@ class RankRequest(_message.Message):
     """Id of the feed request behind it, for logs; the calls of a batch carry no `x-request-id`. At most 128 characters."""
     compact: _builtins.bool
     """Whether the ranking may come in the compact fields, which are three times quicker to read. Default false."""
+    compact_exclude_video_ids: _builtins.str
+    """Further videos that must not appear, parted by line feeds: what the user has seen and been sent. At most 1048576
+    characters.
+    """
+    seed: _builtins.int
+    """Seed of the session: the same seed gives the same order. Default 0: none of the stages that draw lots is done."""
+    parts: _builtins.int
+    """How many of the best videos come with the parts of their scores, 0 to 1000. Default 0."""
     @_builtins.property
     def filters(self) -> _common_pb2.VideoFilters:
         """Which videos may appear."""
@@ -53,6 +99,14 @@ class RankRequest(_message.Message):
     @_builtins.property
     def recent_interactions(self) -> _containers.RepeatedCompositeFieldContainer[_interactions_pb2.Interaction]:
         """What the user did since the model was trained; these videos do not come back. At most 100."""
+
+    @_builtins.property
+    def stages(self) -> Global___Stages:
+        """What is done with the scores before they are a ranking. Default: nothing but the model and its prior."""
+
+    @_builtins.property
+    def corrections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreCorrection]:
+        """What editors changed by hand. At most 1000."""
 
     def __init__(
         self,
@@ -64,20 +118,137 @@ class RankRequest(_message.Message):
         timeout_ms: _builtins.int = ...,
         request_id: _builtins.str = ...,
         compact: _builtins.bool = ...,
+        compact_exclude_video_ids: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        stages: Global___Stages | None = ...,
+        corrections: _abc.Iterable[Global___ScoreCorrection] | None = ...,
+        parts: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "filters", b"filters", "k", b"k", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "compact_exclude_video_ids", b"compact_exclude_video_ids", "corrections", b"corrections", "filters", b"filters", "k", b"k", "parts", b"parts", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "seed", b"seed", "stages", b"stages", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
 
 @_typing.final
+class Stages(_message.Message):
+    """What is done with the scores before they are a ranking. Each default is: not at all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHUFFLE_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    MAX_RUN_FIELD_NUMBER: _builtins.int
+    EXPLORATION_FIELD_NUMBER: _builtins.int
+    SKIP_PRIOR_FIELD_NUMBER: _builtins.int
+    SKIP_FOLD_IN_FIELD_NUMBER: _builtins.int
+    SKIP_SEEN_FIELD_NUMBER: _builtins.int
+    shuffle: _builtins.float
+    """How much the order of a session differs from that of the scores, 0 to 1; needs a seed."""
+    diversity: _builtins.float
+    """How much videos that are like those before them are held back, 0 to 1."""
+    max_run: _builtins.int
+    """Most videos in a row by one author or with one leading tag, 0 to 100. Default 0: any number."""
+    exploration: _builtins.float
+    """Share of the places that go to new videos, 0 to 0.5; needs a seed."""
+    skip_prior: _builtins.bool
+    """Whether the popularity prior is left out. Default false."""
+    skip_fold_in: _builtins.bool
+    """Whether what the user did since the training is not folded in. Default false."""
+    skip_seen: _builtins.bool
+    """Whether videos that the user had seen before the training may come back. Default false."""
+    def __init__(
+        self,
+        *,
+        shuffle: _builtins.float = ...,
+        diversity: _builtins.float = ...,
+        max_run: _builtins.int = ...,
+        exploration: _builtins.float = ...,
+        skip_prior: _builtins.bool = ...,
+        skip_fold_in: _builtins.bool = ...,
+        skip_seen: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diversity", b"diversity", "exploration", b"exploration", "max_run", b"max_run", "shuffle", b"shuffle", "skip_fold_in", b"skip_fold_in", "skip_prior", b"skip_prior", "skip_seen", b"skip_seen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stages: _TypeAlias = Stages  # noqa: Y015
+
+@_typing.final
+class ScoreCorrection(_message.Message):
+    """A change that an editor made by hand: for all videos that meet each of its conditions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    kind: Global___CorrectionKind.ValueType
+    """What it does. Required."""
+    value: _builtins.float
+    """How much, -100 to 100."""
+    video_id: _builtins.str
+    """Only this video. Default: any. At most 128 characters."""
+    author_id: _builtins.str
+    """Only videos by this author. Default: any. At most 128 characters."""
+    tag: _builtins.str
+    """Only videos with this tag. Default: any. At most 128 characters."""
+    language: _builtins.str
+    """Only videos in this language. Default: any. At most 35 characters."""
+    part: _builtins.str
+    """The part of the score that REWEIGHT multiplies: "user_item", "item_bias" or "prior". At most 64 characters."""
+    def __init__(
+        self,
+        *,
+        kind: Global___CorrectionKind.ValueType = ...,
+        value: _builtins.float = ...,
+        video_id: _builtins.str = ...,
+        author_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        language: _builtins.str = ...,
+        part: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "kind", b"kind", "language", b"language", "part", b"part", "tag", b"tag", "value", b"value", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreCorrection: _TypeAlias = ScoreCorrection  # noqa: Y015
+
+@_typing.final
 class RankResponse(_message.Message):
     """One user's best videos."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RemovedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     VIDEO_IDS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
@@ -88,6 +259,11 @@ class RankResponse(_message.Message):
     COMPACT_VIDEO_IDS_FIELD_NUMBER: _builtins.int
     COMPACT_SCORES_FIELD_NUMBER: _builtins.int
     DATA_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    PART_NAMES_FIELD_NUMBER: _builtins.int
+    COMPACT_PARTS_FIELD_NUMBER: _builtins.int
+    EXPLORED_FIELD_NUMBER: _builtins.int
+    PROPENSITIES_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model."""
     algorithm: _builtins.str
@@ -104,6 +280,10 @@ class RankResponse(_message.Message):
     """Time of the newest interaction that the model was trained on, in Unix milliseconds: what came later is worth telling
     in `recent_interactions`.
     """
+    compact_parts: _builtins.bytes
+    """The parts of the best videos' scores, float32, little-endian, one row a video, one column a name; a row adds up to
+    the score. Only with `parts`.
+    """
     @_builtins.property
     def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The videos, best first. Empty when the model knows nothing of the user, or when they are in `compact_video_ids`."""
@@ -111,6 +291,22 @@ class RankResponse(_message.Message):
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Their scores, one a video, never rising. Empty when they are in `compact_scores`."""
+
+    @_builtins.property
+    def part_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the parts of a score, such as "user_item", "item_bias", "prior". Only with `parts`."""
+
+    @_builtins.property
+    def explored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Places, from 0, of the videos that hold a place kept for new ones."""
+
+    @_builtins.property
+    def propensities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """With which probability each of them got its place."""
+
+    @_builtins.property
+    def removed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many videos each rule took out: "seen", "excluded", "filtered", "blocked". Only with `parts`."""
 
     def __init__(
         self,
@@ -124,14 +320,157 @@ class RankResponse(_message.Message):
         compact_video_ids: _builtins.str = ...,
         compact_scores: _builtins.bytes = ...,
         data_until_ms: _builtins.int = ...,
+        part_names: _abc.Iterable[_builtins.str] | None = ...,
+        compact_parts: _builtins.bytes = ...,
+        explored: _abc.Iterable[_builtins.int] | None = ...,
+        propensities: _abc.Iterable[_builtins.float] | None = ...,
+        removed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "compact_scores", b"compact_scores", "compact_video_ids", b"compact_video_ids", "data_until_ms", b"data_until_ms", "dropped", b"dropped", "known_user", b"known_user", "model_version", b"model_version", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "compact_parts", b"compact_parts", "compact_scores", b"compact_scores", "compact_video_ids", b"compact_video_ids", "data_until_ms", b"data_until_ms", "dropped", b"dropped", "explored", b"explored", "known_user", b"known_user", "model_version", b"model_version", "part_names", b"part_names", "propensities", b"propensities", "removed", b"removed", "scores", b"scores", "video_ids", b"video_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """Asks what scores are made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: _builtins.int
+    VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rank(self) -> Global___RankRequest:
+        """As the ranking was asked for; `k`, `compact` and `parts` have no meaning here. Required."""
+
+    @_builtins.property
+    def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The videos, 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        rank: Global___RankRequest | None = ...,
+        video_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank", "video_ids", b"video_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """What the score of one video is made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    BECAUSE_VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    REMOVED_BY_FIELD_NUMBER: _builtins.int
+    KNOWN_VIDEO_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    """The video."""
+    score: _builtins.float
+    """Its score; 0 when the model knows the user or the video not."""
+    removed_by: _builtins.str
+    """The rule that keeps it off the ranking: "inactive", "seen", "excluded", "filtered" or "blocked". Empty: none does."""
+    known_video: _builtins.bool
+    """Whether the model knows the video."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorePart]:
+        """The parts of the score, which they add up to."""
+
+    @_builtins.property
+    def because_video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The liked videos that speak most for it, best first, at most 3."""
+
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+        score: _builtins.float = ...,
+        parts: _abc.Iterable[Global___ScorePart] | None = ...,
+        because_video_ids: _abc.Iterable[_builtins.str] | None = ...,
+        removed_by: _builtins.str = ...,
+        known_video: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because_video_ids", b"because_video_ids", "known_video", b"known_video", "parts", b"parts", "removed_by", b"removed_by", "score", b"score", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class ScorePart(_message.Message):
+    """One part of a score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as "user_item"."""
+    value: _builtins.float
+    """What it adds."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScorePart: _TypeAlias = ScorePart  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """What scores are made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATIONS_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    KNOWN_USER_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The model."""
+    algorithm: _builtins.str
+    """Its algorithm, such as "lightfm-warp"."""
+    known_user: _builtins.bool
+    """Whether the model was trained with this user."""
+    @_builtins.property
+    def explanations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation]:
+        """One entry a video, in order."""
+
+    def __init__(
+        self,
+        *,
+        explanations: _abc.Iterable[Global___Explanation] | None = ...,
+        model_version: _builtins.str = ...,
+        algorithm: _builtins.str = ...,
+        known_user: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "explanations", b"explanations", "known_user", b"known_user", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class RankBatchRequest(_message.Message):

@@ -48,6 +48,11 @@ class ScoringServiceStub:
                 request_serializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchRequest.SerializeToString,
                 response_deserializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/feed.scoring.v1.ScoringService/Explain',
+                request_serializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.GetModelInfo = channel.unary_unary(
                 '/feed.scoring.v1.ScoringService/GetModelInfo',
                 request_serializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.GetModelInfoRequest.SerializeToString,
@@ -77,6 +82,13 @@ class ScoringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says what the scores of some videos for a user are made of. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelInfo(self, request, context):
         """Describes the model in use.
         """
@@ -96,6 +108,11 @@ def add_ScoringServiceServicer_to_server(servicer, server):
                     servicer.RankBatch,
                     request_deserializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchRequest.FromString,
                     response_serializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainRequest.FromString,
+                    response_serializer=feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainResponse.SerializeToString,
             ),
             'GetModelInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelInfo,
@@ -161,6 +178,33 @@ class ScoringService:
             '/feed.scoring.v1.ScoringService/RankBatch',
             feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchRequest.SerializeToString,
             feed_dot_scoring_dot_v1_dot_scoring__pb2.RankBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/feed.scoring.v1.ScoringService/Explain',
+            feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainRequest.SerializeToString,
+            feed_dot_scoring_dot_v1_dot_scoring__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

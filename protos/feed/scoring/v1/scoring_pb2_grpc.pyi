@@ -43,6 +43,8 @@ class ScoringServiceStub:
     """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
     passed is answered with `dropped`; the others are not held up by it.
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ExplainRequest, _scoring_pb2.ExplainResponse]
+    """Says what the scores of some videos for a user are made of. Safe to repeat."""
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.GetModelInfoRequest, _scoring_pb2.GetModelInfoResponse]
     """Describes the model in use."""
 
@@ -61,6 +63,8 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
     passed is answered with `dropped`; the others are not held up by it.
     """
+    Explain: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ExplainRequest, _scoring_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says what the scores of some videos for a user are made of. Safe to repeat."""
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_scoring_pb2.GetModelInfoRequest, _scoring_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """Describes the model in use."""
 
@@ -88,6 +92,14 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ranks for up to 256 users at once, in order, all with one model. Safe to repeat. A request whose own time has
         passed is answered with `dropped`; the others are not held up by it.
         """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _scoring_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scoring_pb2.ExplainResponse, _abc.Awaitable[_scoring_pb2.ExplainResponse]]:
+        """Says what the scores of some videos for a user are made of. Safe to repeat."""
 
     @_abc_1.abstractmethod
     def GetModelInfo(
