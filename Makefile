@@ -6,7 +6,7 @@ DATABASE ?= embedded
 DATA ?=
 OUR_CODE := bridge scorer interactions trainer eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos lock bench chaos clean
+.PHONY: help setup run test check format protos lock bench quality chaos clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,8 +46,11 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
-bench: setup ## Measure P01 to P04 and P07 to P10 against their bare references, a JSON line each
+bench: setup ## Measure P01 to P10 against their bare references, a JSON line each
 	$(PY) -m tests.bench
+
+quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR, else the one beside), a JSON line each
+	$(PY) -m tests.quality $(DATA)
 
 chaos: setup ## Run the fault targets R01 to R24 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from bridge.adapters import recommendations_grpc, recommendations_http
 from bridge.adapters.breaker_pybreaker import PybreakerState
+from bridge.adapters.corrections_database import DatabaseCorrections
+from bridge.adapters.decisions_database import DatabaseDecisions
+from bridge.adapters.history_database import DatabaseHistory, DatabasePages
 from bridge.adapters.lists_database import DatabaseLists
 from bridge.adapters.lists_file import FileLists
 from bridge.adapters.recent_database import DatabaseRecent
@@ -20,22 +23,36 @@ from bridge.adapters.user_lists_database import DatabaseUserLists
 from bridge.admission import Admission
 from bridge.attempts import Attempts
 from bridge.batching import BatchingScorer
+from bridge.corrections import CorrectionsFollower
 from bridge.domain.breaker import Breaker, State
+from bridge.domain.history import FollowedPage
 from bridge.domain.limiter import AdaptiveLimit
 from bridge.domain.overload import Overload
+from bridge.domain.recent import RecentPolicy
 from bridge.domain.retry import RetryBudget
 from bridge.event_log import EventLog
+from bridge.explain import Explainer
 from bridge.fallback_events import FallbackEvents
+from bridge.following import Follower
 from bridge.health import HealthWatch
+from bridge.history import KeptHistory, page_follower
+from bridge.knowledge import Knowledge
 from bridge.lists import ListKeeper
 from bridge.metrics import BridgeMetrics, Readings
 from bridge.personal import PersonalRung
 from bridge.pool import Member, ScorerPool
 from bridge.recent import RecentFollower
+from bridge.served import ServedLog
+from bridge.served_metrics import ServedMetrics
+from bridge.served_pages import ServedPages
 from bridge.service import RecommendationService, ServicePolicy
 from bridge.settings import BridgeSettings
 from bridge.switch import SwitchWatch
 from bridge.telemetry import BreakerMoved, Observer, Observers
+from eventlog.metrics import EventlogMetrics
+from eventlog.opening import open_publisher
+from eventlog.reopening import ReopeningPublisher
+from eventlog.topics import SERVED
 from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
@@ -45,18 +62,27 @@ if TYPE_CHECKING:
     from bridge.adapters.telemetry_dogstatsd import DogStatsdTelemetry
 
 
+# How long Kafka may take to confirm records before the journal takes over: nobody waits for them but the end.
+_SERVED_KAFKA_WAIT_S: Final = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class BridgeApp:
     """The bridge, put together by `build`.
 
     Args:
         service: What answers.
+        explainer: Says why a video is on a page.
         door: Measures how long requests wait.
         lists: What serves when no scorer does.
         clients: The connections to the scorers.
         health: Watches scorers that are down.
         switch: Follows the operators' switch.
         recent: Follows what users do; None: nobody does.
+        history: Knows what users have seen and been sent; None: nobody does.
+        pages: Follows for it what is served; None: nobody does.
+        corrections: Follows what editors change; None: nobody does.
+        served: Tells the log of served pages; None: nobody does.
         database: The pool.
         registry: The metrics.
         events: What makes events of fallbacks.
@@ -64,12 +90,17 @@ class BridgeApp:
     """
 
     service: RecommendationService
+    explainer: Explainer
     door: FrontDoor
     lists: ListKeeper
     clients: Sequence[GrpcScorer]
     health: HealthWatch
     switch: SwitchWatch
     recent: RecentFollower | None
+    history: KeptHistory | None
+    pages: Follower[FollowedPage] | None
+    corrections: CorrectionsFollower | None
+    served: ServedLog | None
     database: Database
     registry: CollectorRegistry
     events: FallbackEvents
@@ -78,32 +109,46 @@ class BridgeApp:
     @property
     def grpc_services(self) -> Sequence[GrpcService]:
         """What it offers over gRPC."""
-        return (recommendations_grpc.grpc_service(self.service, self.door),)
+        return (recommendations_grpc.grpc_service(self.service, self.explainer, self.door),)
 
     @property
     def http_routes(self) -> Sequence[BaseRoute]:
         """What it offers over HTTP."""
-        return recommendations_http.routes(self.service)
+        return recommendations_http.routes(self.service, self.explainer)
 
     async def start(self) -> None:
         """Loads the fallback lists and starts the background tasks."""
         self.events.start()
+        if self.served is not None:
+            await self.served.start()
         await self.lists.start()
+        if self.corrections is not None:
+            await self.corrections.start()
         await self.switch.start()
         self.health.start()
         if self.recent is not None:
             self.recent.start()
+        if self.pages is not None:
+            self.pages.start()
 
     async def stop(self) -> None:
         """Closes everything in reverse order."""
+        if self.pages is not None:
+            await self.pages.stop()
         if self.recent is not None:
             await self.recent.stop()
+        if self.history is not None:
+            await self.history.stop()
         await self.health.stop()
         await self.switch.stop()
+        if self.corrections is not None:
+            await self.corrections.stop()
         await self.lists.stop()
         for client in self.clients:
             await client.close()
         await self.database.close()
+        if self.served is not None:
+            await self.served.stop()
         await self.events.stop()
         if self.dogstatsd is not None:
             await self.dogstatsd.stop()
@@ -122,7 +167,9 @@ def build(settings: BridgeSettings) -> BridgeApp:
     log = EventLog(clock.monotonic)
     sinks: tuple[EventLog | DogStatsdTelemetry, ...] = (log,) if dogstatsd is None else (log, dogstatsd)
     events = FallbackEvents(sinks, clock)
-    observer = Observers((metrics, events, *sinks))
+    served = _served(settings, clock, registry)
+    told = () if served is None else (ServedPages(served, clock),)
+    observer = Observers((metrics, events, *sinks, *told))
     database = _database(settings)
     lists = _lists(settings, database, clock, observer)
     clients = tuple(GrpcScorer(target) for target in dict.fromkeys(settings.scorer_target_list))
@@ -137,8 +184,16 @@ def build(settings: BridgeSettings) -> BridgeApp:
     door = recommendations_grpc.front_door(settings.bridge_max_waiting)
     limit = AdaptiveLimit(settings.limit_policy(), clock.monotonic())
     admission = Admission(Overload(settings.overload_policy()), limit, door, clock, chance, observer)
-    recent = _recent(settings, database, clock, observer)
-    service = RecommendationService(_policy(settings), attempts, lists, admission, clock, chance, observer, recent)
+    history = _history(settings, database, clock, observer)
+    pages = _pages(settings, database, history, clock, observer)
+    recent = _recent(settings, database, history, clock, observer)
+    corrections = _corrections(settings, database, clock, observer)
+    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections)
+    calls = {client.target: client for client in clients}
+    explainer = Explainer(knowledge, pool, calls, DatabaseDecisions(database), clock, chance, observer)
+    service = RecommendationService(
+        _policy(settings), knowledge, explainer, attempts, lists, admission, clock, chance, observer
+    )
     health = HealthWatch(
         tuple(zip(clients, pool.members, strict=True)),
         settings.bridge_health_check_ms / 1000,
@@ -150,7 +205,28 @@ def build(settings: BridgeSettings) -> BridgeApp:
     metrics.watch(_readings(service, budget, lists, pool, limit))
     if recent is not None:
         metrics.watch_recent(lambda: recent.count, recent.age_s)
-    return BridgeApp(service, door, lists, clients, health, switch, recent, database, registry, events, dogstatsd)
+    if history is not None and pages is not None:
+        metrics.watch_history(lambda: history.users, lambda: history.memory_bytes, pages.age_s)
+    if corrections is not None:
+        metrics.watch_corrections(lambda: corrections.count, lambda: corrections.senseless, corrections.age_s)
+    return BridgeApp(
+        service,
+        explainer,
+        door,
+        lists,
+        clients,
+        health,
+        switch,
+        recent,
+        history,
+        pages,
+        corrections,
+        served,
+        database,
+        registry,
+        events,
+        dogstatsd,
+    )
 
 
 def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
@@ -163,17 +239,64 @@ def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
 
 
 def _database(settings: BridgeSettings) -> Database:
-    """One connection refreshes the lists, one follows users; each read of a user's own list at a time has one more."""
-    personal = settings.personal_policy()
-    following = settings.recent_policy() is not None
-    return Database(settings.effective_database_url, pool_size=1 + following + (personal.reads if personal else 0))
+    """One connection refreshes the lists, each table that is followed has one, and each read at a time of a user's."""
+    personal, history = settings.personal_policy(), settings.history_policy()
+    following = bool(settings.recent_policy() or history) + bool(history) + (settings.corrections_policy() is not None)
+    reads = (personal.reads if personal else 0) + (history.all_reads if history else 0)
+    return Database(settings.effective_database_url, pool_size=1 + following + reads)
+
+
+def _history(
+    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+) -> KeptHistory | None:
+    policy = settings.history_policy()
+    return KeptHistory(DatabaseHistory(database, policy.windows_s), policy, clock, observer) if policy else None
+
+
+def _pages(
+    settings: BridgeSettings, database: Database, history: KeptHistory | None, clock: SystemClock, observer: Observer
+) -> Follower[FollowedPage] | None:
+    if history is None:
+        return None
+    return page_follower(DatabasePages(database), history, settings.bridge_recent_poll_ms / 1000, clock, observer)
 
 
 def _recent(
-    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+    settings: BridgeSettings, database: Database, history: KeptHistory | None, clock: SystemClock, observer: Observer
 ) -> RecentFollower | None:
+    """The history needs what users do even where nothing is folded in."""
     policy = settings.recent_policy()
-    return RecentFollower(DatabaseRecent(database), policy, clock, observer) if policy else None
+    if policy is None and history is not None:
+        policy = RecentPolicy(events=0, poll_s=settings.bridge_recent_poll_ms / 1000)
+    return RecentFollower(DatabaseRecent(database), policy, clock, observer, history) if policy else None
+
+
+def _corrections(
+    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+) -> CorrectionsFollower | None:
+    policy = settings.corrections_policy()
+    if policy is None:
+        return None
+    reader = DatabaseCorrections(database, policy.most)
+    return CorrectionsFollower(reader, FileLists(settings.bridge_dir), policy, clock, observer)
+
+
+def _served(settings: BridgeSettings, clock: SystemClock, registry: CollectorRegistry) -> ServedLog | None:
+    if not settings.bridge_served_enabled:
+        return None
+    opened = partial(
+        open_publisher,
+        settings,
+        topics=(SERVED,),
+        telemetry=EventlogMetrics(registry),
+        journal_max_bytes=settings.bridge_served_journal_max_mb * 1_000_000,
+        spool=settings.bridge_dir / "served",
+        kafka_wait_s=_SERVED_KAFKA_WAIT_S,
+    )
+    metrics = ServedMetrics(registry)
+    log = ServedLog(ReopeningPublisher(opened), clock, metrics, max_records=settings.bridge_served_queue)
+    metrics.watch(lambda: log.count)
+    return log
 
 
 def _lists(settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer) -> ListKeeper:
@@ -186,9 +309,9 @@ def _lists(settings: BridgeSettings, database: Database, clock: SystemClock, obs
 def _policy(settings: BridgeSettings) -> ServicePolicy:
     return ServicePolicy(
         deadline=settings.deadline_policy(),
-        candidates=settings.bridge_candidates,
         token_ttl_s=settings.bridge_token_ttl_s,
         token_key=load_or_create_secret(settings.token_key_path),
+        proves_served=settings.bridge_served_tokens_enabled,
     )
 
 

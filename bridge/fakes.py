@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.domain.corrections import NO_CORRECTIONS, Corrections
+from bridge.domain.explanation import Decision
 from bridge.domain.filters import Conditions
-from bridge.domain.ladder import Rung, Skipped
-from bridge.domain.lists import EditorialList, Ladders, TrendingLists
+from bridge.domain.history import OlderHistory
+from bridge.domain.ladder import Rung, Skipped, with_corrections
+from bridge.domain.lists import EditorialList, Ladders, TrendingLists, Viewer
 from bridge.domain.outcome import FallbackReason, Outcome
 from bridge.domain.personal import UserList
 from bridge.domain.retry import Failure
@@ -94,6 +97,7 @@ class ScriptedScorer:
         self._acts = list(acts)
         self.timeouts_s: list[float] = []
         self.requests: list[scoring_pb2.RankRequest] = []
+        self.explanations: Mapping[str, scoring_pb2.Explanation] | None = None
 
     @property
     def target(self) -> str:
@@ -114,6 +118,33 @@ class ScriptedScorer:
             raise ScorerError(act.failure)
         return Answer(act.response)
 
+    async def explain(self, request: scoring_pb2.ExplainRequest, timeout_s: float) -> scoring_pb2.ExplainResponse:
+        """Answers what it was given for each video; without that, fails."""
+        self.timeouts_s.append(timeout_s)
+        if self.explanations is None:
+            raise ScorerError(Failure(Outcome.UNAVAILABLE))
+        known = self.explanations
+        found = [known.get(each, scoring_pb2.Explanation(video_id=each)) for each in request.video_ids]
+        return scoring_pb2.ExplainResponse(explanations=found, model_version="m1", algorithm="lightfm-warp")
+
+
+class MemoryDecisions:
+    """The port `Decisions` in memory.
+
+    Args:
+        decisions: By page, user and video.
+    """
+
+    def __init__(self, decisions: Mapping[tuple[str, str, str], Decision] | None = None) -> None:
+        self.decisions = dict(decisions or {})
+        self.broken = False
+
+    async def read(self, recommendation_id: str, user_id: str, video_id: str) -> Decision | None:
+        """Returns what is there, or raises."""
+        if self.broken:
+            raise ListError("decisions")
+        return self.decisions.get((recommendation_id, user_id, video_id))
+
 
 class FixedLists:
     """The port `FallbackLists` with lists that never change.
@@ -129,12 +160,29 @@ class FixedLists:
         self.lefts_s: list[float] = []
 
     async def ladder(
-        self, user_id: str, country: str, asked: Conditions, reason: FallbackReason, left_s: float
+        self, viewer: Viewer, asked: Conditions, corrections: Corrections, reason: FallbackReason, left_s: float
     ) -> Sequence[Rung | Skipped]:
-        """Returns the ladder of a country under the users' own rung."""
-        del user_id, asked, reason
+        """Returns the ladder of a country and a locale under the users' own rung."""
+        del asked, reason
         self.lefts_s.append(left_s)
-        return (*self._own, *self._ladders.of(country))
+        steps = (*self._own, *self._ladders.of(viewer.country, viewer.locale))
+        return with_corrections(steps, corrections) if corrections else steps
+
+
+class FixedCorrections:
+    """The port `Corrector`: for everybody the same, until somebody changes them.
+
+    Args:
+        corrections: They.
+    """
+
+    def __init__(self, corrections: Corrections = NO_CORRECTIONS) -> None:
+        self.corrections = corrections
+
+    def of(self, user_id: str) -> Corrections:
+        """Returns them."""
+        del user_id
+        return self.corrections
 
 
 class ScriptedLists:
@@ -205,6 +253,36 @@ class ScriptedUserLists:
             raise self.error
         found = self.lists.get(user_id, UserList())
         return UserList(found.rows[:limit], found.facts if with_facts else {})
+
+
+class ScriptedHistories:
+    """The port `HistoryReader`: fixed histories, behind a gate each for newer and older parts, or an error."""
+
+    def __init__(self) -> None:
+        self.newer_ids: dict[str, str] = {}
+        self.older_ids: dict[str, OlderHistory] = {}
+        self.error: Exception | None = None
+        self.newer_open, self.older_open = asyncio.Event(), asyncio.Event()
+        self.newer_open.set()
+        self.older_open.set()
+        self.newer_calls: list[tuple[str, float, float]] = []
+        self.older_calls: list[tuple[str, float, float, float]] = []
+
+    async def newer(self, user_id: str, now: float, since: float) -> str:
+        """Returns the user's newer part, once the gate is open."""
+        self.newer_calls.append((user_id, now, since))
+        await self.newer_open.wait()
+        if self.error is not None:
+            raise self.error
+        return self.newer_ids.get(user_id, "")
+
+    async def older(self, user_id: str, now: float, until: float, trained_until: float) -> OlderHistory:
+        """Returns the user's older part, once the gate is open."""
+        self.older_calls.append((user_id, now, until, trained_until))
+        await self.older_open.wait()
+        if self.error is not None:
+            raise self.error
+        return self.older_ids.get(user_id, OlderHistory())
 
 
 class Recorder:

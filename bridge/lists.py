@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import structlog
 
+from bridge.domain.corrections import Corrections
 from bridge.domain.filters import Conditions
-from bridge.domain.ladder import Rung, Skipped
-from bridge.domain.lists import EditorialList, RefreshPolicy, TrendingLists, ladders
+from bridge.domain.ladder import Rung, Skipped, with_corrections
+from bridge.domain.lists import EditorialList, Ladders, RefreshPolicy, TrendingLists, Viewer, ladders
 from bridge.domain.outcome import FallbackReason
 from bridge.personal import PersonalRung
 from bridge.ports import Clock, ListError, ListReader, ListStore
@@ -21,6 +23,9 @@ EDITORIAL: Final = "editorial"
 
 # With lists from the last run at hand, a database that does not answer holds up a start no longer than this.
 _FIRST_REFRESH_S: Final = 2.0
+
+# Ladders as corrected that are kept until the next refresh: everybody's corrections of each segment, and some users'.
+_CORRECTED: Final = 256
 
 _ListT = TypeVar("_ListT", TrendingLists, EditorialList)
 
@@ -55,25 +60,28 @@ class ListKeeper:
         self._editorial_due = clock.monotonic()
         self._trending: TrendingLists | None = None
         self._editorial: EditorialList | None = None
-        self._ladders = ladders(None, None)
+        self._use(ladders(None, None))
         self._task: asyncio.Task[None] | None = None
 
     async def ladder(
-        self, user_id: str, country: str, asked: Conditions, reason: FallbackReason, left_s: float
+        self, viewer: Viewer, asked: Conditions, corrections: Corrections, reason: FallbackReason, left_s: float
     ) -> Sequence[Rung | Skipped]:
         """Returns the ladder of a request: the user's own list, if that is enabled, then what is in memory."""
+        segments = self._ladders.segments_of(viewer.country, viewer.locale)
+        steps = self._corrected(segments, corrections) if corrections else self._ladders.climb(segments)
         if self._personal is None:
-            return self.rungs(country)
-        return (await self._personal.step(user_id, asked, reason, left_s), *self.rungs(country))
+            return steps
+        own = await self._personal.step(viewer.user_id, asked, reason, left_s, need_facts=corrections.need_facts)
+        return (*(with_corrections([own], corrections) if corrections else [own]), *steps)
 
-    def rungs(self, country: str) -> Sequence[Rung]:
-        """Returns the ladder for a country, best rung first."""
-        return self._ladders.of(country)
+    def rungs(self, country: str = "", locale: str = "") -> Sequence[Rung]:
+        """Returns the ladder of a country and a locale in memory, best rung first, without corrections."""
+        return self._ladders.of(country, locale)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to serve."""
-        return not any(rung.video_ids for rung in self._ladders.everybody)
+        return self._ladders.empty
 
     def trending_age_s(self) -> float:
         """Returns how long ago trending was read, in seconds; infinite when it never was."""
@@ -85,7 +93,7 @@ class ListKeeper:
         """Loads the last good lists, reads fresh ones if that works, and goes on doing so."""
         self._trending = await self._load(TRENDING, TrendingLists)
         self._editorial = await self._load(EDITORIAL, EditorialList)
-        self._ladders = ladders(self._trending, self._editorial)
+        self._use(ladders(self._trending, self._editorial))
         first = asyncio.create_task(self._try_to_refresh(), name="fallback-lists-first")
         await asyncio.wait({first}, timeout=None if self.empty else _FIRST_REFRESH_S)
         self._task = asyncio.create_task(self._keep_fresh(first), name="fallback-lists")
@@ -103,7 +111,14 @@ class ListKeeper:
         await self._refresh_trending()
         if self._editorial is None or self._clock.monotonic() >= self._editorial_due:
             await self._refresh_editorial()
-        self._ladders = ladders(self._trending, self._editorial)
+        self._use(ladders(self._trending, self._editorial))
+
+    def _use(self, made: Ladders) -> None:
+        def climb(segments: Sequence[str], corrections: Corrections) -> tuple[Rung | Skipped, ...]:
+            return with_corrections(made.climb(segments), corrections)
+
+        self._ladders = made
+        self._corrected = lru_cache(maxsize=_CORRECTED)(climb)
 
     async def _refresh_trending(self) -> None:
         try:

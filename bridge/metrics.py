@@ -32,7 +32,10 @@ _FALLBACK_SOURCES: Final = (Source.PRECOMPUTED, Source.TRENDING, Source.EDITORIA
 _REASONS: Final = tuple(reason for reason in FallbackReason if reason is not FallbackReason.NONE)
 # Why a list in memory is passed over.
 _LIST_SKIPS: Final = (Skip.EMPTY, Skip.FILTERED_OUT, Skip.TOO_SHORT)
-_LISTS: Final = ("trending", "editorial", "recent", RungName.PRECOMPUTED)
+_LISTS: Final = (
+    *("trending", "editorial", "recent", "corrections", "history", "older_history", "served_pages"),
+    RungName.PRECOMPUTED,
+)
 
 # The fields of `StageTimes`.
 _STAGES: Final = ("scorer", "backoff", "fallback", "answer", "queue")
@@ -93,6 +96,20 @@ class BridgeMetrics(NullObserver):
         """Exposes how well users' newest interactions are followed."""
         self._gauge("feed_bridge_recent_events", "Users' newest interactions in memory.", events)
         self._gauge("feed_bridge_recent_age_seconds", "Time since they were read to their end.", age_s)
+
+    def watch_corrections(
+        self, count: Callable[[], float], senseless: Callable[[], float], age_s: Callable[[], float]
+    ) -> None:
+        """Exposes how well editors' corrections are followed."""
+        self._gauge("feed_bridge_corrections", "Corrections in force.", count)
+        self._gauge("feed_bridge_corrections_senseless", "Corrections left out: they make no sense.", senseless)
+        self._gauge("feed_bridge_corrections_age_seconds", "Time since they were read.", age_s)
+
+    def watch_history(self, users: Callable[[], float], size: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Exposes how much is known of what users have seen, and how well served pages are followed."""
+        self._gauge("feed_bridge_history_users", "Users whose history is in memory.", users)
+        self._gauge("feed_bridge_history_bytes", "About how much memory that takes.", size)
+        self._gauge("feed_bridge_history_age_seconds", "Time since served pages were read to their end.", age_s)
 
     def watch(self, readings: Readings) -> None:
         """Exposes values that live elsewhere."""

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from bridge.domain.corrections import ActiveCorrections, Corrections
+from bridge.domain.explanation import Decision
 from bridge.domain.filters import Conditions
+from bridge.domain.history import FollowedPage, OlderHistory
 from bridge.domain.ladder import Rung, Skipped
-from bridge.domain.lists import EditorialList, TrendingLists
+from bridge.domain.lists import EditorialList, TrendingLists, Viewer
 from bridge.domain.outcome import FallbackReason
 from bridge.domain.personal import UserList
-from bridge.domain.recent import RecentEvent
+from bridge.domain.recent import FollowedEvent
 from bridge.domain.retry import Failure
 from bridge.domain.switch import Switch
 from feed.scoring.v1 import scoring_pb2
@@ -82,18 +85,25 @@ class RankCalls(Protocol):
         """Asks for rankings in one call, answered in order; raises ScorerError. Cancelling it cancels the call."""
 
 
+class ExplainCalls(Protocol):
+    """The connection to one scoring server that says what scores are made of."""
+
+    async def explain(self, request: scoring_pb2.ExplainRequest, timeout_s: float) -> scoring_pb2.ExplainResponse:
+        """Asks what scores are made of; raises ScorerError."""
+
+
 class FallbackLists(Protocol):
     """The lists that serve when no scorer does. Asking cannot fail."""
 
     async def ladder(
-        self, user_id: str, country: str, asked: Conditions, reason: FallbackReason, left_s: float
+        self, viewer: Viewer, asked: Conditions, corrections: Corrections, reason: FallbackReason, left_s: float
     ) -> Sequence[Rung | Skipped]:
         """Returns the ladder of a request, best rung first; all of it is in memory but the user's own list.
 
         Args:
-            user_id: The user.
-            country: The user's country; empty when unknown.
-            asked: Which videos may appear.
+            viewer: Whom it is for.
+            asked: Which videos may appear; the rungs still hold others.
+            corrections: What editors changed; the rungs are as they say.
             reason: Why the model did not serve.
             left_s: What is left of the request's time, in seconds; not all of it is used.
         """
@@ -119,6 +129,13 @@ class ListStore(Protocol):
         """Keeps a list in place of the one of that name, wholly or not at all."""
 
 
+class Decisions(Protocol):
+    """Where it stands what was served."""
+
+    async def read(self, recommendation_id: str, user_id: str, video_id: str) -> Decision | None:
+        """Reads why a video was on a page; None when that is not known; raises ListError."""
+
+
 class UserLists(Protocol):
     """Where users' own lists are, made beforehand."""
 
@@ -126,18 +143,47 @@ class UserLists(Protocol):
         """Reads the best videos of a user, at most `limit`, only active ones; raises ListError."""
 
 
-# Number of the row, user, and the interaction in a request that holds nothing else, serialized; oldest first.
-RecentRows: TypeAlias = Sequence[tuple[int, str, RecentEvent]]
+class NumberedRow(Protocol):
+    """A row of a table that only grows."""
+
+    @property
+    def row(self) -> int:
+        """Its number; grows."""
 
 
-class RecentReader(Protocol):
-    """Where the newest interactions are. Its methods raise ListError."""
+RowT = TypeVar("RowT", bound=NumberedRow)
+RowT_co = TypeVar("RowT_co", bound=NumberedRow, covariant=True)
+
+
+class RowReader(Protocol[RowT_co]):
+    """Where the newest rows of a table are. Its methods raise ListError."""
 
     async def newest_row(self) -> int:
         """Returns the number of the newest row; 0 when there is none."""
 
-    async def rows_after(self, row: int) -> RecentRows:
-        """Returns the next rows with a higher number; none at the end."""
+    async def rows_after(self, row: int) -> Sequence[RowT_co]:
+        """Returns the next rows with a higher number, oldest first; none at the end."""
+
+
+RecentReader: TypeAlias = RowReader[FollowedEvent]
+PageReader: TypeAlias = RowReader[FollowedPage]
+
+
+class HistoryReader(Protocol):
+    """Where users' histories are. Ids of videos are parted by line feeds; one may come twice. Raises ListError."""
+
+    async def newer(self, user_id: str, now: float, since: float) -> str:
+        """Reads what a user met since a time, and what the user was served; times in Unix seconds."""
+
+    async def older(self, user_id: str, now: float, until: float, trained_until: float) -> OlderHistory:
+        """Reads what a user met until a time, parted by when the model was trained; times in Unix seconds."""
+
+
+class CorrectionReader(Protocol):
+    """Where corrections are."""
+
+    async def active(self, mark: str) -> ActiveCorrections | None:
+        """Returns the corrections in force, or None when they are those of this mark; raises ListError."""
 
 
 class SwitchStore(Protocol):

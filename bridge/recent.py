@@ -1,16 +1,12 @@
 """Follows what users do, so that the next page knows of it."""
 
-import asyncio
 from typing import Final, Protocol
 
-import structlog
-
-from bridge.domain.recent import Overlap, RecentEvents, RecentPolicy
-from bridge.ports import Clock, ListError, RecentReader, RecentRows
-from bridge.telemetry import ListFailed, ListTrouble, Observer
+from bridge.domain.recent import FollowedEvent, RecentEvents, RecentPolicy
+from bridge.following import Follower, FollowPolicy
+from bridge.ports import Clock, RecentReader
+from bridge.telemetry import Observer
 from feed.recommendations.v1 import recommendations_pb2
-
-_LOG = structlog.get_logger(__name__)
 
 RECENT: Final = "recent"
 
@@ -40,7 +36,14 @@ class NothingRecent:
         """Does nothing."""
 
 
-class RecentFollower:
+class Watcher(Protocol):
+    """Somebody else who wants to know what users do."""
+
+    def followed(self, row: FollowedEvent) -> None:
+        """Takes something that a user did."""
+
+
+class RecentFollower(Follower[FollowedEvent]):
     """Knows what came into the database. While that cannot be read, it goes on with what it knows.
 
     Args:
@@ -48,18 +51,22 @@ class RecentFollower:
         policy: How much, how often.
         clock: Time.
         observer: Who is told of troubles.
+        watcher: Who else is told of each interaction; None: nobody.
     """
 
-    def __init__(self, reader: RecentReader, policy: RecentPolicy, clock: Clock, observer: Observer) -> None:
-        self._reader = reader
-        self._policy = policy
-        self._clock = clock
-        self._observer = observer
+    def __init__(
+        self,
+        reader: RecentReader,
+        policy: RecentPolicy,
+        clock: Clock,
+        observer: Observer,
+        watcher: Watcher | None = None,
+    ) -> None:
+        follow = FollowPolicy(policy.events, policy.poll_s, policy.overlap_s)
+        super().__init__(RECENT, reader, follow, self._remember, clock, observer)
         self._events = RecentEvents(policy)
+        self._watcher = watcher
         self._trained_until_s = 0.0
-        self._overlap: Overlap | None = None
-        self._looked: float | None = None
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def count(self) -> int:
@@ -78,45 +85,7 @@ class RecentFollower:
         """Says until when the model in use knows everything, in Unix seconds."""
         self._trained_until_s = time_s
 
-    def age_s(self) -> float:
-        """Returns how long ago the database was last read to its end, in seconds; infinite when it never was."""
-        return float("inf") if self._looked is None else self._clock.monotonic() - self._looked
-
-    def start(self) -> None:
-        """Begins to follow; a start does not wait for the database."""
-        self._task = asyncio.create_task(self._follow(), name="recent-interactions")
-
-    async def stop(self) -> None:
-        """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def look(self) -> None:
-        """Reads what is new, to its end."""
-        if self._overlap is None:
-            first = await self._reader.newest_row() - self._policy.events
-            self._overlap = Overlap(max(0, first), self._policy.overlap_s)
-        place = self._overlap.floor
-        while rows := await self._reader.rows_after(place):
-            self._take(rows, self._overlap)
-            place = rows[-1][0]
-            await asyncio.sleep(0)  # requests first
-        now = self._clock.monotonic()
-        self._overlap.looked(now)
-        self._looked = now
-
-    def _take(self, rows: RecentRows, overlap: Overlap) -> None:
-        for row, user_id, event in rows:
-            if overlap.is_new(row):
-                self._events.add(user_id, event)
-
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except ListError:
-                self._observer.list_failed(ListFailed(RECENT, ListTrouble.NOT_REFRESHED))
-            except Exception:  # noqa: BLE001  # a bug here must not end the following
-                _LOG.exception("bridge.recent_failed")
-            await self._clock.sleep(self._policy.poll_s)
+    def _remember(self, row: FollowedEvent) -> None:
+        self._events.add(row.user_id, row.event)
+        if self._watcher is not None:
+            self._watcher.followed(row)

@@ -1,5 +1,7 @@
 """The story of one request: from its arrival to the page, whatever the scorers do."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -9,21 +11,27 @@ import structlog
 from bridge import wire
 from bridge.admission import Admission, Entry
 from bridge.attempts import Answered, Attempts, Progress
-from bridge.domain import cursor as tokens
 from bridge.domain.deadline import DeadlinePolicy, deadline
-from bridge.domain.ladder import Skip, choose
+from bridge.domain.filters import excluding
+from bridge.domain.ladder import Rung, Skip, choose
+from bridge.domain.lists import Viewer
 from bridge.domain.outcome import FallbackReason, Source
-from bridge.domain.page import Page, Ranking, cut, join_ids, pack_scores, without
+from bridge.domain.page import Page, Ranking, cut, without
+from bridge.domain.shown import shown_of, unshown
+from bridge.explain import Explainer
+from bridge.knowledge import DEFAULT_PAGE_SIZE, Knowledge
 from bridge.ports import Chance, Clock, FallbackLists
-from bridge.recent import NothingRecent, Recent
+from bridge.sessions import Origin, Session, Sessions
 from bridge.telemetry import Observer, PageServed, StageTimes
+from bridge.wire import Reasons
 from feed.recommendations.v1 import recommendations_pb2
+from feed.scoring.v1 import scoring_pb2
 from runtime.contract import CONTRACT_RELEASE
-from runtime.errors import InvalidArgumentError, Violation
+from runtime.served_token import make_tokens
 
 _LOG = structlog.get_logger(__name__)
 
-DEFAULT_PAGE_SIZE: Final = 20
+_BEST_FIRST: Final = tuple(Source)
 
 Request = recommendations_pb2.GetRecommendationsRequest
 Response = recommendations_pb2.GetRecommendationsResponse
@@ -35,17 +43,15 @@ class ServicePolicy:
 
     Args:
         deadline: The time limits.
-        retry: How failed attempts are repeated.
-        retries: The retry budget of the process.
-        candidates: How many videos a scorer is asked for: the first page and those that its token carries.
         token_ttl_s: How long a page token holds, in seconds.
-        token_key: The secret that signs page tokens.
+        token_key: The secret that signs page tokens and what proves that a video was served.
+        proves_served: Whether each video carries such a proof.
     """
 
     deadline: DeadlinePolicy
-    candidates: int
     token_ttl_s: int
     token_key: bytes
+    proves_served: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +60,21 @@ class Ranked:
 
     Args:
         ranking: The videos still to be served.
-        source: Who ranked.
-        reason: Why it was not the model.
-        algorithm: What ranked.
-        model_version: The model, or empty.
-        position: Place in the session of the last video served before.
-        feed_session_id: The session.
+        origin: Who ranked.
         continued: Whether it was ranked for an earlier page.
         rung: The ladder's rung, or empty.
         skipped: The rungs passed over.
+        answer: What the scorer answered; None: no scorer did, or for an earlier page.
+        more: Whether there may be videos beyond it.
     """
 
     ranking: Ranking
-    source: Source
-    reason: FallbackReason
-    algorithm: str
-    model_version: str
-    position: int
-    feed_session_id: str
+    origin: Origin
     continued: bool = False
     rung: str = ""
     skipped: tuple[tuple[str, Skip], ...] = ()
+    answer: scoring_pb2.RankResponse | None = None
+    more: bool = True
 
 
 class RecommendationService:
@@ -82,34 +82,38 @@ class RecommendationService:
 
     Args:
         policy: The limits.
+        knowledge: Knows the users.
+        explainer: Says why a video is on a page.
         attempts: What asks the scorers.
         lists: What serves when they do not.
         admission: Says who is served by whom, and who is not.
         clock: Time.
         chance: Randomness.
         observer: Who is told of pages.
-        recent: Knows what users did of late.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what a page is made of, each by its name
         self,
         policy: ServicePolicy,
+        knowledge: Knowledge,
+        explainer: Explainer,
         attempts: Attempts,
         lists: FallbackLists,
         admission: Admission,
         clock: Clock,
         chance: Chance,
         observer: Observer,
-        recent: Recent | None = None,
     ) -> None:
         self._policy = policy
+        self._knowledge = knowledge
+        self._explainer = explainer
         self._attempts = attempts
         self._lists = lists
         self._admission = admission
         self._clock = clock
         self._chance = chance
         self._observer = observer
-        self._recent = NothingRecent() if recent is None else recent
+        self._sessions = Sessions(policy.token_key, policy.token_ttl_s, clock, chance)
         self._in_flight = 0
         # The fallback lists are tuples and the same for everybody: their pages are made once, then copied.
         self._items = lru_cache(maxsize=256)(wire.items)
@@ -134,114 +138,157 @@ class RecommendationService:
         entry = self._admission.enter(now, self._in_flight)
         until = deadline(self._policy.deadline, now, caller_remaining_s, entry.waited_s)
         progress = Progress(now - entry.waited_s, until, queue_s=entry.waited_s)
-        self._recent.complete(request)
+        self._knowledge.complete(request)
         self._in_flight += 1
         try:
-            ranked = self._continued(request) if request.page_token else await self._fresh(request, progress, entry)
+            session = self._sessions.of(request)
+            ranked = await self._ranked(request, session, progress, entry)
+            page = cut(ranked.ranking, request.page_size or DEFAULT_PAGE_SIZE, session.position + 1)
+            reasons = await self._reasons(request, session, ranked, page, progress) if request.explain else ()
         finally:
             self._in_flight -= 1
-        return self._answer(request, ranked, progress)
+        return self._answer(request, session, ranked, page, reasons, progress)
 
-    def _continued(self, request: Request) -> Ranked:
-        """Goes on with the ranking that the token pins: no scorer, no other source, no repeat."""
-        try:
-            cursor = tokens.open_token(request.page_token, self._policy.token_key, self._clock.wall())
-            tokens.require_same(
-                cursor,
-                user_id=request.user_id,
-                feed_session_id=request.feed_session_id,
-                arguments=wire.arguments_digest(request),
-            )
-        except tokens.CursorError as error:
-            raise InvalidArgumentError([Violation("pageToken", error.refusal.value)]) from error
-        return Ranked(
-            without(cursor.to_come(), wire.excluded(request)),
-            cursor.source,
-            cursor.fallback_reason,
-            cursor.algorithm,
-            cursor.model_version,
-            cursor.position,
-            cursor.feed_session_id,
-            continued=True,
-        )
+    async def _ranked(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
+        """Goes on with what the token pins; ranks anew at the start, and where that has run out.
 
-    async def _fresh(self, request: Request, progress: Progress, entry: Entry) -> Ranked:
-        """Ranks anew: by a scorer, or else by the ladder."""
-        session = request.feed_session_id or self._chance.new_id()
+        A page comes whole out of one ranking, so that its source is true for each of its videos. What is left of a
+        ranking is served, short as it is, before a worse source goes on.
+        """
+        pinned = self._pinned(request, session)
+        page_size = request.page_size or DEFAULT_PAGE_SIZE
+        left = 0 if pinned is None else len(pinned.ranking.video_ids)
+        if pinned is not None and left >= page_size:
+            return pinned
+        anew = await self._anew(request, session, progress, entry)
+        if pinned is None or not left:
+            return anew
+        is_worse = _BEST_FIRST.index(anew.origin.source) > _BEST_FIRST.index(pinned.origin.source)
+        if not is_worse and left < len(anew.ranking.video_ids):
+            return anew
+        adds = not set(pinned.ranking.video_ids).issuperset(anew.ranking.video_ids)
+        return dataclasses.replace(pinned, more=anew.more or adds)
+
+    def _pinned(self, request: Request, session: Session) -> Ranked | None:
+        """Returns what is left of the ranking that the token pins: no scorer, no other source, no repeat."""
+        pinned = session.pinned
+        if pinned is None:
+            return None
+        blocked = self._knowledge.corrections(request.user_id).blocked_video_ids
+        ranking = without(pinned.to_come(), wire.excluded(request) | blocked)
+        origin = Origin(pinned.source, pinned.fallback_reason, pinned.algorithm, pinned.model_version)
+        return Ranked(ranking, origin, continued=True)
+
+    async def _anew(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
+        """Ranks: by a scorer, or else by the ladder."""
+        await self._knowledge.recall(request.user_id, progress.until - self._clock.monotonic())
         try:
-            answer = await self._ask_scorers(request, progress, entry)
+            answer = await self._unseen(request, session, progress, entry)
         except Exception:  # noqa: BLE001  # a bug must cost the caller the personal page, not the page
             _LOG.exception("bridge.ranking_failed")
             answer = FallbackReason.UNAVAILABLE
         if isinstance(answer, FallbackReason):
-            return await self._fallen_back(request, answer, session, progress)
+            return await self._fallen_back(request, session, answer, progress)
         response, ranking = answer
-        self._recent.trained_until(response.data_until_ms / 1000)
-        ranking = without(ranking, wire.excluded(request))
+        self._knowledge.answered(response)
+        ranking = unshown(without(ranking, wire.excluded(request)), session.marks())
         if not ranking.video_ids:
-            return await self._fallen_back(request, FallbackReason.EMPTY_RANKING, session, progress)
-        return Ranked(
-            ranking, Source.LIGHTFM, FallbackReason.NONE, response.algorithm, response.model_version, 0, session
-        )
+            return await self._fallen_back(request, session, FallbackReason.EMPTY_RANKING, progress)
+        origin = Origin(Source.LIGHTFM, FallbackReason.NONE, response.algorithm, response.model_version)
+        return Ranked(ranking, origin, answer=response)
 
-    async def _ask_scorers(self, request: Request, progress: Progress, entry: Entry) -> Answered | FallbackReason:
+    async def _unseen(
+        self, request: Request, session: Session, progress: Progress, entry: Entry
+    ) -> Answered | FallbackReason:
+        """Asks for what the user has neither seen nor been sent; for whom nothing is left, a new feed starts over."""
+        wish = self._knowledge.wish(request, session)
+        answer = await self._ask_scorers(wish, progress, entry)
+        if session.position or isinstance(answer, FallbackReason) or not wish.compact_exclude_video_ids:
+            return answer
+        if len(answer[1].video_ids) >= (request.page_size or DEFAULT_PAGE_SIZE):
+            return answer
+        wish.compact_exclude_video_ids = ""
+        again = await self._ask_scorers(wish, progress, entry)
+        return answer if isinstance(again, FallbackReason) else again
+
+    async def _ask_scorers(
+        self, wish: scoring_pb2.RankRequest, progress: Progress, entry: Entry
+    ) -> Answered | FallbackReason:
         if not self._admission.may_ask(entry):
             return FallbackReason.OVERLOAD
         start = self._clock.monotonic()
         answer: Answered | FallbackReason | None = None
         try:
-            asked = wire.rank_request(request, max(self._policy.candidates, request.page_size))
-            answer = await self._attempts.ask(asked, progress)
+            answer = await self._attempts.ask(wish, progress)
             return answer
         finally:
             self._admission.asked(start, answer)
 
-    async def _fallen_back(self, request: Request, reason: FallbackReason, session: str, progress: Progress) -> Ranked:
+    async def _fallen_back(
+        self, request: Request, session: Session, reason: FallbackReason, progress: Progress
+    ) -> Ranked:
         """Climbs the ladder."""
         start = self._clock.monotonic()
         asked = wire.conditions(request)
-        steps = await self._lists.ladder(
-            request.user_id, request.context.country, asked, reason, progress.until - start
-        )
+        viewer = Viewer(request.user_id, request.context.country, request.context.locale)
+        corrections = self._knowledge.corrections(request.user_id)
+        steps = await self._lists.ladder(viewer, asked, corrections, reason, progress.until - start)
         page_size = request.page_size or DEFAULT_PAGE_SIZE
-        choice = choose(steps, asked, page_size, self._policy.candidates)
+        listed = [video_id for step in steps if isinstance(step, Rung) for video_id in step.video_ids]
+        # Too much to do is no time for a read.
+        left_s = 0.0 if reason is FallbackReason.OVERLOAD else progress.until - self._clock.monotonic()
+        seen = await self._knowledge.seen_of(request.user_id, listed, left_s)
+        shown = shown_of(listed, session.marks())
+        choice = choose(steps, excluding(asked, seen, shown), page_size, self._knowledge.candidates)
+        if seen and len(choice.rung.video_ids) < page_size and not session.position:
+            # Better a feed of what was seen than half of one.
+            choice = choose(steps, asked, page_size, self._knowledge.candidates)
         rung = choice.rung
         progress.fallback_s = self._clock.monotonic() - start
-        return Ranked(
-            Ranking(rung.video_ids, rung.scores),
-            rung.source,
-            reason,
-            rung.algorithm,
-            rung.model_version,
-            0,
-            session,
-            rung=rung.name,
-            skipped=choice.skipped,
-        )
+        origin = Origin(rung.source, reason, rung.algorithm, rung.model_version)
+        more = len(rung.video_ids) >= page_size or any(why is Skip.TOO_SHORT for _, why in choice.skipped)
+        ranking = Ranking(rung.video_ids, rung.scores)
+        return Ranked(ranking, origin, rung=rung.name, skipped=choice.skipped, more=more)
 
-    def _answer(self, request: Request, ranked: Ranked, progress: Progress) -> Response:
+    async def _reasons(
+        self, request: Request, session: Session, ranked: Ranked, page: Page, progress: Progress
+    ) -> Sequence[Reasons]:
+        left_s = progress.until - self._clock.monotonic() - self._policy.deadline.reserve_s
+        items = list(zip(page.video_ids, page.scores, strict=True))
+        return await self._explainer.reasons(request, session, ranked.origin, ranked.rung, items, left_s)
+
+    def _answer(
+        self,
+        request: Request,
+        session: Session,
+        ranked: Ranked,
+        page: Page,
+        reasons: Sequence[Reasons],
+        progress: Progress,
+    ) -> Response:
         start = self._clock.monotonic()
-        page = cut(ranked.ranking, request.page_size or DEFAULT_PAGE_SIZE, ranked.position + 1)
+        origin = ranked.origin
         response = Response(
-            next_page_token=self._next_token(request, ranked, page),
-            algorithm=ranked.algorithm,
-            source=wire.SOURCES[ranked.source],
-            fallback_reason=wire.REASONS[ranked.reason],
-            model_version=ranked.model_version,
-            feed_session_id=ranked.feed_session_id,
+            next_page_token=self._next_token(request, session, ranked, page),
+            algorithm=origin.algorithm,
+            source=wire.SOURCES[origin.source],
+            fallback_reason=wire.REASONS[origin.reason],
+            model_version=origin.model_version,
+            feed_session_id=session.feed_session_id,
             recommendation_id=self._chance.new_id(),
             attempts=len(progress.tried),
             contract_version=CONTRACT_RELEASE,
         )
-        self._add_items(response, page, explain=request.explain)
+        self._add_items(response, request.user_id, page, reasons)
+        self._knowledge.served(request.user_id, page.video_ids)
         now = self._clock.monotonic()
         response.budget_left_ms = max(0, int((progress.until - now) * 1000))
         self._observer.page_served(
             PageServed(
                 request.user_id,
                 response,
-                ranked.source,
-                ranked.reason,
+                origin.source,
+                origin.reason,
                 ranked.continued,
                 ranked.rung,
                 ranked.skipped,
@@ -249,32 +296,29 @@ class RecommendationService:
                 now - progress.arrival,
                 progress.until - now,
                 StageTimes(progress.scorer_s, progress.backoff_s, progress.fallback_s, now - start, progress.queue_s),
+                request,
+                page,
+                ranked.answer,
             )
         )
         return response
 
-    def _add_items(self, response: Response, page: Page, *, explain: bool) -> None:
-        if isinstance(page.video_ids, tuple) and isinstance(page.scores, tuple) and not explain:
+    def _add_items(self, response: Response, user_id: str, page: Page, reasons: Sequence[Reasons]) -> None:
+        if isinstance(page.video_ids, tuple) and isinstance(page.scores, tuple) and not reasons:
             response.MergeFromString(self._items(page.video_ids, page.scores, page.first_position))
         else:
-            wire.add_items(response, page, explain=explain)
+            wire.add_items(response, page, reasons)
+        if self._policy.proves_served:
+            proofs = make_tokens(self._policy.token_key, response.recommendation_id, user_id, page.video_ids)
+            for item, proof in zip(response.recommendations, proofs, strict=True):
+                item.served_token = proof
 
-    def _next_token(self, request: Request, ranked: Ranked, page: Page) -> str:
-        if not page.rest.video_ids:
+    def _next_token(self, request: Request, session: Session, ranked: Ranked, page: Page) -> str:
+        """Returns the token of the next page, none at the end of everything.
+
+        A ranking that has run out is no end: there is more in the catalogue than a scorer is asked for. Only where the
+        ladder, too, could not fill a page, and no other rung has anything, nothing is left.
+        """
+        if not page.video_ids or (not ranked.more and not page.rest.video_ids):
             return ""
-        issued = int(self._clock.wall())
-        cursor = tokens.Cursor(
-            feed_session_id=ranked.feed_session_id,
-            user_id=request.user_id,
-            source=ranked.source,
-            fallback_reason=ranked.reason,
-            algorithm=ranked.algorithm,
-            model_version=ranked.model_version,
-            arguments=wire.arguments_digest(request),
-            issued=issued,
-            expiry=issued + self._policy.token_ttl_s,
-            position=ranked.position + len(page.video_ids),
-            video_ids=join_ids(page.rest.video_ids),
-            scores=pack_scores(page.rest.scores),
-        )
-        return tokens.seal(cursor, self._policy.token_key)
+        return self._sessions.token(request, session, ranked.origin, page, self._knowledge.candidates)

@@ -7,8 +7,10 @@ from pydantic import Field
 from bridge.attempts import AttemptPolicy
 from bridge.batching import BatchPolicy
 from bridge.domain.breaker import BreakerPolicy
+from bridge.domain.corrections import CorrectionsPolicy
 from bridge.domain.deadline import DeadlinePolicy
 from bridge.domain.hedge import HedgePolicy
+from bridge.domain.history import HistoryPolicy, Rule
 from bridge.domain.limiter import LimitPolicy
 from bridge.domain.lists import RefreshPolicy
 from bridge.domain.overload import OverloadPolicy
@@ -16,6 +18,8 @@ from bridge.domain.personal import PersonalPolicy
 from bridge.domain.recent import RecentPolicy
 from bridge.domain.retry import RetryPolicy
 from bridge.domain.trending import ListPolicy
+from bridge.knowledge import WishPolicy
+from feed.scoring.v1 import scoring_pb2
 from runtime.settings import CommonSettings
 
 # More calls than are ever counted: a limit that is never reached.
@@ -62,6 +66,12 @@ class BridgeSettings(CommonSettings):
     bridge_health_check_ms: int = Field(250, ge=10, le=60_000, description="While a breaker is open.")
 
     bridge_candidates: int = Field(200, ge=1, le=1_000, description="Videos asked of a scorer for a fresh feed.")
+    bridge_shuffle: float = Field(0.1, ge=0, le=1, description="How much two sessions of a user differ; 0: off.")
+    bridge_diversity: float = Field(0.1, ge=0, le=1, description="How much like videos are spread; 0: off.")
+    bridge_max_run: int = Field(2, ge=0, le=100, description="Most in a row by one author or of one tag; 0: any.")
+    bridge_exploration: float = Field(0.02, ge=0, le=0.5, description="Share of places for new videos; 0: none.")
+    bridge_prior_enabled: bool = Field(True, description="false: popularity does not count in personal pages.")
+    bridge_fold_in_enabled: bool = Field(True, description="false: likes since the training do not count.")
     bridge_max_in_flight: int = Field(
         256, ge=0, le=100_000, description="Requests at a time that ask scorers, at most."
     )
@@ -84,12 +94,35 @@ class BridgeSettings(CommonSettings):
     )
     bridge_recent_poll_ms: int = Field(500, ge=10, le=60_000, description="Time between two looks for new ones.")
 
+    bridge_corrections_poll_ms: int = Field(
+        2_000, ge=0, le=4_000, description="Time between two looks for editors' corrections; 0: none are followed."
+    )
+
+    bridge_served_enabled: bool = Field(True, description="false: nothing is told of served pages.")
+    bridge_served_tokens_enabled: bool = Field(True, description="false: videos carry no proof of being served.")
+    bridge_served_queue: int = Field(
+        10_000, ge=1, le=1_000_000, description="Records of served pages that may wait for the log; more are dropped."
+    )
+    bridge_served_journal_max_mb: int = Field(
+        300, ge=1, le=100_000, description="Size from which the journal takes no more of them, in megabytes."
+    )
+
+    bridge_seen_watched_h: float = Field(720.0, ge=0, le=87_600, description="Watched ones stay away so long; 0: off.")
+    bridge_seen_skipped_h: float = Field(720.0, ge=0, le=87_600, description="The same of skipped ones.")
+    bridge_seen_hidden_h: float = Field(8_760.0, ge=0, le=87_600, description="The same of hidden ones.")
+    bridge_seen_served_h: float = Field(24.0, ge=0, le=87_600, description="The same of those that were on a page.")
+    bridge_history_timeout_ms: int = Field(5, ge=1, le=1_000, description="Longest wait for a user's history.")
+    bridge_history_mb: int = Field(30, ge=1, le=10_000, description="Memory for users' histories.")
+
     bridge_editorial_path: str = Field("", description="JSON array of video ids; empty: the newest active videos.")
     bridge_list_videos: int = Field(500, ge=1, le=10_000, description="Most videos of a fallback list.")
     bridge_trending_refresh_ms: int = Field(30_000, ge=100, le=3_600_000)
     bridge_editorial_refresh_ms: int = Field(300_000, ge=100, le=86_400_000)
     bridge_trending_half_life_s: int = Field(86_400, ge=60, le=31_536_000)
-    bridge_trending_buckets: int = Field(2_000, ge=1, le=100_000, description="Hourly sums read of a segment.")
+    bridge_trending_buckets: int = Field(20_000, ge=1, le=1_000_000, description="Hourly sums taken of a segment.")
+    bridge_trending_rising: float = Field(
+        2.0, ge=0, le=10, description="How much what grows now comes before what is merely big; 0: not at all."
+    )
 
     @property
     def bridge_dir(self) -> Path:
@@ -123,6 +156,20 @@ class BridgeSettings(CommonSettings):
         """Returns the limits of asking scorers."""
         hedge = HedgePolicy(self.bridge_hedge_enabled, self.bridge_hedge_percentile / 100)
         return AttemptPolicy(self.deadline_policy(), self.retry_policy(), hedge)
+
+    def wish_policy(self) -> WishPolicy:
+        """Returns what scorers are asked for."""
+        stages = scoring_pb2.Stages(
+            shuffle=self.bridge_shuffle,
+            diversity=self.bridge_diversity,
+            max_run=self.bridge_max_run,
+            exploration=self.bridge_exploration,
+            skip_prior=not self.bridge_prior_enabled,
+            skip_fold_in=not self.bridge_fold_in_enabled,
+            # Else the model keeps off what it was trained on, whatever the window.
+            skip_seen=not self.bridge_seen_watched_h,
+        )
+        return WishPolicy(self.bridge_candidates, stages, parts=self.bridge_served_enabled)
 
     def limit_policy(self) -> LimitPolicy:
         """Returns how many requests may ask scorers at a time."""
@@ -183,10 +230,37 @@ class BridgeSettings(CommonSettings):
             return None
         return RecentPolicy(events=self.bridge_recent_events, poll_s=self.bridge_recent_poll_ms / 1000)
 
+    def corrections_policy(self) -> CorrectionsPolicy | None:
+        """Returns how editors' corrections are followed; None: they are not."""
+        if not self.bridge_corrections_poll_ms:
+            return None
+        return CorrectionsPolicy(poll_s=self.bridge_corrections_poll_ms / 1000)
+
+    def history_policy(self) -> HistoryPolicy | None:
+        """Returns what users have seen that does not come back; None: all of it may."""
+        hours = {
+            Rule.WATCHED: self.bridge_seen_watched_h,
+            Rule.SKIPPED: self.bridge_seen_skipped_h,
+            Rule.HIDDEN: self.bridge_seen_hidden_h,
+            Rule.SERVED: self.bridge_seen_served_h,
+        }
+        windows_s = {rule: hour * 3_600 for rule, hour in hours.items() if hour}
+        if not windows_s:
+            return None
+        wait_s = self.bridge_history_timeout_ms / 1000
+        return HistoryPolicy(
+            windows_s,
+            kept_bytes=self.bridge_history_mb * 1_000_000,
+            wait_s=wait_s,
+            whole_wait_s=5 * wait_s,
+            margin_s=self.bridge_fallback_reserve_ms / 2000,
+        )
+
     def list_policy(self) -> ListPolicy:
         """Returns how the fallback lists are made."""
         return ListPolicy(
             half_life_s=float(self.bridge_trending_half_life_s),
             buckets=self.bridge_trending_buckets,
             videos=self.bridge_list_videos,
+            rising=self.bridge_trending_rising,
         )

@@ -1,7 +1,7 @@
 """What the bridge tells of its work: one frozen record for each page, attempt, batch and breaker transition."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
@@ -10,7 +10,9 @@ import structlog
 from bridge.domain.breaker import State
 from bridge.domain.ladder import Skip
 from bridge.domain.outcome import FallbackReason, Outcome, Source
+from bridge.domain.page import Page, Ranking
 from feed.recommendations.v1 import recommendations_pb2
+from feed.scoring.v1 import scoring_pb2
 
 _LOG = structlog.get_logger(__name__)
 
@@ -38,6 +40,9 @@ class StageTimes:
 
 NO_STAGES: Final = StageTimes()
 
+_Request = recommendations_pb2.GetRecommendationsRequest
+_NO_PAGE: Final = Page((), (), 1, Ranking((), ()))
+
 
 @dataclass(frozen=True, slots=True)
 class PageServed:
@@ -55,6 +60,9 @@ class PageServed:
         elapsed_s: Time from arrival to the finished page, in seconds.
         budget_left_s: What was left of the request's time, in seconds; negative when it was late.
         stages: What the time went into.
+        request: What was asked.
+        page: Its videos and scores.
+        answer: What a scorer answered for it; None: no scorer ranked, or for an earlier page.
     """
 
     user_id: str
@@ -68,6 +76,9 @@ class PageServed:
     elapsed_s: float
     budget_left_s: float
     stages: StageTimes = NO_STAGES
+    request: recommendations_pb2.GetRecommendationsRequest = field(default_factory=_Request)
+    page: Page = _NO_PAGE
+    answer: scoring_pb2.RankResponse | None = None
 
     @property
     def fell_back(self) -> bool:

@@ -2,8 +2,10 @@
 
 import hashlib
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from bridge.domain.filters import Conditions
 from bridge.domain.outcome import FallbackReason, Source
@@ -15,7 +17,19 @@ from feed.scoring.v1 import scoring_pb2
 SOURCES: Final = {source: recommendations_pb2.Source.Value(source.value) for source in Source}
 REASONS: Final = {reason: recommendations_pb2.FallbackReason.Value(reason.value) for reason in FallbackReason}
 
-_REPEATED_FILTERS: Final = ("include_tags", "exclude_tags", "exclude_video_ids", "exclude_author_ids", "languages")
+_REPEATED_FILTERS: Final = (
+    "include_tags",
+    "exclude_tags",
+    "exclude_video_ids",
+    "include_author_ids",
+    "exclude_author_ids",
+    "languages",
+    "exclude_languages",
+    "countries",
+)
+# Of one video: the parts of its score by their names, and a few words for people.
+Reasons: TypeAlias = tuple[Mapping[str, float], str]
+
 _DIGEST_BYTES: Final = 16
 
 
@@ -57,23 +71,36 @@ def conditions(request: recommendations_pb2.GetRecommendationsRequest) -> Condit
         frozenset(filters.exclude_author_ids),
         frozenset(filters.languages),
         filters.max_duration_s,
-        filters.published_after.ToNanoseconds() / 1e9 if filters.HasField("published_after") else None,
+        _seconds(filters.published_after) if filters.HasField("published_after") else None,
+        frozenset(filters.include_author_ids),
+        frozenset(filters.exclude_languages),
+        filters.min_duration_s,
+        _seconds(filters.published_before) if filters.HasField("published_before") else None,
+        frozenset(filters.countries),
     )
 
 
-def add_items(response: recommendations_pb2.GetRecommendationsResponse, page: Page, *, explain: bool) -> None:
-    """Adds the videos of a page to an answer."""
+def _seconds(time: Timestamp) -> float:
+    return time.ToNanoseconds() / 1e9
+
+
+def add_items(
+    response: recommendations_pb2.GetRecommendationsResponse, page: Page, reasons: Sequence[Reasons] = ()
+) -> None:
+    """Adds the videos of a page to an answer, with why they are there when that was asked for."""
     add = response.recommendations.add
     for position, (video_id, score) in enumerate(zip(page.video_ids, page.scores, strict=True), page.first_position):
-        item = add(video_id=video_id, score=score, position=position)
-        if explain:
-            item.reasons.add(component=response.algorithm, value=score)
+        add(video_id=video_id, score=score, position=position)
+    for item, (parts, words) in zip(response.recommendations, reasons, strict=bool(reasons)):
+        item.explanation = words
+        for name, value in parts.items():
+            item.reasons.add(component=name, value=value)
 
 
 def items(video_ids: tuple[str, ...], scores: tuple[float, ...], first_position: int) -> bytes:
     """Returns the videos of a page as an answer holds them on the wire: to be merged into one."""
     response = recommendations_pb2.GetRecommendationsResponse()
-    add_items(response, Page(video_ids, scores, first_position, Ranking((), ())), explain=False)
+    add_items(response, Page(video_ids, scores, first_position, Ranking((), ())))
     return response.SerializeToString()
 
 

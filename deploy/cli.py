@@ -127,6 +127,14 @@ def seed(context: typer.Context) -> None:
     _call(run, "feed seed", context.args)
 
 
+@app.command("corrections", context_settings=FORWARD)
+def corrections(context: typer.Context) -> None:
+    """Boost, reduce, block or reweight videos by hand; list such corrections and switch them off."""
+    from deploy.corrections_cli import app as corrections_app
+
+    corrections_app(args=context.args, prog_name="feed corrections")
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""

@@ -28,7 +28,7 @@ SERVED: Final = "feed.served.v1"
 INTERACTIONS_DLQ: Final = "feed.interactions.v1.dlq"
 
 # How many records the embedded journal keeps of a topic, where it keeps records that their reader has passed.
-JOURNAL_KEEP: Final[Mapping[str, int]] = {SERVED: 20_000, INTERACTIONS_DLQ: 2_000}
+JOURNAL_KEEP: Final[Mapping[str, int]] = {SERVED: 100_000, INTERACTIONS_DLQ: 2_000}
 
 _REACH_TIMEOUT_S: Final = 10.0
 _VISIBLE_TIMEOUT_S: Final = 10.0

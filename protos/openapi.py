@@ -33,6 +33,7 @@ _FILES: Final = (
     "feed/interactions/v1/interactions.proto",
 )
 _REQUEST: Final = ".feed.recommendations.v1.GetRecommendationsRequest"
+_EXPLAINED: Final = ".feed.recommendations.v1.ExplainRecommendationRequest"
 # Parts of the request that a query spells without their own name, and what a query cannot carry.
 _FLATTENED: Final = ("filters", "context")
 _NOT_IN_QUERY: Final = ("recent_interactions",)
@@ -112,6 +113,7 @@ class Contract:
             full_name = f".{file.package}.{message.name}"
             self._messages[full_name] = message
             self._comments[full_name] = paths.get((4, number), "")
+            self._messages.update({f"{full_name}.{each.name}": each for each in message.nested_type})
             for place, field in enumerate(message.field):
                 self._comments[f"{full_name}.{field.name}"] = paths.get((4, number, 2, place), "")
         for number, enum in enumerate(file.enum_type):
@@ -161,8 +163,8 @@ class Contract:
 
     def _repeated(self, field: FieldDescriptorProto, rules: validate_pb2.FieldRules) -> Schema:
         if field.type_name.endswith("Entry"):
-            keys, values = _bounds(rules.map.keys), _bounds(rules.map.values)
-            entries: Schema = {"type": "object", "additionalProperties": {"type": "string"} | values}
+            keys, value = _bounds(rules.map.keys), self._messages[field.type_name].field[1]
+            entries: Schema = {"type": "object", "additionalProperties": self._one(value, rules.map.values)}
             return entries | ({"propertyNames": keys} if keys else {}) | _from_rules(rules.map, skip=("keys", "values"))
         items = self._one(field, rules.repeated.items)
         return {"type": "array", "items": items} | _from_rules(rules.repeated, skip=("items",))
@@ -175,6 +177,7 @@ def document() -> Schema:
     interactions = _interactions(contract)
     paths = {
         "/feed/recommendations": _recommendations(contract),
+        "/feed/explanation": _explanation(contract),
         "/feed/interactions": interactions,
         "/api/track": _track(interactions),
         **_operations(),
@@ -209,6 +212,22 @@ def _recommendations(contract: Contract) -> Schema:
             "`includeTags=a&includeTags=b`. Unknown parameters are refused.",
             "parameters": list(contract.parameters(_REQUEST)),
             "responses": {"200": _json("A page.", page), **_problems(400, 429, 500, 503)},
+        },
+    }
+
+
+def _explanation(contract: Contract) -> Schema:
+    told = contract.reference(".feed.recommendations.v1.ExplainRecommendationResponse")
+    return {
+        "servers": [{"url": "http://127.0.0.1:8080", "description": "bridge"}],
+        "get": {
+            "operationId": "explainRecommendation",
+            "tags": ["feed"],
+            "summary": "Why a video is, or would be, on a user's page",
+            "description": "Of a page that was served, by its `recommendationId`, a second after it was; without one, "
+            "as the video would be scored now.",
+            "parameters": list(contract.parameters(_EXPLAINED)),
+            "responses": {"200": _json("What its score is made of.", told), **_problems(400, 404, 500, 503)},
         },
     }
 
@@ -285,6 +304,7 @@ def _json(description: str, schema: Schema) -> Schema:
 
 _PROBLEM_TEXTS: Final = {
     400: "A field breaks a rule, or the body is no JSON; `violations` names each field and the accepted range.",
+    404: "What was asked for is not there, or not any more.",
     413: "The body is too large.",
     415: "The body does not say that it is JSON.",
     422: "The event breaks a rule; `violations` names each field and the accepted range. Nothing was stored.",

@@ -1,7 +1,8 @@
 """Model bundles on disk: published whole or not at all, read only when every check holds.
 
 `<models_dir>/<model_version>/` holds `arrays.npz`, `manifest.json` and `manifest.sig` (Ed25519 over the
-manifest's bytes, which state the hash of the arrays). `<models_dir>/LIVE` names the version in use.
+manifest's bytes, which state the hash of the arrays); with many videos also `index.faiss`, whose hash the manifest
+states as well. `<models_dir>/LIVE` names the version in use.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from runtime.model_bundle import (
     ArrayInfo,
     BundleError,
     BundleFault,
+    IndexInfo,
     Manifest,
     ModelArrays,
     ModelBundle,
@@ -34,6 +36,7 @@ from runtime.model_bundle import (
 )
 
 ARRAYS_FILE: Final = "arrays.npz"
+INDEX_FILE: Final = "index.faiss"
 MANIFEST_FILE: Final = "manifest.json"
 SIGNATURE_FILE: Final = "manifest.sig"
 LIVE_FILE: Final = "LIVE"
@@ -43,13 +46,17 @@ MAX_MANIFEST_BYTES: Final = 1 << 20
 SIGNATURE_BYTES: Final = 64
 # 10 million rows of 64 dimensions: more than one process should hold.
 MAX_ARRAYS_BYTES: Final = 4 << 30
+# The same 10 million rows, a byte a dimension.
+MAX_INDEX_BYTES: Final = 1 << 30
 # What an .npy header and a zip directory may add to one array.
 _ENTRY_OVERHEAD_BYTES: Final = 4096
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25519PrivateKey) -> ModelBundle:
+def publish(
+    models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25519PrivateKey, index: bytes | None = None
+) -> ModelBundle:
     """Writes a bundle that appears whole under its version, or not at all.
 
     Args:
@@ -57,9 +64,10 @@ def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25
         manifest: What is known of the model; shapes, size and hash are filled in here.
         arrays: The model; must keep every rule of the format.
         key: Signs it.
+        index: The file of the index that the manifest tells of; None: it tells of none.
 
     Raises:
-        BundleError: When an array breaks a rule.
+        BundleError: When an array breaks a rule, or the index and the manifest do not agree.
         FileExistsError: When the version is there already.
     """
     check_arrays(arrays.named(), manifest.dimensions)
@@ -69,6 +77,7 @@ def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25
         arrays={name: ArrayInfo(array.shape, array.dtype.str) for name, array in arrays.named().items()},
         arrays_bytes=len(content),
         arrays_sha256=hashlib.sha256(content).hexdigest(),
+        index=_stated(manifest.index, index),
     )
     text = msgspec.json.format(msgspec.json.encode(whole, order="deterministic"))
     target = _folder(models_dir, manifest.model_version)
@@ -79,6 +88,8 @@ def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25
     temporary.mkdir()
     try:
         _write(temporary / ARRAYS_FILE, content)
+        if index is not None:
+            _write(temporary / INDEX_FILE, index)
         _write(temporary / MANIFEST_FILE, text)
         _write(temporary / SIGNATURE_FILE, key.sign(text))
         _sync_folder(temporary)
@@ -87,11 +98,11 @@ def publish(models_dir: Path, manifest: Manifest, arrays: ModelArrays, key: Ed25
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _sync_folder(models_dir)
-    return ModelBundle(whole, arrays)
+    return ModelBundle(whole, arrays, index)
 
 
 def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBundle:
-    """Reads a bundle, checking sizes, signature, hash, shapes and values, in this order.
+    """Reads a bundle, checking sizes, signature, hashes, shapes and values, in this order.
 
     Raises:
         BundleError: When any check fails; nothing of the bundle is then in use.
@@ -104,7 +115,7 @@ def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBu
     if hashlib.sha256(content).hexdigest() != manifest.arrays_sha256:
         raise BundleError(BundleFault.BAD_HASH, "the arrays are not those that were signed")
     named = _unpack(content, manifest)
-    return ModelBundle(manifest, check_arrays(named, manifest.dimensions))
+    return ModelBundle(manifest, check_arrays(named, manifest.dimensions), _read_index(folder, manifest.index))
 
 
 def read_manifest(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> Manifest:
@@ -182,6 +193,24 @@ def _read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
     if manifest.contract != CONTRACT_RELEASE:
         raise BundleError(BundleFault.OTHER_CONTRACT, f"made for {manifest.contract}, not {CONTRACT_RELEASE}")
     return manifest
+
+
+def _stated(info: IndexInfo | None, index: bytes | None) -> IndexInfo | None:
+    if info is None and index is None:
+        return None
+    if info is None or index is None:
+        raise BundleError(BundleFault.BAD_INDEX, "an index and what the manifest says of it come together")
+    return msgspec.structs.replace(info, size_bytes=len(index), sha256=hashlib.sha256(index).hexdigest())
+
+
+def _read_index(folder: Path, info: IndexInfo | None) -> bytes | None:
+    """Reads the index as it was signed. Only what passed this reaches the library that opens it."""
+    if info is None:
+        return None
+    content = _read_bounded(folder / INDEX_FILE, min(info.size_bytes, MAX_INDEX_BYTES))
+    if hashlib.sha256(content).hexdigest() != info.sha256:
+        raise BundleError(BundleFault.BAD_HASH, "the index is not the one that was signed")
+    return content
 
 
 def _pack(arrays: ModelArrays) -> bytes:

@@ -75,6 +75,13 @@ class UnsupportedMediaTypeError(RequestError):
     http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+class NotFoundError(RequestError):
+    """What was asked for is not there, or not any more."""
+
+    grpc_code = grpc.StatusCode.NOT_FOUND
+    http_status = HTTPStatus.NOT_FOUND
+
+
 class FailedPreconditionError(RequestError):
     """The system is not in a state to answer; trying again at once does not help."""
 

@@ -7,12 +7,12 @@ from typing import Final
 
 # One user's ranking is too small to split: with more threads the BLAS makes its calls wait for each other, and two
 # scorers on a machine fight for the same CPUs. The libraries read these when NumPy is first imported.
-_BLAS_THREADS: Final = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+BLAS_THREADS: Final = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the scorer until SIGTERM; returns its exit code."""
-    for name in _BLAS_THREADS:
+    for name in BLAS_THREADS:
         os.environ.setdefault(name, "1")
     from runtime.process import main as run  # noqa: PLC0415  # after the variables above
     from scorer.app import build  # noqa: PLC0415

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from runtime.grpc_server import GrpcService
 from runtime.model_bundle import BundleError
+from scorer.adapters.index_faiss import open_index
 from scorer.adapters.models_files import FolderModels
 from scorer.adapters.scoring_grpc import grpc_service
 from scorer.metrics import ScorerMetrics
@@ -78,5 +79,5 @@ def build(settings: ScorerSettings) -> ScorerApp:
     """Builds the process."""
     registry = CollectorRegistry()
     metrics = ScorerMetrics(registry)
-    slot = ModelSlot(FolderModels(settings.models_dir, settings.public_key_path), metrics)
+    slot = ModelSlot(FolderModels(settings.models_dir, settings.public_key_path), metrics, open_index)
     return ScorerApp(slot, ScoringService(slot, metrics), registry, settings.scorer_model_poll_s)

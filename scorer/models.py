@@ -1,12 +1,14 @@
 """Which model is in use: offered, verified, tested, then swapped in at once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
-from runtime.model_bundle import BundleError, BundleFault, Floats
+from runtime.model_bundle import BundleError, BundleFault, Floats, ModelBundle
+from scorer.domain.candidates import VideoIndex
 from scorer.domain.ranker import Ranker
 from scorer.domain.self_test import fault_of
 from scorer.metrics import ScorerMetrics
@@ -46,11 +48,18 @@ class ModelSlot:
     Args:
         source: Where models come from.
         metrics: Hears of swaps and refusals.
+        open_index: Opens a bundle's index; raises BundleError when it must not be used.
     """
 
-    def __init__(self, source: ModelSource, metrics: ScorerMetrics) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        metrics: ScorerMetrics,
+        open_index: Callable[[ModelBundle], VideoIndex | None] = lambda _bundle: None,
+    ) -> None:
         self._source = source
         self._metrics = metrics
+        self._open_index = open_index
         self._bad: str | None = None
         self._told: tuple[str, BundleFault] | None = None
         self.current: LoadedModel | None = None
@@ -71,7 +80,10 @@ class ModelSlot:
         Raises:
             BundleError: When it must not serve.
         """
-        ranker = Ranker(self._source.read(model_version))
+        bundle = self._source.read(model_version)
+        index = self._open_index(bundle)
+        # Opened, the file is no longer needed: 80 MB for a million videos.
+        ranker = Ranker(replace(bundle, index=None), index)
         fault = fault_of(ranker)
         if fault:
             raise BundleError(BundleFault.SELF_TEST, fault)

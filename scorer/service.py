@@ -12,7 +12,9 @@ import grpc
 
 from runtime.errors import FailedPreconditionError, RequestError
 from runtime.model_bundle import Floats, ModelBundle
-from scorer.domain.ranker import DROPPED, Ranker, Ranking, Wish
+from scorer.domain.explain import Explained, explain
+from scorer.domain.ranker import Ranker
+from scorer.domain.wish import DROPPED, Ranking, Wish
 from scorer.metrics import RankRecord, ScorerMetrics
 from scorer.models import LoadedModel, ModelSlot
 
@@ -38,6 +40,14 @@ class Ranked:
 
     bundle: ModelBundle
     rankings: list[Ranking]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What scores are made of, and the model they come from."""
+
+    bundle: ModelBundle
+    explained: Explained
 
 
 class ScoringService:
@@ -92,6 +102,23 @@ class ScoringService:
                 self._worker, self._rank, model.ranker, asked, model.worker_buffer
             )
         return self._counted(model, rankings, self._monotonic() - start)
+
+    async def explain(self, wish: Wish, video_ids: Sequence[str]) -> Told:
+        """Says what the scores of some videos are made of.
+
+        Args:
+            wish: As the ranking was asked for.
+            video_ids: The videos.
+
+        Raises:
+            FailedPreconditionError: While there is no model.
+        """
+        ranker = self.model().ranker
+        # Few ask, so it brings its own buffer and never keeps rankings from the loop.
+        told = await asyncio.get_running_loop().run_in_executor(
+            self._worker, lambda: explain(ranker, wish, video_ids, ranker.buffer())
+        )
+        return Told(ranker.bundle, told)
 
     def close(self) -> None:
         """Ends the worker thread; what still waits in it is dropped."""

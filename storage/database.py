@@ -115,6 +115,9 @@ def _tune_sqlite(engine: sa.Engine) -> None:
         # and a read that turns into a write then fails at once instead of waiting (SQLITE_BUSY_SNAPSHOT).
         connection.isolation_level = None
         cursor = connection.cursor()
+        cursor.execute("PRAGMA compile_options")
+        if ("ENABLE_MATH_FUNCTIONS",) not in cursor.fetchall():
+            connection.create_function("power", 2, pow, deterministic=True)
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()

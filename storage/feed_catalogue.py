@@ -20,6 +20,7 @@ _COLUMNS: Final = (
     videos.c.language,
     videos.c.duration_s,
     videos.c.published_at,
+    videos.c.country,
 )
 
 
@@ -34,6 +35,7 @@ class CatalogueVideo:
         language: Its language (BCP 47); empty when unknown.
         duration_s: Its length in seconds; None when unknown.
         published_at: When it was published; None when unknown.
+        country: Where it is from (ISO 3166-1 alpha-2); empty when unknown.
     """
 
     video_id: str
@@ -42,6 +44,7 @@ class CatalogueVideo:
     language: str
     duration_s: float | None
     published_at: datetime | None
+    country: str
 
 
 async def newest_active(connection: AsyncConnection, limit: int) -> list[CatalogueVideo]:
@@ -65,11 +68,17 @@ async def active_videos(connection: AsyncConnection, video_ids: Sequence[str]) -
 
 
 def _read(
-    rows: Iterable[sa.Row[tuple[str, str, list[str] | None, str, float | None, datetime | None]]],
+    rows: Iterable[sa.Row[tuple[str, str, list[str] | None, str, float | None, datetime | None, str]]],
 ) -> list[CatalogueVideo]:
     return [
         CatalogueVideo(
-            row.video_id, row.author_id, tuple(row.tags or ()), row.language, row.duration_s, row.published_at
+            row.video_id,
+            row.author_id,
+            tuple(row.tags or ()),
+            row.language,
+            row.duration_s,
+            row.published_at,
+            row.country,
         )
         for row in rows
     ]

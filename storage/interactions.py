@@ -103,13 +103,13 @@ async def longest_views_s(connection: AsyncConnection, views: Sequence[ViewT]) -
     return {views[place - 1]: watch_time_s for place, watch_time_s in found}
 
 
-async def countries(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
-    """Returns the country of each user who has one."""
-    wanted = sa.select(users.c.user_id, users.c.country).where(
+async def places(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Returns the country and the locale of each user who has one of them; the other may be empty."""
+    wanted = sa.select(users.c.user_id, users.c.country, users.c.locale).where(
         among(users.c.user_id, user_ids, connection.dialect.name)
     )
-    found = await connection.execute(wanted.where(users.c.country != ""))
-    return {row.user_id: row.country for row in found}
+    found = await connection.execute(wanted.where(sa.or_(users.c.country != "", users.c.locale != "")))
+    return {row.user_id: (row.country, row.locale) for row in found}
 
 
 async def durations_s(connection: AsyncConnection, video_ids: Collection[str]) -> dict[str, float]:

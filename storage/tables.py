@@ -122,20 +122,25 @@ user_interactions = Table(
     ),
 )
 
+# One row a served page. A session may have several first pages, and a page may be asked for twice: the id tells them
+# apart.
 feed_cache = Table(
     "feed_cache",
     metadata,
-    Column("feed_session_id", Id, primary_key=True),
-    Column("page", Integer, primary_key=True),
-    Column("user_id", Id, nullable=False, index=True),
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("recommendation_id", Id, nullable=False, unique=True),
+    Column("feed_session_id", Id, nullable=False, index=True),
+    Column("first_position", Integer, nullable=False),
+    Column("user_id", Id, nullable=False),
     Column("algorithm", String(64), nullable=False),
     Column("model_version", Id),
     Column("source", String(16), nullable=False),
     Column("fallback_reason", String(32), nullable=False),
     Column("video_ids", Json, nullable=False),
     Column("scores", Json, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index(None, "user_id", "created_at"),
 )
 
 user_recommendations = Table(
@@ -165,6 +170,8 @@ recommendation_decisions = Table(
     Column("filters_applied", Json),
     Column("rejections", Json),
     Column("source_type", String(16), nullable=False),
+    Column("fallback_reason", String(32)),
+    Column("feed_session_id", Id),
     Column("similar_user_id", Id),
     Column("algorithm", String(64), nullable=False),
     Column("model_version", Id),

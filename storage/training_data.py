@@ -88,6 +88,7 @@ class VideoRow(NamedTuple):
     language: str
     published_ms: int | None
     is_active: bool
+    country: str
 
 
 def days(connection: sa.Connection) -> list[DayCount]:
@@ -125,6 +126,7 @@ def catalogue(connection: sa.Connection) -> list[VideoRow]:
         videos.c.language,
         _epoch_ms(connection, videos.c.published_at),
         videos.c.is_active,
+        videos.c.country,
     ).order_by(videos.c.video_id)
     return [VideoRow._make(row) for row in connection.execute(statement)]
 

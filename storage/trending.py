@@ -1,17 +1,15 @@
 """What is watched now: hourly weights by segment and video."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.dialect import as_json, insert, unix_seconds
+from storage.segments import GLOBAL_SEGMENT
 from storage.tables import trending
-
-# The segment that holds everybody; every other one is the two-letter country of its users.
-GLOBAL_SEGMENT: Final = "global"
 
 
 class TrendingBucket(NamedTuple):
@@ -19,7 +17,7 @@ class TrendingBucket(NamedTuple):
 
     Args:
         bucket: Start of the hour, UTC.
-        segment: `global`, or a two-letter country.
+        segment: Whose interactions: everybody's, a country's or a language's (`segments.py`).
         video_id: The video.
         weight: Sum of the weights of its interactions.
     """
@@ -29,6 +27,8 @@ class TrendingBucket(NamedTuple):
     video_id: str
     weight: float
 
+
+_MOST_HALVINGS: Final = 1_000.0
 
 _COLUMNS: Final = ("segment", "bucket", "video_id", "weight")
 _Row: TypeAlias = tuple[str, datetime, str, float]
@@ -41,17 +41,38 @@ _ADD_ALL: Final = sa.text(
 )
 
 
-def segments_of(country: str | None) -> tuple[str, ...]:
-    """Returns the segments that what a user does counts in.
+class DecayedSum(NamedTuple):
+    """What one video gathered in a segment, older hours counting less.
 
     Args:
-        country: The user's two-letter country; None or empty: unknown.
+        segment: The segment.
+        video_id: The video.
+        long: The sum of its weights, each halved for every half-life of age.
+        short: The same with the short half-life.
+        all_long: `long` of all videos of the segment together.
+        all_short: `short` of all of them.
     """
-    return (GLOBAL_SEGMENT, country) if country else (GLOBAL_SEGMENT,)
+
+    segment: str
+    video_id: str
+    long: float
+    short: float
+    all_long: float
+    all_short: float
 
 
-# Start of the hour in Unix seconds, segment, video, weight.
-BucketRow: TypeAlias = tuple[float, str, str, float]
+class Decay(NamedTuple):
+    """How fast weights count less.
+
+    Args:
+        half_life_s: After how many seconds one counts half.
+        short_half_life_s: The same for what grows now.
+        rising: How much the short sum counts where the first videos are chosen.
+    """
+
+    half_life_s: float
+    short_half_life_s: float
+    rising: float = 0.0
 
 
 async def add(connection: AsyncConnection, rows: Iterable[TrendingBucket]) -> None:
@@ -70,28 +91,55 @@ async def add(connection: AsyncConnection, rows: Iterable[TrendingBucket]) -> No
     await connection.execute(upsert, [dict(zip(_COLUMNS, row, strict=True)) for row in summed])
 
 
-async def load_buckets(connection: AsyncConnection, limit_per_segment: int) -> list[BucketRow]:
-    """Returns the newest hours of every segment, newest first, and in an hour the heaviest videos first.
+async def load_sums(connection: AsyncConnection, decay: Decay, *, hours: int, videos: int) -> list[DecayedSum]:
+    """Returns the first videos of every segment, in no order.
 
-    Plain tuples with the hour as a number: a gateway reads thousands of them between two requests.
+    Summed up by the database: a gateway has no time for tens of thousands of rows between two requests. Ages are
+    measured from the newest hour.
 
     Args:
         connection: An open transaction.
-        limit_per_segment: Most rows a segment.
+        decay: How fast weights count less.
+        hours: Most hourly sums taken of a segment; the newest, and in an hour the heaviest.
+        videos: Most videos returned of a segment.
     """
-    hour = unix_seconds(trending.c.bucket, connection.dialect.name)
-    segments = (await connection.scalars(sa.select(trending.c.segment).distinct())).all()
-    found: list[BucketRow] = []
+    row = trending.c
+    newest = await connection.scalar(sa.select(sa.func.max(row.bucket)).where(row.segment == GLOBAL_SEGMENT))
+    if newest is None:
+        return []
+    segments = (await connection.scalars(sa.select(row.segment).distinct())).all()
+    found: list[DecayedSum] = []
     for segment in sorted(segments):
-        newest = (
-            sa.select(hour, trending.c.segment, trending.c.video_id, trending.c.weight)
-            .where(trending.c.segment == segment)
-            .order_by(trending.c.bucket.desc(), trending.c.weight.desc(), trending.c.video_id)
-            .limit(limit_per_segment)
-        )
-        rows: Sequence[Any] = (await connection.execute(newest)).all()
-        found += rows
+        chosen = _sums_of(segment, newest, decay, hours, connection.dialect.name)
+        found += [DecayedSum._make((segment, *each)) for each in await connection.execute(chosen.limit(videos))]
     return found
+
+
+def _sums_of(
+    segment: str, newest: datetime, decay: Decay, hours: int, dialect_name: str
+) -> sa.Select[tuple[str, float, float, float, float]]:
+    row = trending.c
+    age_s = sa.literal(newest.timestamp(), sa.Float) - unix_seconds(row.bucket, dialect_name)
+    picked = (
+        sa.select(row.video_id, row.weight, age_s.label("age_s"))
+        .where(row.segment == segment)
+        .order_by(row.bucket.desc(), row.weight.desc(), row.video_id)
+        .limit(hours)
+        .subquery()
+    )
+    long, short = (_decayed(picked, half_life_s) for half_life_s in (decay.half_life_s, decay.short_half_life_s))
+    return (
+        sa.select(picked.c.video_id, long, short, sa.func.sum(long).over(), sa.func.sum(short).over())
+        .group_by(picked.c.video_id)
+        .order_by((long + decay.rising * short).desc(), picked.c.video_id)
+    )
+
+
+def _decayed(picked: sa.Subquery, half_life_s: float) -> sa.ColumnElement[float]:
+    halvings = picked.c.age_s / sa.literal(half_life_s, sa.Float)
+    # PostgreSQL refuses to compute what is too small for a number.
+    halvings = sa.case((halvings < _MOST_HALVINGS, halvings), else_=_MOST_HALVINGS)
+    return sa.func.sum(picked.c.weight * sa.func.power(sa.literal(0.5, sa.Float), halvings, type_=sa.Float))
 
 
 def _summed(rows: Iterable[TrendingBucket]) -> list[_Row]:

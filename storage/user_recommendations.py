@@ -52,7 +52,14 @@ def _columns(dialect_name: str, *, with_videos: bool) -> list[sa.ColumnElement[A
         unix_seconds(listed.generated_at, dialect_name),
         unix_seconds(listed.expires_at, dialect_name),
         *(
-            (catalogue.author_id, catalogue.tags, catalogue.language, catalogue.duration_s, catalogue.published_at)
+            (
+                catalogue.author_id,
+                catalogue.tags,
+                catalogue.language,
+                catalogue.duration_s,
+                catalogue.published_at,
+                catalogue.country,
+            )
             if with_videos
             else ()
         ),
@@ -61,5 +68,5 @@ def _columns(dialect_name: str, *, with_videos: bool) -> list[sa.ColumnElement[A
 
 def _video(row: Any) -> CatalogueVideo:
     return CatalogueVideo(
-        row.video_id, row.author_id, tuple(row.tags or ()), row.language, row.duration_s, row.published_at
+        row.video_id, row.author_id, tuple(row.tags or ()), row.language, row.duration_s, row.published_at, row.country
     )

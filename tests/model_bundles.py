@@ -55,7 +55,7 @@ def arrays_of(
         seen: Seen videos by user.
         prior: Prior of each sorted video.
         history: Liked videos by user, newest first; video i adds (i, 1) / sqrt(their number) to its user.
-        catalogue: By video: author, language, tags, duration_s, published_ms, active.
+        catalogue: By video: author, language, country, tags, duration_s, published_ms, active.
     """
     users = sorted(scores)
     names = sorted(videos)
@@ -66,6 +66,7 @@ def arrays_of(
     tags = text_table([tag for each in tag_lists for tag in each])
     authors = text_table([each["author"] for each in known if "author" in each])
     languages = text_table([each["language"] for each in known if "language" in each])
+    countries = text_table([each["country"] for each in known if "country" in each])
     count = len(names)
     return ModelArrays(
         user_ids=text_table(users),
@@ -86,6 +87,8 @@ def arrays_of(
         item_author=find_texts(authors, [each.get("author", "") for each in known]),
         languages=languages,
         item_language=find_texts(languages, [each.get("language", "") for each in known]),
+        countries=countries,
+        item_country=find_texts(countries, [each.get("country", "") for each in known]),
         tags=tags,
         tag_offsets=np.cumsum([0, *map(len, tag_lists)], dtype=np.int64),
         item_tags=find_texts(tags, [tag for each in tag_lists for tag in each]),

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from runtime.contract import CONTRACT_RELEASE
 from runtime.lock_file import exclusive
 from runtime.model_bundle import FORMAT_VERSION, Manifest
@@ -20,6 +22,7 @@ from trainer.domain.evaluation import Evaluation, evaluate, split
 from trainer.domain.log import InteractionLog
 from trainer.domain.merge import merge_repeats
 from trainer.domain.model import FactorModel, item_prior
+from trainer.domain.video_index import by_columns, wants_index
 from trainer.ports import Fitter, Progress
 from trainer.settings import TrainerSettings
 
@@ -162,7 +165,18 @@ class Training:
     ) -> None:
         prior = item_prior(dataset, model, self.settings.prior_rules)
         arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue)
-        self.store.publish(self._manifest(version, data.log, found), arrays)
+        manifest = self._manifest(version, data.log, found)
+        if not wants_index(arrays, self.settings.index_rules):
+            self.store.publish(manifest, by_columns(arrays))
+            return
+        # faiss is 44 MB, which only large catalogues are worth.
+        from trainer.adapters.index_faiss import build_index  # noqa: PLC0415
+
+        with self.progress.step("index", 1) as advance:
+            built = build_index(arrays, self.settings.index_rules, self.settings.trainer_seed)
+            advance()
+        self.progress.fact("indexed", **msgspec.structs.asdict(built.info))
+        self.store.publish(msgspec.structs.replace(manifest, index=built.info), arrays, built.content)
 
     def _manifest(self, version: str, log: InteractionLog, found: Evaluation) -> Manifest:
         params = self.settings.fit_params(self.cpus)

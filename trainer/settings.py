@@ -10,6 +10,7 @@ from trainer.domain.gate import GateRules
 from trainer.domain.log import Kind
 from trainer.domain.model import PriorRules
 from trainer.domain.signal import SignalRules
+from trainer.domain.video_index import IndexRules
 from trainer.ports import FitParams
 
 
@@ -45,6 +46,10 @@ class TrainerSettings(CommonSettings):
     trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
     trainer_recent_weight: float = Field(0.35, ge=0, le=100, description="Weight of log(1 + recent long views).")
     trainer_bias_share: float = Field(0.5, ge=0, le=1, description="Share of a video's bias that freshness replaces.")
+
+    trainer_index_from_videos: int = Field(200_000, ge=1, description="So many videos and more get an index.")
+    trainer_index_lists: int = Field(2048, ge=1, le=65_536, description="Groups of videos in an index.")
+    trainer_index_recall: float = Field(0.985, gt=0, le=1, description="Share of the exact best 50 it must find.")
 
     trainer_test_days: float = Field(2.0, gt=0, le=365, description="Last days of the log that a model is measured on.")
     trainer_test_users: int = Field(10_000, ge=1, le=1_000_000, description="Most users that are measured.")
@@ -100,6 +105,11 @@ class TrainerSettings(CommonSettings):
     def prior_rules(self) -> PriorRules:
         """How fresh popularity enters the score."""
         return PriorRules(self.trainer_recent_weight, self.trainer_bias_share)
+
+    @property
+    def index_rules(self) -> IndexRules:
+        """When a model gets an index, and how good it must be."""
+        return IndexRules(self.trainer_index_from_videos, self.trainer_index_lists, self.trainer_index_recall)
 
     @property
     def gate_rules(self) -> GateRules:

@@ -8,11 +8,11 @@ from bridge.adapters.lists_file import load_video_ids
 from bridge.adapters.reading import reading
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import EditorialList, TrendingLists, active_only
-from bridge.domain.trending import Bucket, ListPolicy, Trend, trends
+from bridge.domain.trending import Gathered, ListPolicy, Trend, trends
 from bridge.ports import ListError
 from storage.database import Database
 from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active
-from storage.trending import BucketRow, load_buckets
+from storage.trending import Decay, DecayedSum, load_sums
 
 
 class DatabaseLists:
@@ -35,9 +35,10 @@ class DatabaseLists:
         Raises:
             ListError: When the database does not answer.
         """
-        async with reading(self._database, "trending", self._policy.timeout_s) as connection:
-            rows = await load_buckets(connection, self._policy.buckets)
-            found = await asyncio.to_thread(_ranked, rows, self._policy)
+        policy = self._policy
+        async with reading(self._database, "trending", policy.timeout_s) as connection:
+            sums = await load_sums(connection, _decay(policy), hours=policy.buckets, videos=2 * policy.videos)
+            found = await asyncio.to_thread(_ranked, sums, policy)
             wanted = sorted({video_id for trend in found.values() for video_id in trend.video_ids})
             facts = facts_of(await active_videos(connection, wanted))
         return TrendingLists(now, active_only(found, facts), facts)
@@ -77,10 +78,15 @@ def facts_of(found: Iterable[CatalogueVideo]) -> dict[str, VideoFacts]:
             video.language,
             video.duration_s,
             video.published_at.timestamp() if video.published_at else None,
+            video.country,
         )
         for video in found
     }
 
 
-def _ranked(rows: Iterable[BucketRow], policy: ListPolicy) -> Mapping[str, Trend]:
-    return trends((Bucket(*row) for row in rows), half_life_s=policy.half_life_s, limit=policy.videos)
+def _decay(policy: ListPolicy) -> Decay:
+    return Decay(policy.half_life_s, policy.short_half_life_s, policy.rising)
+
+
+def _ranked(sums: Iterable[DecayedSum], policy: ListPolicy) -> Mapping[str, Trend]:
+    return trends((Gathered(*each) for each in sums), limit=policy.videos, rising=policy.rising)

@@ -1,10 +1,10 @@
 """The newest interactions from the database."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from bridge.adapters.reading import reading
-from bridge.domain.recent import RecentEvent
-from bridge.ports import RecentRows
+from bridge.domain.recent import FollowedEvent, RecentEvent
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from storage import recent_interactions
@@ -31,11 +31,16 @@ class DatabaseRecent:
         async with reading(self._database, "recent", _TIMEOUT_S) as connection:
             return await recent_interactions.newest_row(connection)
 
-    async def rows_after(self, row: int) -> RecentRows:
+    async def rows_after(self, row: int) -> Sequence[FollowedEvent]:
         """Returns the next rows; raises ListError."""
         async with reading(self._database, "recent", _TIMEOUT_S) as connection:
             found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
-        return [(each.row, each.user_id, RecentEvent(each.time_s, _on_the_wire(each))) for each in found]
+        return [_followed(each) for each in found]
+
+
+def _followed(row: RecentRow) -> FollowedEvent:
+    event = RecentEvent(row.time_s, _on_the_wire(row))
+    return FollowedEvent(row.row, row.user_id, event, row.video_id, row.interaction_type)
 
 
 def _on_the_wire(row: RecentRow) -> bytes:

@@ -1,13 +1,12 @@
 """The service over gRPC."""
 
-from http import HTTPStatus
 from typing import Any, Final
 
 import grpc
 
+from bridge.explain import Explainer
 from bridge.service import RecommendationService
 from feed.recommendations.v1 import recommendations_pb2, recommendations_pb2_grpc
-from runtime.errors import RequestError
 from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.validation import require_valid
@@ -15,18 +14,12 @@ from runtime.validation import require_valid
 _SERVICE: Final = recommendations_pb2.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 
 
-class UnimplementedError(RequestError):
-    """The contract names this call, and this release does not answer it; a later one does."""
-
-    grpc_code = grpc.StatusCode.UNIMPLEMENTED
-    http_status = HTTPStatus.NOT_IMPLEMENTED
-
-
 class RecommendationServicer(recommendations_pb2_grpc.RecommendationServiceServicer):
     """Checks requests and hands them to the service; errors become status in the server's interceptor."""
 
-    def __init__(self, service: RecommendationService) -> None:
+    def __init__(self, service: RecommendationService, explainer: Explainer) -> None:
         self._service = service
+        self._explainer = explainer
 
     async def GetRecommendations(  # noqa: N802  # the contract's name
         self,
@@ -42,9 +35,10 @@ class RecommendationServicer(recommendations_pb2_grpc.RecommendationServiceServi
         request: recommendations_pb2.ExplainRecommendationRequest,
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> recommendations_pb2.ExplainRecommendationResponse:
-        """Says UNIMPLEMENTED: scorers do not yet take a score apart."""
-        del request, context
-        raise UnimplementedError("UNIMPLEMENTED", "scores cannot be explained yet")
+        """Answers why a video is, or would be, on a user's page."""
+        del context
+        require_valid(request)
+        return await self._explainer.explain(request)
 
 
 def front_door(max_waiting: int) -> FrontDoor:
@@ -52,7 +46,7 @@ def front_door(max_waiting: int) -> FrontDoor:
     return FrontDoor(f"/{_SERVICE}/GetRecommendations", max_waiting=max_waiting)
 
 
-def grpc_service(service: RecommendationService, door: FrontDoor) -> GrpcService:
+def grpc_service(service: RecommendationService, explainer: Explainer, door: FrontDoor) -> GrpcService:
     """Returns the service as a process offers it."""
     add = recommendations_pb2_grpc.add_RecommendationServiceServicer_to_server
-    return GrpcService(_SERVICE, RecommendationServicer(service), add, door)
+    return GrpcService(_SERVICE, RecommendationServicer(service, explainer), add, door)

@@ -1,15 +1,17 @@
-"""The service over HTTP: `GET /feed/recommendations`."""
+"""The service over HTTP: `GET /feed/recommendations` and `GET /feed/explanation`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bridge.explain import Explainer
 from bridge.service import RecommendationService
 from feed.recommendations.v1 import recommendations_pb2
 from runtime.errors import InvalidArgumentError, Violation
@@ -17,10 +19,14 @@ from runtime.json_http import json_response
 from runtime.validation import check
 
 PATH: Final = "/feed/recommendations"
+EXPLANATION_PATH: Final = "/feed/explanation"
 
 _INT32: Final = range(-(2**31), 2**31)
 
 _FeedRequest = recommendations_pb2.GetRecommendationsRequest
+_ExplainRequest = recommendations_pb2.ExplainRecommendationRequest
+
+_RequestT = TypeVar("_RequestT", _FeedRequest, _ExplainRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +46,40 @@ class _Parameter:
     repeated: bool = False
 
 
-def routes(service: RecommendationService) -> list[Route]:
+def routes(service: RecommendationService, explainer: Explainer) -> list[Route]:
     """Returns the routes of the service."""
 
     async def recommendations(request: Request) -> Response:
-        page = await service.get_recommendations(parse(request.query_params.multi_items()))
-        return json_response(json_format.MessageToDict(page, always_print_fields_with_no_presence=True))
+        return _json(await service.get_recommendations(parse(request.query_params.multi_items())))
 
-    return [Route(PATH, recommendations, methods=["GET"])]
+    async def explanation(request: Request) -> Response:
+        asked = _read(_ExplainRequest(), _OF_EXPLANATIONS, request.query_params.multi_items())
+        return _json(await explainer.explain(asked))
+
+    return [
+        Route(PATH, recommendations, methods=["GET"]),
+        Route(EXPLANATION_PATH, explanation, methods=["GET"]),
+    ]
 
 
 def parse(parameters: Sequence[tuple[str, str]]) -> _FeedRequest:
-    """Reads a request from query parameters and checks it against the contract's rules.
+    """Reads a request for a page from query parameters and checks it against the contract's rules.
 
     Raises:
         InvalidArgumentError: With every unknown, repeated or wrong parameter.
     """
+    return _read(_FeedRequest(), _OF_PAGES, parameters)
+
+
+def _json(message: Message) -> Response:
+    return json_response(json_format.MessageToDict(message, always_print_fields_with_no_presence=True))
+
+
+def _read(request: _RequestT, known: Mapping[str, _Parameter], parameters: Sequence[tuple[str, str]]) -> _RequestT:
     given: dict[str, list[str]] = {}
     for name, value in parameters:
         given.setdefault(name, []).append(value)
-    request = _FeedRequest()
-    violations = [problem for name, values in given.items() for problem in _take(request, name, values)]
+    violations = [problem for name, values in given.items() for problem in _take(request, known, name, values)]
     wrong = {violation.field for violation in violations}
     violations += [problem for problem in map(_by_parameter, check(request)) if problem.field not in wrong]
     if violations:
@@ -68,10 +87,10 @@ def parse(parameters: Sequence[tuple[str, str]]) -> _FeedRequest:
     return request
 
 
-def _take(request: _FeedRequest, name: str, values: Sequence[str]) -> list[Violation]:
-    parameter = _PARAMETERS.get(name)
+def _take(request: Message, known: Mapping[str, _Parameter], name: str, values: Sequence[str]) -> list[Violation]:
+    parameter = known.get(name)
     if parameter is None:
-        return [Violation(name, f"unknown parameter; known ones: {', '.join(_PARAMETERS)}")]
+        return [Violation(name, f"unknown parameter; known ones: {', '.join(known)}")]
     if len(values) > 1 and not parameter.repeated:
         return [Violation(name, "must be given once")]
     target = getattr(request, parameter.parent) if parameter.parent else request
@@ -128,7 +147,12 @@ def _time(value: str) -> Timestamp:
 
 
 # By the JSON names of the fields; the ranges are the contract's, checked on the finished message.
-_PARAMETERS: Final[Mapping[str, _Parameter]] = {
+_OF_EXPLANATIONS: Final[Mapping[str, _Parameter]] = {
+    "userId": _Parameter("", "user_id", _text),
+    "videoId": _Parameter("", "video_id", _text),
+    "recommendationId": _Parameter("", "recommendation_id", _text),
+}
+_OF_PAGES: Final[Mapping[str, _Parameter]] = {
     "userId": _Parameter("", "user_id", _text),
     "pageSize": _Parameter("", "page_size", _page_size),
     "pageToken": _Parameter("", "page_token", _text),
@@ -138,9 +162,14 @@ _PARAMETERS: Final[Mapping[str, _Parameter]] = {
     "excludeTags": _Parameter("filters", "exclude_tags", _text, repeated=True),
     "excludeVideoIds": _Parameter("filters", "exclude_video_ids", _text, repeated=True),
     "excludeAuthorIds": _Parameter("filters", "exclude_author_ids", _text, repeated=True),
+    "includeAuthorIds": _Parameter("filters", "include_author_ids", _text, repeated=True),
     "languages": _Parameter("filters", "languages", _text, repeated=True),
+    "excludeLanguages": _Parameter("filters", "exclude_languages", _text, repeated=True),
+    "minDurationS": _Parameter("filters", "min_duration_s", _duration),
     "maxDurationS": _Parameter("filters", "max_duration_s", _duration),
     "publishedAfter": _Parameter("filters", "published_after", _time),
+    "publishedBefore": _Parameter("filters", "published_before", _time),
+    "countries": _Parameter("filters", "countries", _text, repeated=True),
     "locale": _Parameter("context", "locale", _text),
     "country": _Parameter("context", "country", _text),
     "device": _Parameter("context", "device", _text),

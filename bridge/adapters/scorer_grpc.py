@@ -13,7 +13,7 @@ from bridge.domain.outcome import Outcome
 from bridge.domain.retry import Failure
 from bridge.ports import ScorerError
 from feed.scoring.v1 import scoring_pb2, scoring_pb2_grpc
-from runtime.request_context import outgoing_metadata
+from runtime.request_context import outgoing_metadata, request_id
 
 # Retries are ours alone: gRPC's own would multiply with them and never repeat a hung call. Its first reconnect
 # wait of 1 s made a returned scorer wait 1.5 s for its first call; with these it is 0.4 s. The "min" one is how long
@@ -107,6 +107,17 @@ class GrpcScorer:
         if len(answer.responses) != len(requests):
             raise ScorerError(Failure(Outcome.INTERNAL))
         return answer.responses
+
+    async def explain(self, request: scoring_pb2.ExplainRequest, timeout_s: float) -> scoring_pb2.ExplainResponse:
+        """Asks what scores are made of.
+
+        Raises:
+            ScorerError: When that cannot be told.
+        """
+        try:
+            return await self._stub.Explain(request, timeout=timeout_s, metadata=outgoing_metadata(request_id()))
+        except grpc.aio.AioRpcError as error:
+            raise ScorerError(_failure(error)) from error
 
     async def serving(self, timeout_s: float) -> bool:
         """Asks the server's health service; one that has none counts as serving when it answers."""

@@ -66,6 +66,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         position: Place in the session of the last video served.
         video_ids: The videos still to come, as `page.join_ids` writes them.
         scores: Their scores, as `page.pack_scores` writes them.
+        shown: What the session has shown, as `shown.marks_of` writes it: what follows when these videos have run out
+            must be others.
     """
 
     feed_session_id: str
@@ -80,6 +82,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     position: int
     video_ids: str
     scores: bytes
+    shown: bytes = b""
 
     def to_come(self) -> Ranking:
         """Returns the ranking still to be served."""

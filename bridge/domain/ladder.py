@@ -1,10 +1,11 @@
 """The fallback ladder: which list serves when the scorer's does not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 
+from bridge.domain.corrections import Corrections, corrected
 from bridge.domain.filters import Conditions, VideoFacts, keeper, unconditional
 from bridge.domain.outcome import Source
 
@@ -14,6 +15,7 @@ class RungName(StrEnum):
 
     PRECOMPUTED = "precomputed"
     TRENDING_COUNTRY = "trending_country"
+    TRENDING_LANGUAGE = "trending_language"
     TRENDING_GLOBAL = "trending_global"
     EDITORIAL = "editorial"
 
@@ -108,19 +110,31 @@ def choose(steps: Sequence[Rung | Skipped], asked: Conditions, page_size: int, l
     return Choice(longest, tuple(entry for entry in passed if entry[0] != longest.name))
 
 
+def with_corrections(steps: Sequence[Rung | Skipped], corrections: Corrections) -> tuple[Rung | Skipped, ...]:
+    """Returns the ladder as editors have corrected it."""
+    return tuple(_corrected(step, corrections) if isinstance(step, Rung) else step for step in steps)
+
+
+def _corrected(rung: Rung, corrections: Corrections) -> Rung:
+    return _holding(rung, *corrected(rung.video_ids, rung.scores, rung.facts, corrections.items))
+
+
 def _kept(rung: Rung, asked: Conditions, limit: int) -> Rung:
     """Takes the videos that may appear, at most `limit`."""
-    if not unconditional(asked):
-        keep = keeper(asked, rung.facts)
-        places = list(islice((place for place, video_id in enumerate(rung.video_ids) if keep(video_id)), limit))
-        return _holding(rung, [rung.video_ids[place] for place in places], [rung.scores[place] for place in places])
-    if not asked.excluded:
+    free = unconditional(asked)
+    if free and not asked.excluded:
         return _holding(rung, rung.video_ids[:limit], rung.scores[:limit])
-    reach = limit + len(asked.excluded)  # no more than those can be missing from the top
-    pairs = [
-        pair for pair in zip(rung.video_ids[:reach], rung.scores[:reach], strict=True) if pair[0] not in asked.excluded
-    ]
-    return _holding(rung, [video_id for video_id, _ in pairs[:limit]], [score for _, score in pairs[:limit]])
+    places = list(islice(_places(rung, asked, free=free), limit))
+    return _holding(rung, [rung.video_ids[place] for place in places], [rung.scores[place] for place in places])
+
+
+def _places(rung: Rung, asked: Conditions, *, free: bool) -> Iterator[int]:
+    """Yields the places of the videos that may appear. Of what is excluded it asks only whether a video is in it."""
+    if free:
+        excluded = asked.excluded
+        return (place for place, video_id in enumerate(rung.video_ids) if video_id not in excluded)
+    keep = keeper(asked, rung.facts)
+    return (place for place, video_id in enumerate(rung.video_ids) if keep(video_id))
 
 
 def _holding(rung: Rung, video_ids: Sequence[str], scores: Sequence[float]) -> Rung:

@@ -1,16 +1,17 @@
 """The lists behind the fallback ladder, and the ladder they make."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from bridge.domain.filters import VideoFacts
 from bridge.domain.ladder import Rung, RungName
 from bridge.domain.outcome import Source
 from bridge.domain.trending import Trend
+from storage.segments import GLOBAL_SEGMENT, is_language, language_segment
 
-# The segment of trending that holds everybody; the others are two-letter countries.
-EVERYBODY: Final = "global"
+# The segment of trending that holds everybody; the others are countries and languages.
+EVERYBODY: Final = GLOBAL_SEGMENT
 
 NO_TREND: Final = Trend((), ())
 
@@ -56,35 +57,61 @@ class EditorialList:
     facts: Mapping[str, VideoFacts]
 
 
-@dataclass(frozen=True, slots=True)
-class Ladders:
-    """The ladder of each country, made once for each new list, so that a request only looks it up.
+class Viewer(NamedTuple):
+    """Whom a ladder is for.
 
     Args:
-        everybody: For a country without a segment of its own, or none.
-        countries: For the others.
+        user_id: The user.
+        country: The country of the request; empty: unknown.
+        locale: Its locale (BCP 47); empty: unknown.
     """
 
-    everybody: Sequence[Rung]
-    countries: Mapping[str, Sequence[Rung]] = field(default_factory=dict)
+    user_id: str
+    country: str = ""
+    locale: str = ""
 
-    def of(self, country: str) -> Sequence[Rung]:
-        """Returns the ladder for a country (empty: unknown), best rung first; the last may be an empty list."""
-        return self.countries.get(country, self.everybody)
+
+class Ladders:
+    """The rungs, made once for each new list, so that a request only looks them up. Compared by identity.
+
+    Args:
+        everybody: The rungs of every ladder; the last may be an empty list.
+        segments: The rungs of countries and languages that have a trend of their own.
+    """
+
+    def __init__(self, everybody: Sequence[Rung], segments: Mapping[str, Rung] | None = None) -> None:
+        self._everybody = tuple(everybody)
+        self._segments = dict(segments or {})
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to serve to somebody of whom nothing is known."""
+        return not any(rung.video_ids for rung in self._everybody)
+
+    def segments_of(self, country: str, locale: str) -> tuple[str, ...]:
+        """Returns the segments of a viewer that have a rung of their own, best first."""
+        language = language_segment(locale)
+        return tuple(segment for segment in (country, language) if segment in self._segments)
+
+    def climb(self, segments: Sequence[str]) -> tuple[Rung, ...]:
+        """Returns the ladder over these segments' rungs, best rung first."""
+        return (*(self._segments[segment] for segment in segments), *self._everybody)
+
+    def of(self, country: str = "", locale: str = "") -> tuple[Rung, ...]:
+        """Returns the ladder of a country and a locale (empty: unknown), best rung first."""
+        return self.climb(self.segments_of(country, locale))
 
 
 def ladders(trending: TrendingLists | None, editorial: EditorialList | None) -> Ladders:
-    """Makes the ladders: the country's trend, then everybody's, then the editorial list."""
+    """Makes the ladders: the country's trend, the language's, everybody's, then the editorial list."""
     trends = trending.trends if trending else {}
     facts = {**(editorial.facts if editorial else {}), **(trending.facts if trending else {})}
     last = _editorial(editorial.video_ids if editorial else (), facts)
     everybody = (_trending(RungName.TRENDING_GLOBAL, trends.get(EVERYBODY, NO_TREND), facts), last)
-    countries = {
-        segment: (_trending(RungName.TRENDING_COUNTRY, trend, facts), *everybody)
-        for segment, trend in trends.items()
-        if segment != EVERYBODY
+    segments = {
+        segment: _trending(_name_of(segment), trend, facts) for segment, trend in trends.items() if segment != EVERYBODY
     }
-    return Ladders(everybody, countries)
+    return Ladders(everybody, segments)
 
 
 def active_only(trends: Mapping[str, Trend], facts: Mapping[str, VideoFacts]) -> Mapping[str, Trend]:
@@ -95,6 +122,10 @@ def active_only(trends: Mapping[str, Trend], facts: Mapping[str, VideoFacts]) ->
 def _kept(trend: Trend, facts: Mapping[str, VideoFacts]) -> Trend:
     pairs = [pair for pair in zip(trend.video_ids, trend.scores, strict=True) if pair[0] in facts]
     return Trend(tuple(video_id for video_id, _ in pairs), tuple(score for _, score in pairs))
+
+
+def _name_of(segment: str) -> RungName:
+    return RungName.TRENDING_LANGUAGE if is_language(segment) else RungName.TRENDING_COUNTRY
 
 
 def _trending(name: RungName, trend: Trend, facts: Mapping[str, VideoFacts]) -> Rung:

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Source(StrEnum):
-    """Where a page's ranking came from; the names are those of the contract."""
+    """Where a page's ranking came from, the best first; the names are those of the contract."""
 
     LIGHTFM = "LIGHTFM"
     PRECOMPUTED = "PRECOMPUTED"

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Final
 
 # No video id has one, and parting a text is quicker than reading a message's list.
-_SEPARATOR: Final = "\n"
+SEPARATOR: Final = "\n"
 _SCORE_BYTES: Final = 4
 
 
@@ -38,12 +38,12 @@ class Page:
 
 def join_ids(video_ids: Sequence[str]) -> str:
     """Returns video ids as scorers' answers and page tokens hold them."""
-    return _SEPARATOR.join(video_ids)
+    return SEPARATOR.join(video_ids)
 
 
 def split_ids(joined: str) -> list[str]:
     """Returns the video ids of what `join_ids` made."""
-    return joined.split(_SEPARATOR) if joined else []
+    return joined.split(SEPARATOR) if joined else []
 
 
 def pack_scores(scores: Sequence[float]) -> bytes:

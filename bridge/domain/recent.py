@@ -1,6 +1,6 @@
 """What users did of late, in memory and within bounds."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,24 @@ class RecentEvent(NamedTuple):
 
     time_s: float
     message: bytes
+
+
+class FollowedEvent(NamedTuple):
+    """A row of what users do.
+
+    Args:
+        row: Its number; grows.
+        user_id: Who.
+        event: What.
+        video_id: With which video.
+        interaction_type: Name of the type, such as "VIEW".
+    """
+
+    row: int
+    user_id: str
+    event: RecentEvent
+    video_id: str
+    interaction_type: str
 
 
 class RecentEvents:
@@ -68,40 +86,3 @@ class RecentEvents:
     def since(self, user_id: str, time_s: float) -> list[bytes]:
         """Returns what a user did after a time, in the order in which it came."""
         return [event.message for event in self._by_user.get(user_id, ()) if event.time_s > time_s]
-
-
-class Overlap:
-    """Says from where to look for rows whose numbers may appear out of order, and which of them are known.
-
-    Args:
-        newest: The row from which on it looks.
-        overlap_s: How long a number that was skipped may still appear, in seconds.
-    """
-
-    def __init__(self, newest: int, overlap_s: float) -> None:
-        self._overlap_s = overlap_s
-        self._floor = self._newest = newest
-        self._seen: set[int] = set()
-        self._marks: deque[tuple[float, int]] = deque()
-
-    @property
-    def floor(self) -> int:
-        """The row after which to look."""
-        return self._floor
-
-    def is_new(self, row: int) -> bool:
-        """Says whether a row is seen for the first time, and remembers it."""
-        if row in self._seen:
-            return False
-        self._seen.add(row)
-        self._newest = max(self._newest, row)
-        return True
-
-    def looked(self, now: float) -> None:
-        """Ends a look: numbers below what was newest an overlap ago do not appear any more."""
-        self._marks.append((now, self._newest))
-        while now - self._marks[0][0] >= self._overlap_s:
-            self._floor = self._marks.popleft()[1]
-            if not self._marks:
-                break
-        self._seen = {row for row in self._seen if row > self._floor}

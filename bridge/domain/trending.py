@@ -3,6 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+# What grows is seen over an eighth of the half-life: three hours, with a half-life of a day.
+_SHORTER: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,32 +15,48 @@ class ListPolicy:
 
     Args:
         half_life_s: After how many seconds an interaction counts half in trending.
-        buckets: Most hourly sums read of a segment.
+        buckets: Most hourly sums taken of a segment. Measured as below, with a rise of 1: NDCG@20 0.550 with 2,000,
+            0.560 with 5,000, 0.552 with 20,000; NDCG@100 0.528, 0.558, 0.576.
         videos: Most videos of a list.
         timeout_s: Longest time to read a list, in seconds.
+        rising: How much what grows now is put before what is merely big; 0: not at all. Measured on KuaiRand by what
+            is watched in the three hours after (NDCG@20, a look every two hours): 0.534 with 0, 0.552 with 1, 0.564
+            with 2, 0.569 with 4, which is worse further down the list.
     """
 
     half_life_s: float = 86_400.0
-    buckets: int = 2_000
+    buckets: int = 20_000
     videos: int = 500
     timeout_s: float = 5.0
+    rising: float = 2.0
+
+    @property
+    def short_half_life_s(self) -> float:
+        """After how many seconds an interaction counts half in what grows now."""
+        return self.half_life_s / _SHORTER
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """What one video gathered in one hour and segment.
+class Gathered(NamedTuple):
+    """What one video gathered in a segment, older hours counting less.
+
+    An hour's age is measured from the newest hour, never from the clock: an imported or paused log must rank as it
+    did when it was new, not fade to zeros.
 
     Args:
-        time: Start of the hour, in Unix seconds.
-        segment: Whose interactions: everybody's, or one country's.
+        segment: Whose interactions: everybody's, a country's or a language's.
         video_id: The video.
-        weight: The sum of the weights.
+        long: The sum of its weights, each halved for every half-life of age.
+        short: The same with the short half-life.
+        all_long: `long` of all videos of the segment together.
+        all_short: `short` of all of them.
     """
 
-    time: float
     segment: str
     video_id: str
-    weight: float
+    long: float
+    short: float
+    all_long: float
+    all_short: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +67,33 @@ class Trend:
     scores: tuple[float, ...]
 
 
-def trends(buckets: Iterable[Bucket], *, half_life_s: float, limit: int) -> Mapping[str, Trend]:
-    """Ranks each segment's videos by their weights, older ones counting less.
-
-    An hour's age is measured from the newest hour, never from the clock: an imported or paused log must rank
-    as it did when it was new, not fade to zeros.
+def trends(gathered: Iterable[Gathered], *, limit: int, rising: float = 0.0) -> Mapping[str, Trend]:
+    """Ranks each segment's videos by their weights, older ones counting less, rising ones more.
 
     Args:
-        buckets: The hours, in any order.
-        half_life_s: After how many seconds a weight counts half.
+        gathered: What the videos gathered, in any order.
         limit: Most videos kept of a segment.
+        rising: How much a rise counts: at most, a score is 1 + this times the weights.
     """
-    known = list(buckets)
-    newest = max((bucket.time for bucket in known), default=0.0)
-    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for bucket in known:
-        sums[bucket.segment][bucket.video_id] += bucket.weight * 0.5 ** ((newest - bucket.time) / half_life_s)
-    return {segment: _ranked(weights, limit) for segment, weights in sums.items()}
+    scores: dict[str, dict[str, float]] = defaultdict(dict)
+    for each in gathered:
+        scores[each.segment][each.video_id] = each.long * (1 + rising * rise(each))
+    return {segment: _ranked(found, limit) for segment, found in scores.items()}
+
+
+def rise(gathered: Gathered) -> float:
+    """Returns how much greater a share of a video's weight is of the last hours than of all videos together, 0 to 1.
+
+    Compared with all together, because an evening is busier than the night before for every video.
+    """
+    usual = _share(gathered.all_short, gathered.all_long)
+    if usual >= 1:  # there is nothing but the newest hour
+        return 0.0
+    return max(0.0, _share(gathered.short, gathered.long) - usual) / (1 - usual)
+
+
+def _share(short: float, long: float) -> float:
+    return min(1.0, short / long) if long > 0 else 0.0
 
 
 def _ranked(weights: Mapping[str, float], limit: int) -> Trend:

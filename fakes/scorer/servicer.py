@@ -70,6 +70,19 @@ class ScriptedScorer(scoring_pb2_grpc.ScoringServiceServicer):
         require_valid(request)
         return pb.RankBatchResponse(responses=await self._answer(request.requests, context, batch=True))
 
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:  # noqa: N802  # the same
+        """Says that a score is all of one part; the script does not move on."""
+        require_valid(request)
+        _require_our_contract(dict(context.invocation_metadata() or ()))
+        videos = self._stage.script.videos
+        scores = dict(zip(*rank(request.rank.user_id, videos, videos, ()), strict=True))
+        return pb.ExplainResponse(
+            explanations=[_explanation(video_id, scores.get(video_id)) for video_id in request.video_ids],
+            model_version=self._model_version(stale=self._stage.stale),
+            algorithm=ALGORITHM,
+            known_user=True,
+        )
+
     async def GetModelInfo(  # noqa: N802  # the contract's name
         self, request: pb.GetModelInfoRequest, context: Any
     ) -> pb.GetModelInfoResponse:
@@ -133,7 +146,11 @@ class ScriptedScorer(scoring_pb2_grpc.ScoringServiceServicer):
         )
         if dropped or act.does is Does.EMPTY:
             return response
-        excluded = {*request.filters.exclude_video_ids, *(each.video_id for each in request.recent_interactions)}
+        excluded = {
+            *request.filters.exclude_video_ids,
+            *(each.video_id for each in request.recent_interactions),
+            *request.compact_exclude_video_ids.splitlines(),
+        }
         ranking = rank(request.user_id, self._stage.script.videos, request.k, excluded)
         response.known_user = True
         _write(response, *_spoilt(act, *ranking), compact=request.compact)
@@ -141,6 +158,13 @@ class ScriptedScorer(scoring_pb2_grpc.ScoringServiceServicer):
 
     def _model_version(self, *, stale: bool) -> str:
         return STALE_MODEL_VERSION if stale else self._stage.script.model_version
+
+
+def _explanation(video_id: str, score: float | None) -> pb.Explanation:
+    if score is None:
+        return pb.Explanation(video_id=video_id)
+    part = pb.ScorePart(name="user_item", value=score)
+    return pb.Explanation(video_id=video_id, score=score, parts=[part], known_video=True)
 
 
 def _spoilt(act: Act, video_ids: list[str], scores: list[float]) -> tuple[list[str], list[float]]:

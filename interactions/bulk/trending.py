@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from interactions.bulk.loader import Target, insert_rows
 from interactions.domain.event import InteractionType
 from interactions.domain.trend import Watched, added_weight, hour_of, view_of
+from storage.segments import segments_of
 from storage.tables import trending, user_interactions, users, videos
-from storage.trending import segments_of
 
 # Weights decay by the hour: what is older than a week moves nothing.
 WINDOW: Final = timedelta(days=7)
@@ -48,19 +48,19 @@ def _weights_since(connection: sa.Connection, start: datetime) -> Iterator[tuple
     joined = user_interactions.outerjoin(videos, videos.c.video_id == events.video_id)
     query = (
         sa.select(events.event_time, events.video_id, events.interaction_type, events.watch_time_s)
-        .add_columns(videos.c.duration_s, users.c.country, events.user_id, events.feed_session_id)
+        .add_columns(videos.c.duration_s, users.c.country, users.c.locale, events.user_id, events.feed_session_id)
         .select_from(joined.outerjoin(users, users.c.user_id == events.user_id))
         .where(events.event_time >= start)
         .order_by(events.event_time)
     )
     watched = Watched()
     for rows in connection.execute(query).partitions(_ROWS_AT_A_TIME):
-        for event_time, video_id, name, watch_time_s, duration_s, country, user_id, session_id in rows:
+        for event_time, video_id, name, watch_time_s, duration_s, country, locale, user_id, session_id in rows:
             kind = InteractionType(name)
             view = view_of(kind, user_id, video_id, session_id)
             added = added_weight(kind, view, watch_time_s, duration_s, watched)
             if added > 0:
-                for segment in segments_of(country):
+                for segment in segments_of(country, locale):
                     yield (segment, hour_of(event_time), video_id), added
 
 

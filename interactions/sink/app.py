@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -12,30 +12,50 @@ from starlette.routing import BaseRoute
 from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_consumer, open_publisher
 from eventlog.ports import Consumer, Publisher
-from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
+from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ, SERVED
+from interactions.sink.adapters.served_database import DatabaseServedStore
 from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.metrics import SinkMetrics
+from interactions.sink.reading import read_event, read_served
 from interactions.sink.service import Sink
 from interactions.sink.settings import SinkSettings
 from interactions.system import System
 from runtime.grpc_server import GrpcService
 from storage.database import Database
 
-# Under this name the sink's offsets are kept, in the database and in the log.
+# Under these names the sink's offsets are kept, in the database and in the log.
 GROUP: Final = "feed-sink"
+SERVED_GROUP: Final = "feed-sink-served"
 
-# Longest wait for the batch in hand at the end; it is read again if it takes longer.
+# Most pages of a transaction: with 20 videos each they are 10,000 rows.
+_SERVED_BATCH: Final = 500
+# One connection of each loop writes, one says where to go on.
+_CONNECTIONS: Final = 4
+# Longest wait for the batches in hand at the end; they are read again if it takes longer.
 _STOP_S: Final = 5.0
+
+
+class Loop(NamedTuple):
+    """One topic that is brought into the database.
+
+    Args:
+        topic: Its name.
+        consumer: Reads it.
+        sink: Writes what is in it.
+    """
+
+    topic: str
+    consumer: Consumer
+    sink: Sink[Any]
 
 
 class SinkApp:
     """The sink as a process.
 
     Args:
-        consumer: Closed with the process.
+        loops: What runs; their consumers are closed with the process.
         dead_letters: Opened and closed with the process.
         database: Closed with the process.
-        sink: What runs.
         registry: Its metrics.
     """
 
@@ -43,48 +63,57 @@ class SinkApp:
     http_routes: Sequence[BaseRoute] = ()
 
     def __init__(
-        self, consumer: Consumer, dead_letters: Publisher, database: Database, sink: Sink, registry: CollectorRegistry
+        self, loops: Sequence[Loop], dead_letters: Publisher, database: Database, registry: CollectorRegistry
     ) -> None:
-        self._consumer = consumer
+        self._loops = loops
         self._dead_letters = dead_letters
         self._database = database
-        self._sink = sink
+        self._running: list[asyncio.Task[None]] = []
         self.registry = registry
 
     async def start(self) -> None:
         """Opens the log and begins to read."""
         collect_rarely()
         await self._dead_letters.start()
-        self._running = asyncio.create_task(self._sink.run(), name="sink")
+        self._running = [asyncio.create_task(loop.sink.run(), name=f"sink-{loop.topic}") for loop in self._loops]
 
     async def stop(self) -> None:
-        """Ends with the batch in hand, then closes everything."""
-        self._sink.stop()
-        _, late = await asyncio.wait((self._running,), timeout=_STOP_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
-        await self._consumer.close()
+        """Ends with the batches in hand, then closes everything."""
+        for loop in self._loops:
+            loop.sink.stop()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=_STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+        for loop in self._loops:
+            await loop.consumer.close()
         await self._dead_letters.close()
         await self._database.close()
 
     def not_ready(self) -> str | None:
         """Says what holds the sink up."""
-        if self._running.done():
+        if not self._running or any(task.done() for task in self._running):
             return "the sink has ended"
-        return self._sink.not_ready()
+        problems = ((loop.topic, loop.sink.not_ready()) for loop in self._loops)
+        return "; ".join(f"{topic}: {problem}" for topic, problem in problems if problem) or None
 
 
 def build(settings: SinkSettings) -> SinkApp:
     """Builds the process."""
     registry = CollectorRegistry()
-    log = EventlogMetrics(registry)
+    log, metrics, system = EventlogMetrics(registry), SinkMetrics(registry), System()
     instance_id = instance_id_of(socket.gethostname(), settings.sink_http_port)
-    consumer = open_consumer(settings, INTERACTIONS, GROUP, instance_id=instance_id, telemetry=log)
-    dead_letters = open_publisher(settings, topics=(INTERACTIONS_DLQ,), telemetry=log)
-    database = Database(settings.effective_database_url, pool_size=2)
-    sink = Sink(consumer, dead_letters, DatabaseStore(database, GROUP), SinkMetrics(registry), System())
-    return SinkApp(consumer, dead_letters, database, sink, registry)
+    events = open_consumer(settings, INTERACTIONS, GROUP, instance_id=instance_id, telemetry=log)
+    pages = open_consumer(settings, SERVED, SERVED_GROUP, instance_id=instance_id, telemetry=log)
+    letters = open_publisher(settings, topics=(INTERACTIONS_DLQ,), telemetry=log)
+    database = Database(settings.effective_database_url, pool_size=_CONNECTIONS)
+    event_store = DatabaseStore(database, GROUP)
+    page_store = DatabaseServedStore(database, SERVED_GROUP, system)
+    of_events = Sink(events, letters, read_event, event_store, metrics.of(INTERACTIONS), system)
+    of_pages = Sink(pages, letters, read_served, page_store, metrics.of(SERVED), system, batch_records=_SERVED_BATCH)
+    loops = (Loop(INTERACTIONS, events, of_events), Loop(SERVED, pages, of_pages))
+    return SinkApp(loops, letters, database, registry)
 
 
 def collect_rarely() -> None:

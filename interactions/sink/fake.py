@@ -1,20 +1,32 @@
 """A store in memory; for tests."""
 
 from collections.abc import Collection, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from eventlog.ports import Offsets, Partition
-from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
+from interactions.sink.ports import RowsRefusedError, StoreUnavailableError
 
 
-class MemoryStore:
+class Keyed(Protocol):
+    """What is stored once."""
+
+    @property
+    def key(self) -> str:
+        """The id that nothing else has."""
+
+
+KeyedT = TypeVar("KeyedT", bound=Keyed)
+
+
+class MemoryStore(Generic[KeyedT]):
     """A store in memory that keeps the promises of the port.
 
     Args:
-        refused: Event ids that it refuses, as a database refuses a value it cannot hold.
+        refused: Keys that it refuses, as a database refuses a value it cannot hold.
     """
 
     def __init__(self, refused: frozenset[str] = frozenset()) -> None:
-        self.events: dict[str, StoredEvent] = {}
+        self.events: dict[str, KeyedT] = {}
         self.offsets: dict[Partition, int] = {}
         self.down = False
         self._refused = refused
@@ -24,7 +36,7 @@ class MemoryStore:
         self._require_up()
         return {partition: offset for partition, offset in self.offsets.items() if partition in partitions}
 
-    async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+    async def write(self, events: Sequence[KeyedT], offsets: Offsets) -> int:
         """Keeps the new events."""
         self._require_up()
         if any(each.key in self._refused for each in events):

@@ -4,10 +4,12 @@ import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from eventlog.ports import Offsets, Partition
 from interactions.domain.log_record import LogRecord
+
+ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
 
 
 class StoreUnavailableError(Exception):
@@ -46,13 +48,13 @@ class Step(enum.StrEnum):
 class Fault(enum.StrEnum):
     """Whose fault it is that a record is of no use."""
 
-    UNREADABLE = "unreadable"  # the writer's: no interaction of this contract
+    UNREADABLE = "unreadable"  # the writer's: no record of this contract
     DAMAGED = "damaged"  # the disk's: not the bytes that were written
     REFUSED = "refused"  # the database's: it does not take what the contract allows
 
 
-class InteractionStore(Protocol):
-    """Keeps events, what they make trend, and how far the log was read, all in one transaction."""
+class Store(Protocol[ItemT_contra]):
+    """Keeps what the records of one topic hold, and how far the log was read, all in one transaction."""
 
     async def load_offsets(self, partitions: Collection[Partition]) -> Offsets:
         """Returns where to go on reading in these partitions, as far as any was read.
@@ -61,8 +63,8 @@ class InteractionStore(Protocol):
             StoreUnavailableError: Ask again.
         """
 
-    async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
-        """Writes the events that are new, and the offsets; returns how many were new.
+    async def write(self, items: Sequence[ItemT_contra], offsets: Offsets, /) -> int:
+        """Writes the items that are new, and the offsets; returns how many were new.
 
         Raises:
             StoreUnavailableError: Nothing was written.
@@ -75,8 +77,8 @@ class BatchWritten:
     """Some records were brought into the database.
 
     Args:
-        inserted: Events that were new.
-        duplicates: Events that were there already.
+        inserted: Items that were new.
+        duplicates: Items that were there already.
         dead_lettered: Records that were put aside, by whose fault that was.
         elapsed_s: From poll to commit, in seconds.
         age_s: How long the oldest record had waited in the log, in seconds.

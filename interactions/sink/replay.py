@@ -7,11 +7,10 @@ from itertools import islice
 from typing import Final
 
 from eventlog.ports import Publisher, PublishError, Record, StoredRecord
-from eventlog.topics import INTERACTIONS
-from interactions.domain import log_record
 from interactions.domain.log_record import UnreadableError
 from interactions.sink.dead_letter import Letter, NoLetterError, read_letter
 from interactions.sink.ports import Fault
+from interactions.sink.reading import READERS
 
 _BATCH: Final = 500
 
@@ -27,7 +26,7 @@ class Report:
     Args:
         letters: How many there are.
         published: How many were published again, or would be.
-        repeated: How many hold an event that an earlier one holds too.
+        repeated: How many hold what an earlier one holds too.
         beyond: How many could be published, but are beyond the limit.
         left: How many were left, by why.
     """
@@ -74,35 +73,37 @@ async def replay(letters: Iterable[StoredRecord], publisher: Publisher | None, *
 
 
 def _readable(letters: Iterable[StoredRecord], report: Report) -> Iterator[Record]:
-    """Yields the original records that can be read now, each event once; counts the others."""
-    known: set[str] = set()
+    """Yields the original records that can be read now, each once; counts the others."""
+    known: set[tuple[str, str]] = set()
     for found in letters:
         report.letters += 1
         try:
             letter = read_letter(found)
-            event_id = _event_id(letter)
+            place = _place(letter)
         except (NoLetterError, LeftError) as error:
             report.left[str(error)] += 1
             continue
-        if event_id in known:
+        if place in known:
             report.repeated += 1
             continue
-        known.add(event_id)
+        known.add(place)
         yield letter.original
 
 
-def _event_id(letter: Letter) -> str:
-    """Returns the id of the event that is in a letter; raises LeftError when it stays where it is."""
+def _place(letter: Letter) -> tuple[str, str]:
+    """Returns the topic of a letter and the id of what is in it; raises LeftError when it stays where it is."""
     if letter.fault is Fault.DAMAGED:  # it may look like an event, of another user
         raise LeftError(f"{letter.fault}: {letter.reason}")
     if not letter.whole:
         raise LeftError("too large: the record itself was not kept")
-    if letter.original.topic != INTERACTIONS:
-        raise LeftError(f"of another topic: {letter.original.topic}")
+    original = letter.original
+    if original.topic not in READERS:
+        raise LeftError(f"of another topic: {original.topic}")
     try:
-        return log_record.read(letter.original.value)[0].event_id.lower()
+        found = READERS[original.topic](StoredRecord(original.topic, 0, 0, original.key, original.value))
     except UnreadableError as error:
         raise LeftError(f"{Fault.UNREADABLE}: {error}") from error
+    return original.topic, found.key
 
 
 async def _publish(publisher: Publisher, records: Sequence[Record]) -> None:

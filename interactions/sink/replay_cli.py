@@ -10,7 +10,7 @@ import typer
 from eventlog.history import history
 from eventlog.opening import open_publisher
 from eventlog.ports import EventLogError, StoredRecord
-from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
+from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ, SERVED
 from interactions.sink.replay import Report, replay
 from runtime.settings import CommonSettings, SettingsError, load
 
@@ -40,7 +40,7 @@ async def _replay(settings: CommonSettings, *, dry_run: bool, limit: int | None)
     letters: Iterator[StoredRecord] = history(settings, INTERACTIONS_DLQ, GROUP)
     if dry_run:
         return await replay(letters, None, limit=limit)
-    publisher = open_publisher(settings, topics=(INTERACTIONS,))
+    publisher = open_publisher(settings, topics=(INTERACTIONS, SERVED))
     await publisher.start()
     try:
         return await replay(letters, publisher, limit=limit)

@@ -3,16 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic
 
 import structlog
 
 from eventlog.ports import Consumer, Offsets, Publisher, PublishError, RecordTooLargeError
-from interactions.sink import batch
-from interactions.sink.batch import Batch, Readable
+from interactions.sink.batch import Batch, ItemT, Read, Readable, read_all
 from interactions.sink.dead_letter import Dead, bare_letter, dead_letter
 from interactions.sink.patience import Patience, StoppedError
-from interactions.sink.ports import BatchWritten, Fault, InteractionStore, Lag, RowsRefusedError, Step, Telemetry
+from interactions.sink.ports import BatchWritten, Fault, Lag, RowsRefusedError, Step, Store, Telemetry
 from interactions.system import System
 
 _LOG = structlog.get_logger(__name__)
@@ -24,33 +23,40 @@ _POLL_S: Final = 0.5
 _LAG_EVERY_S: Final = 1.0
 
 
-class Sink:
+class Sink(Generic[ItemT]):
     """Brings its share of one topic into the database.
 
     Args:
         consumer: Reads the topic.
         dead_letters: Takes what cannot be read or stored.
-        store: Where the events go.
+        read: Reads a record.
+        store: Where the items go that are in the records.
         telemetry: Told of every batch.
         system: Time and chance.
+        batch_records: Most records of a transaction.
     """
 
-    def __init__(
+    def __init__(  # each by its name
         self,
         consumer: Consumer,
         dead_letters: Publisher,
-        store: InteractionStore,
+        read: Read[ItemT],
+        store: Store[ItemT],
         telemetry: Telemetry,
         system: System,
+        *,
+        batch_records: int = BATCH_RECORDS,
     ) -> None:
         self._consumer = consumer
         self._dead_letters = dead_letters
+        self._read = read
         self._store = store
         self._telemetry = telemetry
         self._system = system
+        self._batch_records = batch_records
         self._patience = Patience(telemetry, system)
         # Read and not written, oldest first: one that is being written, and one behind it.
-        self._in_hand: list[Batch] = []
+        self._in_hand: list[Batch[ItemT]] = []
         # Since when there are records that are not written and not in hand, while none was written.
         self._behind_since_s: float | None = None
         self._failure: str | None = "not started"
@@ -97,15 +103,15 @@ class Sink:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
 
-    async def _next(self) -> Batch | None:
-        records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(BATCH_RECORDS, _POLL_S))
+    async def _next(self) -> Batch[ItemT] | None:
+        records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(self._batch_records, _POLL_S))
         if not records:
             return None
-        found = batch.read(records)
+        found = read_all(records, self._read)
         self._in_hand.append(found)
         return found
 
-    async def _bring_in(self, found: Batch) -> None:
+    async def _bring_in(self, found: Batch[ItemT]) -> None:
         start_s = self._system.monotonic()
         await self._patience.persist(Step.DEAD_LETTER, lambda: self._bury(found.dead))
         inserted, refused = await self._write(found.readable, found.offsets)
@@ -118,15 +124,15 @@ class Sink:
         elapsed_s = self._system.monotonic() - start_s
         self._telemetry.batch_written(BatchWritten(inserted, duplicates, dead, elapsed_s, age_s))
 
-    async def _write(self, readable: Sequence[Readable], offsets: Offsets) -> tuple[int, int]:
-        """Writes events and offsets; halves a batch that is refused until the event that is at fault stands alone.
+    async def _write(self, readable: Sequence[Readable[ItemT]], offsets: Offsets) -> tuple[int, int]:
+        """Writes items and offsets; halves a batch that is refused until the item that is at fault stands alone.
 
         Returns:
             How many were inserted and how many refused.
         """
-        events = [each.stored for each in readable]
+        items = [each.item for each in readable]
         try:
-            return await self._patience.persist(Step.WRITE, lambda: self._store.write(events, offsets)), 0
+            return await self._patience.persist(Step.WRITE, lambda: self._store.write(items, offsets)), 0
         except RowsRefusedError as error:
             reason = f"the database refuses it: {error}"
         if len(readable) == 1:

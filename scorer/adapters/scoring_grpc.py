@@ -3,37 +3,25 @@
 import struct
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from feed.common.v1 import common_pb2
-from feed.interactions.v1 import interactions_pb2
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 from runtime.errors import FailedPreconditionError
 from runtime.grpc_server import GrpcService
-from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING, ModelBundle
+from runtime.model_bundle import ModelBundle
 from runtime.validation import require_valid
-from scorer.domain.filters import NO_FILTERS, Filters
-from scorer.domain.fold_in import Did, Recent
-from scorer.domain.ranker import Ranking, Wish
+from scorer.adapters.wishes import wish_of
+from scorer.domain.explain import Explanation
+from scorer.domain.parts import PART_NAMES
+from scorer.domain.wish import Ranking
 from scorer.service import ScoringService
 
 _LOG = structlog.get_logger(__name__)
-
-# A click alone tells that the cover worked, not that the video did.
-_DID: Final = {
-    interactions_pb2.VIEW: Did.WATCHED,
-    interactions_pb2.LIKE: Did.LIKED,
-    interactions_pb2.SHARE: Did.LIKED,
-    interactions_pb2.COMMENT: Did.LIKED,
-    interactions_pb2.FOLLOW: Did.LIKED,
-    interactions_pb2.SKIP: Did.DISLIKED,
-    interactions_pb2.HIDE: Did.DISLIKED,
-}
 
 
 class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
@@ -46,7 +34,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         """Ranks for one user."""
         _require_our_contract(context)
         require_valid(request)
-        ranked = await self._service.rank([_wish(request)], context.time_remaining())
+        ranked = await self._service.rank([wish_of(request)], context.time_remaining())
         return _response(request, ranked.bundle, ranked.rankings[0])
 
     async def RankBatch(  # noqa: N802  # the contract's name
@@ -56,9 +44,21 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         _require_our_contract(context)
         require_valid(request)
         _LOG.debug("scorer.batch", request_ids=[each.request_id for each in request.requests])
-        ranked = await self._service.rank([_wish(each) for each in request.requests], context.time_remaining())
+        ranked = await self._service.rank([wish_of(each) for each in request.requests], context.time_remaining())
         pairs = zip(request.requests, ranked.rankings, strict=True)
         return pb.RankBatchResponse(responses=[_response(asked, ranked.bundle, ranking) for asked, ranking in pairs])
+
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:  # noqa: N802  # the contract's
+        """Says what the scores of some videos are made of."""
+        _require_our_contract(context)
+        require_valid(request)
+        told = await self._service.explain(wish_of(request.rank), request.video_ids)
+        return pb.ExplainResponse(
+            explanations=[_explanation(each) for each in told.explained.explanations],
+            model_version=told.bundle.manifest.model_version,
+            algorithm=told.bundle.manifest.algorithm,
+            known_user=told.explained.known,
+        )
 
     async def GetModelInfo(  # noqa: N802  # the contract's name
         self, request: pb.GetModelInfoRequest, context: Any
@@ -99,39 +99,15 @@ def _require_our_contract(context: Any) -> None:
         raise FailedPreconditionError("CONTRACT_MISMATCH", f"this scorer speaks the contract {CONTRACT_RELEASE}")
 
 
-def _wish(request: pb.RankRequest) -> Wish:
-    excluded = [*request.filters.exclude_video_ids, *(each.video_id for each in request.recent_interactions)]
-    filters = _filters(request.filters) if request.HasField("filters") else NO_FILTERS
-    recent = [_recent(each) for each in request.recent_interactions]
-    return Wish(request.user_id, request.k, filters, excluded, recent, request.timeout_ms / 1000 or None)
-
-
-def _recent(given: interactions_pb2.Interaction) -> Recent:
-    return Recent(given.video_id, _did(given), given.watch_time_s, given.timestamp.ToMilliseconds())
-
-
-def _did(given: interactions_pb2.Interaction) -> Did:
-    if given.interaction_type != interactions_pb2.RATE:
-        return _DID.get(given.interaction_type, Did.NOTHING)
-    if given.rating >= LIKED_RATING:
-        return Did.LIKED
-    return Did.DISLIKED if given.rating <= DISLIKED_RATING else Did.NOTHING
-
-
-def _filters(given: common_pb2.VideoFilters) -> Filters:
-    return Filters(
-        tuple(given.include_tags),
-        tuple(given.exclude_tags),
-        tuple(given.exclude_author_ids),
-        tuple(given.languages),
-        given.max_duration_s,
-        _epoch_ms(given.published_after) if given.HasField("published_after") else None,
+def _explanation(given: Explanation) -> pb.Explanation:
+    return pb.Explanation(
+        video_id=given.video_id,
+        score=given.score,
+        parts=[pb.ScorePart(name=name, value=value) for name, value in given.parts],
+        because_video_ids=given.because,
+        removed_by=given.removed_by.value if given.removed_by else "",
+        known_video=given.known,
     )
-
-
-def _epoch_ms(time: Timestamp) -> int:
-    """Rounds up, so that a video published within the millisecond before does not pass."""
-    return -(-time.ToNanoseconds() // 1_000_000)
 
 
 @lru_cache(maxsize=2)
@@ -160,4 +136,12 @@ def _response(request: pb.RankRequest, bundle: ModelBundle, ranking: Ranking) ->
     else:
         response.video_ids.extend(ranking.video_ids)
         response.scores.extend(ranking.scores)
+    if ranking.parts:
+        response.part_names.extend(PART_NAMES)
+        response.compact_parts = ranking.parts
+    if ranking.explored:
+        response.explored.extend(ranking.explored)
+        response.propensities.extend(ranking.propensities)
+    if ranking.removed:
+        response.removed.update(ranking.removed)
     return response

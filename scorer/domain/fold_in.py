@@ -58,6 +58,21 @@ class FoldRules:
 _NO_RULES: Final = FoldRules(long_view_s=18.0, history_length=0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Description:
+    """What a user's row is the sum of.
+
+    Args:
+        row: float32, shape (d + 2,): what the user's scores are made with.
+        own: float32, shape (d + 2,): what the liked videos do not say.
+        liked: int32 item_index of the liked videos, newest first.
+    """
+
+    row: Floats
+    own: Floats
+    liked: Codes
+
+
 def rules_of(params: Mapping[str, float | int | str]) -> FoldRules:
     """Reads the rules from a manifest's parameters."""
     return FoldRules(
@@ -75,19 +90,27 @@ def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequ
         user_index: The user's row, or UNKNOWN_CODE.
         recent: What the user did, in any order.
     """
-    known = user_index != UNKNOWN_CODE
     if not recent or not rules.history_length:
-        return arrays.user_factors[user_index] if known else None
+        return arrays.user_factors[user_index] if user_index != UNKNOWN_CODE else None
+    description = describe(arrays, rules, user_index, recent)
+    return None if description is None else description.row
+
+
+def describe(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent]) -> Description | None:
+    """Returns the same row with what it is the sum of; None when nothing is known."""
+    known = user_index != UNKNOWN_CODE
     history = arrays.history_of(user_index) if known else _NOTHING
-    described_by = _renewed(history, *_said(arrays, rules, recent))[: rules.history_length]
+    liked = history
+    if recent and rules.history_length:
+        liked = _renewed(history, *_said(arrays, rules, recent))[: rules.history_length]
     if known:
         own = arrays.user_factors[user_index] - _described(arrays, history)
-    elif len(described_by):
+    elif len(liked):
         own = np.zeros(arrays.user_factors.shape[1], np.float32)
         own[0] = 1.0
     else:
         return None
-    return np.asarray(own + _described(arrays, described_by), np.float32)
+    return Description(np.asarray(own + _described(arrays, liked), np.float32), own, liked)
 
 
 _NOTHING: Final = np.empty(0, np.int32)

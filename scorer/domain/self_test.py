@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from scorer.domain.ranker import Ranker, Wish
+from scorer.domain.ranker import Ranker
+from scorer.domain.wish import Wish
 
 TESTED_USERS: Final = 16
 _K: Final = 50

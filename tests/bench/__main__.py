@@ -15,7 +15,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import echo, figures, ghz, ingest, sink
+from tests.bench import echo, figures, ghz, history, ingest, one_core, sink
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -29,13 +29,25 @@ ONE = ("-c", "1", "--connections", "1", "-z", SECONDS)
 FEED = "feed.recommendations.v1.RecommendationService/GetRecommendations"
 
 FEED_FIGURES = ("P01", "P02", "P03", "P04")
+TOP_K_FIGURES = ("P05", "P06")
 INGEST_FIGURES = ("P07", "P08", "P09")
 SINK_FIGURES = ("P10",)
+HISTORY_FIGURES = ("history",)
 
 
 def main() -> None:
     """Starts what is measured, measures, stops it."""
-    wanted = set(sys.argv[1:]) or {*FEED_FIGURES, *INGEST_FIGURES, *SINK_FIGURES}
+    wanted = set(sys.argv[1:]) or {
+        *FEED_FIGURES,
+        *TOP_K_FIGURES,
+        *INGEST_FIGURES,
+        *SINK_FIGURES,
+        *HISTORY_FIGURES,
+    }
+    if wanted & {*TOP_K_FIGURES}:
+        one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
+    if wanted <= {*TOP_K_FIGURES}:
+        return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -47,6 +59,8 @@ def main() -> None:
         if wanted & {*SINK_FIGURES}:
             with _kafka(folder / "kafka-of-the-sink") as kafka:
                 sink.figure(folder, kafka)
+        if wanted & {*HISTORY_FIGURES}:
+            history.figure(folder / "history")
 
 
 def _measure_feed(folder: Path, reference: "Echo", wanted: set[str]) -> None:

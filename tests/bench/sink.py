@@ -28,6 +28,7 @@ from interactions.domain.log_record import encode
 from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.app import collect_rarely
 from interactions.sink.ports import BatchWritten, Lag, Step
+from interactions.sink.reading import read_event
 from interactions.sink.service import Sink
 from interactions.system import System
 from storage.database import Database, upgrade
@@ -161,7 +162,7 @@ async def _sink(kafka: LocalKafka, database: Database) -> float:
     """Returns how long the sink took, from the first poll that returned something to the last commit, in seconds."""
     group, clock = f"bench-{uuid.uuid4().hex}", _Clock()
     consumer = KafkaConsumer({"bootstrap.servers": kafka.bootstrap_servers}, INTERACTIONS, group)
-    sink = Sink(consumer, MemoryLog().publisher(), DatabaseStore(database, group), clock, System())
+    sink = Sink(consumer, MemoryLog().publisher(), read_event, DatabaseStore(database, group), clock, System())
     running = asyncio.create_task(sink.run())
     async with asyncio.timeout(300):
         await clock.done.wait()

@@ -162,6 +162,8 @@ class Rig:
             "FEED_DATABASE_URL": database_url,
             "FEED_LOG_LEVEL": log_level,
             "FEED_SCORER_TARGETS": ",".join(targets),
+            # What was served comes again: there are few videos, and thousands of fresh pages for the same users.
+            "FEED_BRIDGE_SEEN_SERVED_H": "0",
             "FEED_BRIDGE_GRPC_PORT": str(grpc_port),
             "FEED_BRIDGE_HTTP_PORT": str(http_port),
         }

@@ -14,7 +14,7 @@ from tests.chaos.ingest_rig import IngestRig
 from tests.chaos.ledger import canonical, trend
 from tests.chaos.processes import Running
 from tests.chaos.sending import new_run
-from tests.chaos.stores import read_topic
+from tests.chaos.stores import TOPIC, read_topic
 from tests.chaos.watching import read_metrics
 from tests.polling import wait_for
 
@@ -80,7 +80,7 @@ def _lags_s(sink: Running, seconds: float) -> list[float]:
 
 
 def _lag_s(sink: Running) -> float:
-    return read_metrics(sink.http_port).total("feed_sink_lag_seconds")
+    return read_metrics(sink.http_port).total("feed_sink_lag_seconds", topic=TOPIC)
 
 
 def _dead(ingest: IngestRig) -> list[tuple[bytes, bytes]]:

@@ -19,6 +19,7 @@ from tests.chaos.conftest import Reporter
 from tests.chaos.ingest_rig import IngestRig, IngestRun
 from tests.chaos.processes import Running
 from tests.chaos.rig import Rig
+from tests.chaos.stores import TOPIC
 from tests.chaos.watching import read_metrics
 from tests.databases import fresh_postgres_url
 from tests.integration.bridge.conftest import fill
@@ -118,7 +119,7 @@ def _outage(run: IngestRun, database: LocalPostgres, sink: Running, seconds: flo
 
 
 def _lag_s(sink: Running) -> float:
-    return read_metrics(sink.http_port).total("feed_sink_lag_seconds")
+    return read_metrics(sink.http_port).total("feed_sink_lag_seconds", topic=TOPIC)
 
 
 def _use(database: LocalPostgres, *processes: Running) -> Use:

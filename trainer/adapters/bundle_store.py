@@ -19,9 +19,10 @@ class BundleStore:
         self._models_dir = models_dir
         self._key_path = key_path
 
-    def publish(self, manifest: Manifest, arrays: ModelArrays) -> ModelBundle:
+    def publish(self, manifest: Manifest, arrays: ModelArrays, index: bytes | None = None) -> ModelBundle:
         """Writes a signed bundle; it does not serve yet."""
-        return bundle_files.publish(self._models_dir, manifest, arrays, load_or_create_private_key(self._key_path))
+        key = load_or_create_private_key(self._key_path)
+        return bundle_files.publish(self._models_dir, manifest, arrays, key, index)
 
     def promote(self, model_version: str) -> None:
         """Makes a published model the one that serves, once its arrays were read back and found good.

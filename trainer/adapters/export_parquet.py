@@ -159,9 +159,14 @@ def _table(rows: Sequence[InteractionRow]) -> Any:
 
 
 def _array(column: Sequence[Any], type_: Any) -> Any:
-    """Makes a column; a map is handed over as sorted pairs, so that the same rows give the same bytes."""
+    """Makes a column; a map is handed over as sorted pairs of texts, so that the same rows give the same bytes.
+
+    What was imported may hold numbers where clients can only tell texts.
+    """
     if pa.types.is_map(type_):
-        column = [None if value is None else sorted(value.items()) for value in column]
+        column = [
+            None if value is None else sorted((key, str(each)) for key, each in value.items()) for value in column
+        ]
     return pa.array(column, type_)
 
 

@@ -31,6 +31,7 @@ class Video:
         language: Its language, BCP 47.
         published_ms: When it was published, epoch milliseconds.
         is_active: Whether it may be shown.
+        country: Where it is from, ISO 3166-1 alpha-2.
     """
 
     video_id: str
@@ -40,6 +41,7 @@ class Video:
     language: str = ""
     published_ms: int | None = None
     is_active: bool = True
+    country: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,8 @@ class CatalogueArrays:
     item_author: Codes
     languages: Texts
     item_language: Codes
+    countries: Texts
+    item_country: Codes
     tags: Texts
     tag_offsets: Offsets
     item_tags: Codes
@@ -72,12 +76,15 @@ def catalogue_arrays(video_ids: Texts, videos: Sequence[Video]) -> CatalogueArra
         by_row[row] = video
     authors, author = _coded([video.author_id for video in by_row])
     languages, language = _coded([video.language.lower() for video in by_row])
+    countries, country = _coded([video.country.upper() for video in by_row])
     tags = text_table([tag for video in by_row for tag in video.tags])
     return CatalogueArrays(
         authors,
         author,
         languages,
         language,
+        countries,
+        country,
         tags,
         np.cumsum([0, *(len(video.tags) for video in by_row)], dtype=np.int64),
         find_texts(tags, [tag for video in by_row for tag in video.tags]),

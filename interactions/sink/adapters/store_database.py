@@ -1,34 +1,25 @@
 """The store in the database: events, trending weights and log offsets in one transaction."""
 
-import asyncio
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from eventlog.ports import Offsets, Partition
 from eventlog.topics import INTERACTIONS
 from interactions.domain.trend import View, Watched, added_weight, hour_of, view_of
-from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
-from storage import interactions, log_offsets, trending
+from interactions.sink.adapters.log_transactions import TIMEOUT_S, LogTransactions
+from interactions.sink.ports import StoredEvent
+from storage import interactions, trending
 from storage.database import Database
-from storage.dialect import set_for_transaction
 from storage.interactions import InteractionRow
-from storage.trending import TrendingBucket, segments_of
+from storage.segments import segments_of
+from storage.trending import TrendingBucket
 
-# Another sink wrote some of the same events meanwhile: from then on they are known.
-_ATTEMPTS: Final = 5
-# A database that hangs sends no error.
-_TIMEOUT_S: Final = 30.0
-_SETTINGS: Final = {
-    # A sink that hangs in its transaction must not hold up the others, who wait for its rows.
-    "statement_timeout": "30s",
-    "idle_in_transaction_session_timeout": "10s",
-    # A plan kept from when the table was small takes any index, and then 2 ms an event once it has grown (measured).
-    "plan_cache_mode": "force_custom_plan",
-}
+# The country and the locale of users of whom neither is known.
+_NOWHERE: Final = ("", "")
 
 
 class DatabaseStore:
@@ -40,50 +31,29 @@ class DatabaseStore:
     Args:
         database: Open as long as the store is used.
         group: Name of the readers whose offsets these are.
+        timeout_s: Longest time of a transaction, in seconds.
     """
 
-    def __init__(self, database: Database, group: str) -> None:
-        self._database = database
-        self._group = group
+    def __init__(self, database: Database, group: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._transactions = LogTransactions(database, group, INTERACTIONS, timeout_s=timeout_s)
 
     async def load_offsets(self, partitions: Collection[Partition]) -> Offsets:
         """Returns where the last transaction on each partition left off."""
-        try:
-            async with asyncio.timeout(_TIMEOUT_S), self._database.read() as connection:
-                found = await log_offsets.load(connection, self._group, INTERACTIONS)
-        except (SQLAlchemyError, OSError) as error:
-            raise _unavailable(error) from error
-        offsets = {Partition(INTERACTIONS, partition): offset for partition, offset in found.items()}
-        return {partition: offset for partition, offset in offsets.items() if partition in partitions}
+        return await self._transactions.load_offsets(partitions)
 
     async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
         """Writes all of it or nothing."""
         # An event that came twice counts once, as its first copy.
         once = list({each.key: each for each in reversed(events)}.values())[::-1]
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with asyncio.timeout(_TIMEOUT_S):
-                    return await self._write(once, offsets)
-            except DBAPIError as error:
-                if interactions.is_taken(error) and attempt < _ATTEMPTS:
-                    continue
-                if interactions.is_about_rows(error) and not interactions.is_taken(error):
-                    raise RowsRefusedError(str(error.orig)) from error
-                raise _unavailable(error) from error
-            except (SQLAlchemyError, OSError) as error:
-                raise _unavailable(error) from error
-        raise AssertionError  # every attempt returns, raises or goes on to the next
+        return await self._transactions.write(partial(_write, events=once), offsets)
 
-    async def _write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
-        async with self._database.begin() as connection:
-            await set_for_transaction(connection, _SETTINGS)
-            new = await _new(connection, events)
-            buckets = list(await _buckets(connection, new))
-            await interactions.insert(connection, [row_of(each) for each in new])
-            await trending.add(connection, buckets)
-            next_offsets = {partition: offset for (_, partition), offset in offsets.items()}
-            await log_offsets.save(connection, self._group, INTERACTIONS, next_offsets)
-        return len(new)
+
+async def _write(connection: AsyncConnection, events: Sequence[StoredEvent]) -> int:
+    new = await _new(connection, events)
+    buckets = list(await _buckets(connection, new))
+    await interactions.insert(connection, [row_of(each) for each in new])
+    await trending.add(connection, buckets)
+    return len(new)
 
 
 async def _new(connection: AsyncConnection, events: Sequence[StoredEvent]) -> list[StoredEvent]:
@@ -99,7 +69,7 @@ async def _buckets(connection: AsyncConnection, new: Sequence[StoredEvent]) -> I
         return iter(())
     views = [_view(each) for each in new]
     watched = Watched(await interactions.longest_views_s(connection, list({view for view in views if view})))
-    countries = await interactions.countries(connection, {each.event.user_id for each in new})
+    places = await interactions.places(connection, {each.event.user_id for each in new})
     durations_s = await interactions.durations_s(connection, {each.event.video_id for each in new})
 
     def made() -> Iterator[TrendingBucket]:
@@ -108,7 +78,7 @@ async def _buckets(connection: AsyncConnection, new: Sequence[StoredEvent]) -> I
             weight = added_weight(event.interaction_type, view, event.watch_time, duration_s, watched)
             if weight > 0:
                 hour = hour_of(time)
-                for segment in segments_of(countries.get(event.user_id)):
+                for segment in segments_of(*places.get(event.user_id, _NOWHERE)):
                     yield TrendingBucket(hour, segment, event.video_id, weight)
 
     return made()
@@ -145,8 +115,3 @@ def row_of(stored: StoredEvent) -> InteractionRow:
 
 def _json(value: object) -> str | None:
     return msgspec.json.encode(value).decode() if value else None
-
-
-def _unavailable(error: Exception) -> StoreUnavailableError:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return StoreUnavailableError(f"the database cannot be used: {str(cause) or type(cause).__name__}")

@@ -31,7 +31,8 @@ CLIENT_TIMEOUT_S = 2.0  # far beyond the bridge's own deadline: a late answer sh
 
 
 # The policy of production, stretched: a busy test machine may stop a process for longer than its 10 ms of reserve.
-ROOMY = {"deadline_ms": 1500, "attempt_timeout_ms": 300, "fallback_reserve_ms": 250}
+# What was served comes again: there are few videos, and many fresh pages for the same user.
+ROOMY = {"deadline_ms": 1500, "attempt_timeout_ms": 300, "fallback_reserve_ms": 250, "seen_served_h": 0}
 
 
 @dataclass

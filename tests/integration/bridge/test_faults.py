@@ -217,7 +217,14 @@ async def test_a_fallback_is_logged_once_a_second_and_reason_and_counted(
     assert bridge.metric("feed_bridge_fallback_rungs_total", rung="trending_global", reason="EMPTY_RANKING") == 5
 
 
-async def test_explaining_is_not_there_yet(bridge: RunningBridge) -> None:
+async def test_without_a_scorer_nothing_is_explained_and_pages_still_come(
+    bridge: RunningBridge, scorer: FakeScorer
+) -> None:
+    asked = pb.ExplainRecommendationRequest(user_id="u1", video_id=rank("u1", SCORED_VIDEOS, 1, ())[0][0])
+    assert (await bridge.stub.ExplainRecommendation(asked)).score == 1.0
+    await scorer.kill()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await bridge.stub.ExplainRecommendation(pb.ExplainRecommendationRequest(user_id="u", video_id="v"))
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        await bridge.stub.ExplainRecommendation(asked)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    page = await bridge.page(explain=True)
+    assert {item.explanation for item in page.recommendations} == {"trending now"}

@@ -1,6 +1,7 @@
 """Fallback lists read from both databases."""
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import sqlalchemy as sa
 
 from bridge.adapters.lists_database import DatabaseLists
 from bridge.domain.filters import VideoFacts
+from bridge.domain.lists import ladders
 from bridge.domain.trending import ListPolicy, Trend
 from bridge.ports import ListError
+from interactions.domain.event import InteractionEvent, InteractionType
+from interactions.domain.log_record import record_of
+from interactions.sink.adapters.store_database import DatabaseStore
+from interactions.sink.ports import StoredEvent
 from storage.database import Database, sync_engine
-from storage.tables import trending, videos
+from storage.tables import trending, users, videos
 
 HOUR = datetime(2022, 4, 1, 10, tzinfo=UTC)
 
@@ -28,6 +34,7 @@ def fill(url: str) -> None:
             "duration_s": 9.5,
             "published_at": published_at,
             "is_active": active,
+            "country": "GB",
         }
         for video_id, published_at, active in (
             ("old", HOUR - timedelta(days=9), True),
@@ -42,6 +49,7 @@ def fill(url: str) -> None:
         ("global", HOUR, "gone", 99.0),
         ("global", HOUR, "invented", 99.0),
         ("GB", HOUR, "undated", 1.0),
+        ("lang:en", HOUR, "old", 2.0),
     ]
     with engine.begin() as connection:
         connection.execute(sa.insert(videos), catalogue)
@@ -53,13 +61,42 @@ def fill(url: str) -> None:
 async def test_trending_decays_and_knows_only_active_videos(database_url: str) -> None:
     fill(database_url)
     database = Database(database_url)
-    lists = await DatabaseLists(database, ListPolicy(half_life_s=86_400), None).trending(5.0)
+    lists = await DatabaseLists(database, ListPolicy(half_life_s=86_400, rising=0), None).trending(5.0)
     await database.close()
     assert lists.refreshed_time == 5.0
-    assert lists.trends == {"global": Trend(("new", "old"), (4.0, 3.0)), "GB": Trend(("undated",), (1.0,))}
+    assert lists.trends == {
+        "global": Trend(("new", "old"), (4.0, 3.0)),
+        "GB": Trend(("undated",), (1.0,)),
+        "lang:en": Trend(("old",), (2.0,)),
+    }
     assert lists.facts["old"] == VideoFacts(
-        "ann", frozenset({"cats"}), "en", 9.5, (HOUR - timedelta(days=9)).timestamp()
+        "ann", frozenset({"cats"}), "en", 9.5, (HOUR - timedelta(days=9)).timestamp(), "GB"
     )
+
+
+async def test_what_rises_comes_first(database_url: str) -> None:
+    """All that `old` has is of the newest hour, all that `new` has a day old."""
+    fill(database_url)
+    database = Database(database_url)
+    lists = await DatabaseLists(database, ListPolicy(half_life_s=86_400, rising=1.0), None).trending(5.0)
+    await database.close()
+    assert lists.trends["global"].video_ids == ("old", "new")
+
+
+async def test_what_the_sink_writes_of_a_language_is_that_languages_rung(database_url: str) -> None:
+    fill(database_url)
+    database = Database(database_url)
+    async with database.begin() as connection:
+        user = {"user_id": "u1", "features": {}, "personalised": True, "country": "GB", "locale": "cy_GB"}
+        await connection.execute(sa.insert(users), [user])
+    liked = InteractionEvent("u1", "old", InteractionType.LIKE, 0.0, HOUR, str(uuid.uuid4()))
+    await DatabaseStore(database, "g").write([StoredEvent(liked.key, record_of(liked), HOUR, HOUR)], {})
+    made = ladders(await DatabaseLists(database, ListPolicy(), None).trending(5.0), None)
+    await database.close()
+    best = made.of("", "cy-GB")[0]
+    assert (best.name, best.video_ids) == ("trending_language", ("old",))
+    assert [rung.name for rung in made.of("GB", "CY")][:2] == ["trending_country", "trending_language"]
+    assert made.of("GB")[0].video_ids == ("undated", "old")
 
 
 @pytest.mark.parametrize(

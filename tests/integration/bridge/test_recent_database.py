@@ -43,13 +43,17 @@ async def test_rows_come_in_order_as_a_scorer_is_told_of_them(database_url: str)
     insert(database_url, *(f"v{number}" for number in range(300)))
 
     first = await reader.rows_after(0)
-    second = await reader.rows_after(first[-1][0])
+    second = await reader.rows_after(first[-1].row)
     await database.close()
 
     found = [*first, *second]
-    events = [Request.FromString(event.message).recent_interactions[0] for _, _, event in found]
+    events = [Request.FromString(each.event.message).recent_interactions[0] for each in found]
     assert [each.video_id for each in events] == [f"v{number}" for number in range(300)]
-    assert (first[0][1], first[0][2].time_s) == ("u1", TIME.timestamp())
+    assert (first[0].user_id, first[0].event.time_s) == ("u1", TIME.timestamp())
+    assert [(each.video_id, each.interaction_type) for each in (found[0], found[-1])] == [
+        ("v0", "LIKE"),
+        ("v299", "RATE"),
+    ]
     like, rating = events[0], events[-1]
     assert (like.user_id, like.interaction_type, like.watch_time_s, like.HasField("rating")) == (
         "u1",

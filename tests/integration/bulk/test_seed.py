@@ -47,11 +47,15 @@ def test_the_summary_says_that_it_is_simulated(engine: sa.Engine) -> None:
     assert "SIMULATED" in seed_database(engine, SIZE, 7, UNTIL, lambda _: None).title
 
 
-def test_trending_has_everybody_and_each_country(engine: sa.Engine) -> None:
+def test_trending_has_everybody_each_country_and_each_language(engine: sa.Engine) -> None:
     seed_database(engine, SIZE, 7, UNTIL, lambda _: None)
     with engine.connect() as connection:
         by_segment = sa.select(trending.c.segment, sa.func.sum(trending.c.weight)).group_by(trending.c.segment)
         sums = dict(map(tuple, connection.execute(by_segment)))
     everybody = sums.pop("global")
+    by_language = {segment: sums.pop(segment) for segment in list(sums) if segment.startswith("lang:")}
+    assert set(by_language) <= {"lang:en", "lang:de", "lang:fr", "lang:pt"}
     assert set(sums) <= {"US", "GB", "DE", "FR", "BR"}
     assert sum(sums.values()) == pytest.approx(everybody)
+    assert sum(by_language.values()) == pytest.approx(everybody)
+    assert by_language["lang:en"] == pytest.approx(sums["US"] + sums["GB"])

@@ -214,8 +214,18 @@ async def test_bad_requests_and_tokens_are_refused_as_by_the_real_one(start: Sta
             await client.page(page_token="AAAA")
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         with pytest.raises(grpc.aio.AioRpcError) as explained:
-            await client.stub.ExplainRecommendation(pb.ExplainRecommendationRequest(user_id="u", video_id="v"))
-        assert explained.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            await client.stub.ExplainRecommendation(pb.ExplainRecommendationRequest(user_id="u", video_id="v 1"))
+        assert explained.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_video_is_explained(start: Start) -> None:
+    async with start() as client:
+        (item, *_) = (await client.page(explain=True)).recommendations
+        told = await client.stub.ExplainRecommendation(
+            pb.ExplainRecommendationRequest(user_id="u1", video_id=item.video_id)
+        )
+        assert [(part.component, part.value) for part in item.reasons] == [("user_item", item.score)]
+        assert (told.score, list(told.reasons)) == (item.score, list(item.reasons))
 
 
 async def test_the_control_is_on_the_bridges_port(start: Start) -> None:

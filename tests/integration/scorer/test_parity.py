@@ -8,7 +8,8 @@ import pytest
 
 from runtime.model_bundle import ModelBundle, check_arrays, text_table
 from scorer.domain.fold_in import Did, FoldRules, Recent, fold_in
-from scorer.domain.ranker import Ranker, Wish
+from scorer.domain.ranker import Ranker
+from scorer.domain.wish import Wish
 from tests.model_bundles import manifest_of
 from trainer.adapters.fit_lightfm import factor_model, fit_lightfm, user_features
 from trainer.domain.bundling import model_arrays

@@ -128,6 +128,16 @@ async def test_a_stranger_is_ranked_by_what_he_liked(scorer: Scorer) -> None:
         pytest.param({"filters": VideoFilters(exclude_video_ids=["v3"])}, ["v2", "v1", "v0"], id="excluded"),
         pytest.param({"recent_interactions": [Interaction(video_id="v2")]}, ["v3", "v1", "v0"], id="seen just now"),
         pytest.param({"filters": VideoFilters(include_tags=["none"])}, [], id="filtered"),
+        pytest.param({"compact_exclude_video_ids": "v3\nv1"}, ["v2", "v0"], id="shown before"),
+        pytest.param({"stages": pb.Stages(skip_seen=True)}, ["v4", "v3", "v2", "v1", "v0"], id="seen may come back"),
+        pytest.param(
+            {"corrections": [pb.ScoreCorrection(kind=pb.BLOCK, video_id="v3")]}, ["v2", "v1", "v0"], id="blocked"
+        ),
+        pytest.param(
+            {"corrections": [pb.ScoreCorrection(kind=pb.BOOST, value=9, video_id="v0")]},
+            ["v0", "v3", "v2", "v1"],
+            id="boosted",
+        ),
     ],
 )
 async def test_what_may_appear(scorer: Scorer, fields: dict[str, Any], expected: list[str]) -> None:
@@ -135,6 +145,58 @@ async def test_what_may_appear(scorer: Scorer, fields: dict[str, Any], expected:
         each.user_id, each.interaction_type = "up", 1
         each.timestamp.GetCurrentTime()
     assert list((await scorer.rank(**fields)).video_ids) == expected
+
+
+async def test_the_parts_of_the_best_scores_are_told(scorer: Scorer) -> None:
+    boost = pb.ScoreCorrection(kind=pb.BOOST, value=9, video_id="v0")
+    answer = await scorer.rank(parts=2, corrections=[boost], compact_exclude_video_ids="v2")
+    names = ["user_item", "user_bias", "item_bias", "prior", "correction", "stages"]
+    assert list(answer.part_names) == names
+    rows = np.frombuffer(answer.compact_parts, "<f4").reshape(-1, len(names))
+    assert rows.tolist() == [[0, 0, 0, 0, 9, 0], [3, 0, 0, 0, 0, 0]]
+    assert list(answer.scores) == [9, 3, 1]
+    assert dict(answer.removed) == {"seen": 1, "excluded": 1}
+    plain = await scorer.rank()
+    assert (list(plain.part_names), plain.compact_parts, dict(plain.removed)) == ([], b"", {})
+
+
+async def test_a_session_has_its_own_order_and_says_what_was_explored(scorer: Scorer) -> None:
+    """Few users have met the videos of this model, so each is new; two places of four are kept for them."""
+    stages = pb.Stages(shuffle=1, exploration=0.5)
+    answers = [await scorer.rank("none", k=2, seed=seed, stages=stages) for seed in (*range(1, 20), 1)]
+    assert answers[0] == answers[-1]
+    assert len({tuple(each.video_ids) for each in answers}) > 3
+    for each in answers:
+        assert list(each.scores) == sorted(each.scores, reverse=True)
+        assert list(each.propensities) == [pytest.approx(1 / 3)] * len(each.explored)
+    assert {len(each.explored) for each in answers} == {1}
+
+
+async def test_scores_are_explained(scorer: Scorer) -> None:
+    asked = pb.RankRequest(user_id="up", compact_exclude_video_ids="v1")
+    answer = await scorer.stub.Explain(pb.ExplainRequest(rank=asked, video_ids=["v3", "v4", "v1", "v9"]), timeout=5)
+    assert (answer.model_version, answer.algorithm, answer.known_user) == ("m1", "lightfm-warp", True)
+    told = answer.explanations
+    assert [each.video_id for each in told] == ["v3", "v4", "v1", "v9"]
+    assert [each.removed_by for each in told] == ["", "seen", "excluded", ""]
+    assert [each.known_video for each in told] == [True, True, True, False]
+    assert [each.score for each in told] == [3, 4, 1, 0]
+    assert {part.name: part.value for part in told[0].parts} == {
+        "user_item": 3,
+        "user_bias": 0,
+        "item_bias": 0,
+        "prior": 0,
+        "correction": 0,
+    }
+
+
+async def test_liked_videos_explain_a_score(scorer: Scorer) -> None:
+    liked = Interaction(user_id="up", video_id="v4", interaction_type=LIKE, timestamp=Timestamp(seconds=1))
+    asked = pb.RankRequest(user_id="up", recent_interactions=[liked])
+    answer = await scorer.stub.Explain(pb.ExplainRequest(rank=asked, video_ids=["v3", "v4"]), timeout=5)
+    assert [list(each.because_video_ids) for each in answer.explanations] == [["v4"], []]
+    parts = {part.name: part.value for part in answer.explanations[0].parts}
+    assert (parts["user_own"], parts["user_liked"]) == (3, 13)
 
 
 async def test_a_batch_is_answered_in_order(scorer: Scorer) -> None:
@@ -184,11 +246,12 @@ async def test_each_request_of_a_batch_has_its_own_time(scorer: Scorer) -> None:
     assert [(each.dropped, len(each.video_ids)) for each in answer.responses] == [(False, 4), (False, 4)]
 
 
-@pytest.mark.parametrize("method", ["Rank", "RankBatch", "GetModelInfo"])
+@pytest.mark.parametrize("method", ["Rank", "RankBatch", "Explain", "GetModelInfo"])
 async def test_another_contract_is_refused(scorer: Scorer, method: str) -> None:
     requests = {
         "Rank": pb.RankRequest(user_id="up"),
         "RankBatch": pb.RankBatchRequest(requests=[pb.RankRequest(user_id="up")]),
+        "Explain": pb.ExplainRequest(rank=pb.RankRequest(user_id="up"), video_ids=["v1"]),
         "GetModelInfo": pb.GetModelInfoRequest(),
     }
     call = getattr(scorer.stub, method)

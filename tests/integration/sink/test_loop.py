@@ -148,7 +148,7 @@ async def test_an_acknowledged_event_gets_into_the_database(loop: Loop) -> None:
     # A busy machine is slower than the 40 ms after which the journal takes over.
     assert answer["durability"] in ({"KAFKA", "JOURNAL"} if "kafka_bootstrap_servers" in loop.settings else {"JOURNAL"})
     metrics = (await call(sink.http_port, "GET", "/metrics")).text
-    assert 'feed_sink_records_total{result="inserted"}' in metrics
+    assert 'feed_sink_records_total{result="inserted",topic="feed.interactions.v1"}' in metrics
 
 
 async def test_sent_twice_is_stored_once_also_across_a_restart(loop: Loop) -> None:
@@ -188,7 +188,9 @@ async def test_poison_is_put_aside_and_nothing_waits_for_it(loop: Loop) -> None:
     sink = await loop.sink()
 
     await until(has(loop.ids, {good["eventId"]}), expected=True)
-    await until(tells(sink, 'feed_sink_records_total{result="dead_lettered"} 1.0'), expected=True)
+    await until(
+        tells(sink, 'feed_sink_records_total{result="dead_lettered",topic="feed.interactions.v1"} 1.0'), expected=True
+    )
     assert poison in dead_letters(loop)
 
 
@@ -210,7 +212,9 @@ async def test_dead_letters_are_put_back_after_a_fix(loop: Loop) -> None:
     await publish(loop, poison := f"poison {uuid.uuid4()}".encode())
     await until(has(loop.ids, {each["eventId"] for each in taken}), expected=True)
     await until(functools.partial(has_dead_letters, loop, {poison}), expected=True)
-    await until(tells(sink, 'feed_sink_dead_letters_total{fault="refused"} 3.0'), expected=True)
+    await until(
+        tells(sink, 'feed_sink_dead_letters_total{fault="refused",topic="feed.interactions.v1"} 3.0'), expected=True
+    )
     assert await loop.weight(video_id) == 0
 
     await loop.execute(MENDED)

@@ -16,14 +16,12 @@ from eventlog.topics import INTERACTIONS
 from interactions.bulk.trending import rebuild
 from interactions.domain.event import Assignment, InteractionEvent, InteractionType
 from interactions.domain.log_record import record_of
-from interactions.sink.adapters import store_database
 from interactions.sink.adapters.store_database import DatabaseStore, row_of
 from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
 from storage import interactions
 from storage.database import Database, sync_engine
 from storage.dialect import set_for_transaction
 from storage.tables import metadata, trending, user_interactions, users, videos
-from storage.trending import BucketRow, TrendingBucket, add, load_buckets
 
 ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 TIME = datetime(2025, 9, 1, 12, 34, 56, 789_000, tzinfo=UTC)
@@ -53,16 +51,22 @@ async def rows(database: Database) -> list[dict[str, Any]]:
         return [dict(row) for row in found.mappings()]
 
 
-async def buckets(database: Database) -> list[BucketRow]:
+Bucket = tuple[str, datetime, str, float]
+
+
+async def buckets(database: Database) -> list[Bucket]:
+    """What trends by segment, newest and heaviest first."""
+    row = trending.c
+    newest_first = sa.select(row.segment, row.bucket, row.video_id, row.weight).order_by(
+        row.bucket.desc(), row.weight.desc()
+    )
     async with database.read() as connection:
-        return await load_buckets(connection, 100)
+        found = [tuple(each) for each in await connection.execute(newest_first)]
+    return sorted(found, key=lambda bucket: bucket[0])
 
 
-def shown(found: list[BucketRow]) -> list[tuple[str, datetime, str, float]]:
-    return [
-        (segment, datetime.fromtimestamp(hour, UTC), video_id, round(weight, 9))
-        for hour, segment, video_id, weight in found
-    ]
+def shown(found: list[Bucket]) -> list[Bucket]:
+    return [(segment, hour, video_id, round(weight, 9)) for segment, hour, video_id, weight in found]
 
 
 async def test_every_field_is_kept(database: Database) -> None:
@@ -138,15 +142,15 @@ async def test_an_event_counts_once_however_often_it_comes(database: Database) -
     assert shown(await buckets(database)) == [("global", HOUR, "v1", 4.2)]
 
 
-async def test_trending_by_hour_video_and_country(database: Database) -> None:
+async def test_trending_by_hour_video_country_and_language(database: Database) -> None:
     async with database.begin() as connection:
         user = {"features": {}, "personalised": True}
-        await connection.execute(
-            users.insert(), [user | {"user_id": "de", "country": "DE"}, user | {"user_id": "any", "country": ""}]
-        )
+        places = {"de": ("DE", "de-DE"), "any": ("", "de"), "ch": ("CH", "")}
+        known = [user | {"user_id": name, "country": place[0], "locale": place[1]} for name, place in places.items()]
+        await connection.execute(users.insert(), known)
         video = {"video_id": "v1", "duration_s": 10.0, "tags": [], "is_active": True}
         await connection.execute(videos.insert(), [video])
-    a, b, c, d, e = numbered(5)
+    a, b, c, d, e, f = numbered(6)
     view: dict[str, Any] = {"interaction_type": InteractionType.VIEW, "watch_time_s": 5.0}
 
     await DatabaseStore(database, "g").write(
@@ -156,30 +160,23 @@ async def test_trending_by_hour_video_and_country(database: Database) -> None:
             replace(c, user_id="de", event_time=TIME + timedelta(hours=1)),
             replace(d, user_id="unknown", video_id="v2", interaction_type=InteractionType.SHARE),
             replace(e, user_id="de", video_id="v3", interaction_type=InteractionType.SKIP),
+            replace(f, user_id="ch", video_id="v4"),
         ),
         {},
     )
 
     later = HOUR + timedelta(hours=1)
     assert shown(await buckets(database)) == [
+        ("CH", HOUR, "v4", 0.7),
         ("DE", later, "v1", 0.7),
         ("DE", HOUR, "v1", 0.05),
         ("global", later, "v1", 0.7),
         ("global", HOUR, "v2", 1.0),
+        ("global", HOUR, "v4", 0.7),
         ("global", HOUR, "v1", 0.1),
+        ("lang:de", later, "v1", 0.7),
+        ("lang:de", HOUR, "v1", 0.1),
     ]
-
-
-async def test_newest_buckets_come_first_within_the_limit(database: Database) -> None:
-    made = [TrendingBucket(HOUR + timedelta(hours=h), "global", f"v{h}{n}", n) for h in range(3) for n in range(1, 4)]
-    async with database.begin() as connection:
-        await add(connection, made)
-        await add(connection, [])
-
-    async with database.read() as connection:
-        found = await load_buckets(connection, 4)
-
-    assert [video_id for _, _, video_id, _ in found] == ["v23", "v22", "v21", "v13"]
 
 
 async def test_offsets_are_kept_by_reader_and_may_go_back(database: Database) -> None:
@@ -278,7 +275,7 @@ def expected(events: list[InteractionEvent]) -> float:
 
 
 async def total(database: Database) -> float:
-    return sum(weight for _, segment, _, weight in await buckets(database) if segment == "global")
+    return sum(weight for segment, _, _, weight in await buckets(database) if segment == "global")
 
 
 @pytest.fixture
@@ -358,17 +355,14 @@ async def test_a_writer_that_hangs_in_its_transaction_is_cut_off(database: Datab
     assert len(await rows(database)) == 1
 
 
-async def test_a_database_that_hangs_is_unavailable_and_told(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_database_that_hangs_is_unavailable_and_told(database: Database) -> None:
     """It sends no error; here another writer has what is to be written."""
     if database.engine.dialect.name != "postgresql":
         pytest.skip("SQLite waits for 10 s, in a thread that cannot be interrupted")
-    monkeypatch.setattr(store_database, "_TIMEOUT_S", 0.3)
     async with database.begin() as other:
         await interactions.insert(other, [row_of(each) for each in stored(EVENT)])
 
         with pytest.raises(StoreUnavailableError, match=r"cannot be used: \w"):
-            await DatabaseStore(database, "g").write(stored(EVENT), AT)
+            await DatabaseStore(database, "g", timeout_s=0.3).write(stored(EVENT), AT)
 
     assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == 0

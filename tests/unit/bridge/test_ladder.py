@@ -1,13 +1,15 @@
 """Which list serves when the scorer's does not (design part 4: fallback ladder)."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.corrections import Correction, CorrectionKind, Corrections
 from bridge.domain.filters import Conditions, VideoFacts, keeper, unconditional
-from bridge.domain.ladder import Rung, Skip, Skipped, choose
+from bridge.domain.ladder import Rung, Skip, Skipped, choose, with_corrections
 from bridge.domain.lists import EVERYBODY, EditorialList, TrendingLists, active_only, ladders
 from bridge.domain.outcome import Source
 from bridge.domain.trending import Trend
@@ -108,7 +110,7 @@ def test_each_rung_is_filtered_by_what_is_known_of_its_own_videos() -> None:
 
 
 FACTS = {
-    "plain": VideoFacts("ann", frozenset({"cats", "fun"}), "en", 30.0, 1_000.0),
+    "plain": VideoFacts("ann", frozenset({"cats", "fun"}), "en", 30.0, 1_000.0, "GB"),
     "bare": VideoFacts("", frozenset(), "", None, None),
 }
 
@@ -129,6 +131,17 @@ FACTS = {
         pytest.param(Conditions(max_duration_s=29.9), set(), id="too-long"),
         pytest.param(Conditions(published_after=1_000.0), {"plain"}, id="just-new-enough"),
         pytest.param(Conditions(published_after=1_000.5), set(), id="too-old"),
+        pytest.param(Conditions(include_author_ids=frozenset({"ann", "bob"})), {"plain"}, id="one-of-the-authors"),
+        pytest.param(Conditions(include_author_ids=frozenset({"bob"})), set(), id="none-of-the-authors"),
+        pytest.param(Conditions(languages=frozenset({"EN"})), {"plain"}, id="a-language-in-other-letters"),
+        pytest.param(Conditions(exclude_languages=frozenset({"En"})), set(), id="a-barred-or-unknown-language"),
+        pytest.param(Conditions(exclude_languages=frozenset({"de"})), {"plain"}, id="another-language"),
+        pytest.param(Conditions(min_duration_s=30.0), {"plain"}, id="just-long-enough"),
+        pytest.param(Conditions(min_duration_s=30.1), set(), id="too-short"),
+        pytest.param(Conditions(published_before=1_000.5), {"plain"}, id="just-old-enough"),
+        pytest.param(Conditions(published_before=1_000.0), set(), id="too-new"),
+        pytest.param(Conditions(countries=frozenset({"GB", "US"})), {"plain"}, id="one-of-the-countries"),
+        pytest.param(Conditions(countries=frozenset({"US"})), set(), id="none-of-the-countries"),
         pytest.param(
             Conditions(include_tags=frozenset({"cats"}), languages=frozenset({"de"})), set(), id="all-must-hold"
         ),
@@ -140,19 +153,69 @@ def test_what_cannot_be_shown_to_meet_a_condition_does_not_appear(asked: Conditi
     assert {video_id for video_id in ("plain", "bare", "unknown") if keep(video_id)} == kept
 
 
-def test_a_country_gets_its_own_trend_first() -> None:
-    trends = {EVERYBODY: Trend(("g",), (1.0,)), "GB": Trend(("b",), (2.0,))}
-    made = ladders(TrendingLists(0.0, trends, {}), EditorialList(("e", "f"), {}))
-    assert [each.name for each in made.countries["GB"]] == ["trending_country", "trending_global", "editorial"]
-    assert [(each.source, tuple(each.video_ids)) for each in made.everybody] == [
+TRENDS = {
+    EVERYBODY: Trend(("g",), (1.0,)),
+    "GB": Trend(("b",), (2.0,)),
+    "lang:en": Trend(("l",), (3.0,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("country", "locale", "first"),
+    [
+        pytest.param("GB", "en-GB", ["trending_country", "trending_language"], id="both"),
+        pytest.param("GB", "fr-FR", ["trending_country"], id="a-language-without-a-trend"),
+        pytest.param("US", "en_US", ["trending_language"], id="a-country-without-a-trend"),
+        pytest.param("", "EN", ["trending_language"], id="language-alone-in-other-letters"),
+        pytest.param("", "", [], id="nothing-known"),
+        pytest.param("global", "global", [], id="no-way-around-a-rung"),
+        pytest.param("", "en1", [], id="no-locale"),
+    ],
+)
+def test_a_country_gets_its_own_trend_first_then_a_language(country: str, locale: str, first: list[str]) -> None:
+    made = ladders(TrendingLists(0.0, TRENDS, {}), EditorialList(("e", "f"), {}))
+    assert [each.name for each in made.of(country, locale)] == [*first, "trending_global", "editorial"]
+
+
+def test_what_the_rungs_hold() -> None:
+    made = ladders(TrendingLists(0.0, TRENDS, {}), EditorialList(("e", "f"), {}))
+    rungs = made.of("GB", "en")
+    assert [(each.source, tuple(each.video_ids)) for each in rungs] == [
+        (Source.TRENDING, ("b",)),
+        (Source.TRENDING, ("l",)),
         (Source.TRENDING, ("g",)),
         (Source.EDITORIAL, ("e", "f")),
     ]
-    assert made.everybody[-1].scores == (1.0, 0.5)
+    assert rungs[-1].scores == (1.0, 0.5)
+    assert {each.algorithm for each in rungs} == {"trending", "editorial"}
 
 
 def test_without_any_list_there_are_still_rungs() -> None:
-    assert [len(each.video_ids) for each in ladders(None, None).everybody] == [0, 0]
+    assert [len(each.video_ids) for each in ladders(None, None).of("GB", "en")] == [0, 0]
+
+
+def test_a_long_history_is_asked_only_whether_a_video_is_in_it() -> None:
+    """10,000 videos that a user has seen must not be gone through for each rung."""
+
+    class Seen(frozenset[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError
+
+        def __len__(self) -> int:
+            raise AssertionError
+
+        def __bool__(self) -> bool:
+            return True
+
+    choice = choose([rung("a", "1", "2"), rung("b", "3", "4")], Conditions(excluded=Seen(["1", "3"])), 2, 10)
+    assert (choice.rung.name, list(choice.rung.video_ids)) == ("a", ["2"])
+
+
+def test_each_rung_is_as_editors_corrected_it() -> None:
+    block = Corrections((Correction(CorrectionKind.BLOCK, video_id="1"),))
+    own, *rest = with_corrections([Skipped("own", Skip.BUSY), rung("a", "1", "2"), rung("b", "3", "1")], block)
+    assert own == Skipped("own", Skip.BUSY)
+    assert [tuple(each.video_ids) for each in rest if isinstance(each, Rung)] == [("2",), ("3",)]
 
 
 def test_a_view_of_an_invented_video_does_not_make_it_trend() -> None:

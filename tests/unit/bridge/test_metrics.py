@@ -67,6 +67,7 @@ class Counted:
         self.registry = CollectorRegistry()
         self.metrics = BridgeMetrics(self.registry)
         self.metrics.watch(READINGS)
+        self.metrics.watch_corrections(lambda: 4.0, lambda: 1.0, lambda: 0.5)
 
     def __call__(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"feed_bridge_{name}", labels)
@@ -118,6 +119,7 @@ def test_what_lives_elsewhere_is_read(counted: Counted) -> None:
     assert counted("retry_budget_tokens") == 7.5
     assert counted("trending_age_seconds") == 12
     assert (counted("limit"), counted("asking")) == (2, 1)
+    assert (counted("corrections"), counted("corrections_senseless"), counted("corrections_age_seconds")) == (4, 1, 0.5)
     assert counted("breaker_state", target="s0") == 1
     assert counted("breaker_forced", target="s0") == 1
 

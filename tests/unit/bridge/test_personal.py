@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.domain.cool_down import CoolDown
 from bridge.domain.filters import Conditions, VideoFacts
 from bridge.domain.ladder import Rung, Skip, Skipped
 from bridge.domain.outcome import FallbackReason, Source
-from bridge.domain.personal import CoolDown, PersonalPolicy, PersonalRow, UserList, personal_rung, wait_s
+from bridge.domain.personal import PersonalPolicy, PersonalRow, UserList, personal_rung, wait_s
 from bridge.fakes import FakeClock, Recorder, ScriptedUserLists
 from bridge.personal import PersonalRung
 from bridge.ports import ListError

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from bridge.domain.recent import Overlap, RecentEvent, RecentEvents, RecentPolicy
+from bridge.domain.overlap import Overlap
+from bridge.domain.recent import FollowedEvent, RecentEvent, RecentEvents, RecentPolicy
 from bridge.fakes import FakeClock, Recorder
-from bridge.ports import ListError, RecentRows
+from bridge.ports import ListError
 from bridge.recent import RecentFollower, Request
 from tests.polling import until
 
@@ -57,22 +58,26 @@ def test_a_number_that_appears_late_is_found_once() -> None:
     assert overlap.floor == 13
 
 
+def row(number: int, user_id: str, video_id: str, time_s: float = 1.0) -> FollowedEvent:
+    return FollowedEvent(number, user_id, event(video_id, time_s), video_id, "LIKE")
+
+
 class Table:
     """The port, on a list of rows; `down` makes it fail."""
 
-    def __init__(self, *rows: tuple[int, str, RecentEvent]) -> None:
+    def __init__(self, *rows: FollowedEvent) -> None:
         self.rows = list(rows)
         self.down = False
 
     async def newest_row(self) -> int:
         if self.down:
             raise ListError("down")
-        return max((row for row, _, _ in self.rows), default=0)
+        return max((each.row for each in self.rows), default=0)
 
-    async def rows_after(self, row: int) -> RecentRows:
+    async def rows_after(self, row: int) -> Sequence[FollowedEvent]:
         if self.down:
             raise ListError("down")
-        return sorted(each for each in self.rows if each[0] > row)[:3]
+        return sorted(each for each in self.rows if each.row > row)[:3]
 
 
 def following(table: Table, policy: RecentPolicy = SMALL) -> tuple[RecentFollower, FakeClock, Recorder]:
@@ -86,10 +91,10 @@ def completed(follower: RecentFollower, request: Request) -> list[str]:
 
 
 async def test_what_comes_into_the_database_is_added_to_requests() -> None:
-    table = Table((1, "u1", event("a", 1.0)))
+    table = Table(row(1, "u1", "a", 1.0))
     follower, _, _ = following(table)
     await follower.look()
-    table.rows += [(2, "u1", event("b", 2.0)), (3, "u2", event("c", 3.0))]
+    table.rows += [row(2, "u1", "b", 2.0), row(3, "u2", "c", 3.0)]
     await follower.look()
 
     assert completed(follower, Request(user_id="u1")) == ["a", "b"]
@@ -99,7 +104,7 @@ async def test_what_comes_into_the_database_is_added_to_requests() -> None:
 
 
 async def test_a_start_reads_as_many_rows_as_are_kept() -> None:
-    table = Table(*((row, f"u{row}", event("a", 1.0)) for row in range(1, 11)))
+    table = Table(*(row(number, f"u{number}", "a") for number in range(1, 11)))
     follower, _, _ = following(table)
     await follower.look()
     known = [user for user in (f"u{row}" for row in range(1, 11)) if completed(follower, Request(user_id=user))]
@@ -108,7 +113,7 @@ async def test_a_start_reads_as_many_rows_as_are_kept() -> None:
 
 @pytest.mark.parametrize(("given", "added"), [(0, 2), (99, 1), (100, 0)])
 async def test_no_more_is_added_than_a_request_may_carry(given: int, added: int) -> None:
-    table = Table((1, "u1", event("a", 1.0)), (2, "u1", event("b", 1.0)))
+    table = Table(row(1, "u1", "a", 1.0), row(2, "u1", "b", 1.0))
     follower, _, _ = following(table)
     await follower.look()
     request = Request(user_id="u1")
@@ -129,7 +134,7 @@ def async_(ask: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_database_that_is_down_is_asked_again() -> None:
-    table = Table((1, "u1", event("a", 1.0)))
+    table = Table(row(1, "u1", "a", 1.0))
     follower, _, recorder = following(table)
     table.down = True
     follower.start()
@@ -141,3 +146,29 @@ async def test_a_database_that_is_down_is_asked_again() -> None:
 
     assert {failure.name for failure in recorder.list_failures} == {"recent"}
     assert completed(follower, Request(user_id="u1")) == ["a"]
+
+
+async def test_somebody_else_is_told_of_each_interaction_once() -> None:
+    class Watching:
+        def __init__(self) -> None:
+            self.rows: list[FollowedEvent] = []
+
+        def followed(self, row: FollowedEvent) -> None:
+            self.rows.append(row)
+
+    table, watching = Table(row(1, "u1", "a")), Watching()
+    follower = RecentFollower(table, SMALL, FakeClock(), Recorder(), watching)
+    for _ in range(2):
+        await follower.look()
+    table.rows.append(row(2, "u2", "b"))
+    await follower.look()
+    assert watching.rows == table.rows
+
+
+async def test_nothing_is_remembered_where_nothing_may_be() -> None:
+    table = Table(row(1, "u1", "a"))
+    follower, _, _ = following(table, RecentPolicy(events=0))
+    await follower.look()
+    table.rows.append(row(2, "u1", "b"))
+    await follower.look()
+    assert (completed(follower, Request(user_id="u1")), follower.count) == ([], 0)

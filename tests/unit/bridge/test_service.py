@@ -21,10 +21,14 @@ from bridge.domain.outcome import Outcome
 from bridge.domain.overload import Overload, OverloadPolicy
 from bridge.domain.retry import Failure, RetryBudget, RetryPolicy
 from bridge.domain.trending import Trend
-from bridge.fakes import Act, FakeChance, FakeClock, FixedLists, Recorder, ScriptedScorer
+from bridge.explain import Explainer
+from bridge.fakes import Act, FakeChance, FakeClock, FixedLists, MemoryDecisions, Recorder, ScriptedScorer
+from bridge.history import NoHistory
+from bridge.knowledge import Knowledge, WishPolicy
 from bridge.pool import Member, ScorerPool
 from bridge.ports import Answer
 from bridge.service import RecommendationService, ServicePolicy
+from bridge.sessions import Session
 from feed.common.v1 import common_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
@@ -33,7 +37,6 @@ from runtime.errors import InvalidArgumentError
 
 POLICY = ServicePolicy(
     deadline=DeadlinePolicy(),
-    candidates=50,
     token_ttl_s=600,
     token_key=b"k" * 32,
 )
@@ -110,7 +113,13 @@ def bridge(
     waits = Waits()
     limit = AdaptiveLimit(LimitPolicy(minimum=max_in_flight, maximum=max_in_flight), clock.monotonic())
     admission = Admission(Overload(OverloadPolicy()), limit, waits, clock, FakeChance(), recorder)
-    service = RecommendationService(policy, attempts, FixedLists(lists), admission, clock, FakeChance(), recorder)
+    knowledge = Knowledge(WishPolicy(candidates=50))
+    explainer = Explainer(
+        knowledge, pool, {each.target: each for each in scorers}, MemoryDecisions(), clock, FakeChance(), recorder
+    )
+    service = RecommendationService(
+        policy, knowledge, explainer, attempts, FixedLists(lists), admission, clock, FakeChance(), recorder
+    )
     return Bridge(service, scorers, pool, recorder, clock, budget, waits)
 
 
@@ -148,7 +157,15 @@ async def test_the_scorer_gets_everything_it_needs() -> None:
     )
     await made.page(filters=filters, recent_interactions=[seen])
     assert made.scorers[0].requests == [
-        scoring_pb2.RankRequest(user_id="u1", k=50, compact=True, filters=filters, recent_interactions=[seen])
+        scoring_pb2.RankRequest(
+            user_id="u1",
+            k=50,
+            compact=True,
+            filters=filters,
+            recent_interactions=[seen],
+            seed=Session("id-1").seed,
+            stages=scoring_pb2.Stages(),
+        )
     ]
 
 
@@ -298,30 +315,90 @@ async def test_who_has_waited_too_long_for_a_whole_attempt_gets_trending_at_once
     assert (page.source, page.fallback_reason, page.attempts) == (pb.TRENDING, pb.OVERLOAD, 0)
 
 
-async def test_scrolling_repeats_nothing_calls_no_scorer_and_keeps_its_model() -> None:
+async def test_scrolling_repeats_nothing_and_keeps_its_model() -> None:
     made = bridge([OK, Act(OTHER_MODEL)])
-    page = await made.page(page_size=20)
-    shown, sessions, sizes = ids(page), {page.feed_session_id}, []
-    while page.next_page_token:
-        page = await made.page(page_size=20, page_token=page.next_page_token)
-        assert (page.source, page.fallback_reason, page.model_version) == (pb.LIGHTFM, pb.NONE, "m1")
-        assert page.recommendations[0].position == len(shown) + 1
-        shown += ids(page)
-        sizes.append(len(ids(page)))
-        sessions.add(page.feed_session_id)
-    assert shown == list(RANKED.video_ids)
-    assert sizes == [20, 10]
-    assert len(sessions) == 1
+    page = await made.page(page_size=25)
+    second = await made.page(page_size=25, page_token=page.next_page_token)
+    assert ids(page) + ids(second) == list(RANKED.video_ids)
+    assert (second.source, second.fallback_reason, second.model_version) == (pb.LIGHTFM, pb.NONE, "m1")
+    assert (second.feed_session_id, second.recommendations[0].position) == (page.feed_session_id, 26)
     assert len(made.scorers[0].requests) == 1
 
 
-async def test_a_fallback_feed_stays_a_fallback_feed() -> None:
+async def scrolled(made: Bridge, page_size: int) -> list[pb.GetRecommendationsResponse]:
+    """Scrolls to the end; nothing may come twice, and no place may be left out."""
+    pages = [await made.page(page_size=page_size)]
+    while pages[-1].next_page_token:
+        pages.append(await made.page(page_size=page_size, page_token=pages[-1].next_page_token))
+    places = [item.position for page in pages for item in page.recommendations]
+    assert places == list(range(1, len(places) + 1))
+    shown = [video_id for page in pages for video_id in ids(page)]
+    assert len(shown) == len(set(shown))
+    assert len({page.feed_session_id for page in pages}) == 1
+    return pages
+
+
+async def test_a_session_goes_on_until_the_scorers_and_the_ladder_have_nothing_left() -> None:
+    """The scorer always answers the same 50: those that were shown do not come again."""
+    made = bridge([OK])
+    pages = await scrolled(made, 20)
+    assert [(page.source, len(ids(page))) for page in pages] == [
+        (pb.LIGHTFM, 20),
+        (pb.LIGHTFM, 20),
+        (pb.LIGHTFM, 10),
+        (pb.TRENDING, 20),
+        (pb.TRENDING, 10),
+        (pb.EDITORIAL, 20),
+        (pb.EDITORIAL, 5),
+    ]
+    assert {video_id for page in pages for video_id in ids(page)} == {
+        *RANKED.video_ids,
+        *TREND.video_ids,
+        *(f"e{number}" for number in range(25)),
+    }
+
+
+async def test_a_session_that_goes_on_asks_for_what_it_has_not_shown() -> None:
+    made = bridge([OK])
+    await scrolled(made, 25)
+    assert [request.k for request in made.scorers[0].requests[:3]] == [50, 100, 125]
+    seeds = [request.seed for request in made.scorers[0].requests]
+    assert len(set(seeds)) == len(seeds)
+
+
+async def test_a_new_model_goes_on_where_the_ranking_of_the_old_one_has_run_out() -> None:
+    other = scoring_pb2.RankResponse(
+        video_ids=[f"v{number}" for number in range(30, 80)],
+        scores=[50.0 - number for number in range(50)],
+        model_version="m2",
+        algorithm="lightfm-warp",
+    )
+    pages = await scrolled(bridge([OK, Act(other)]), 20)
+    assert [page.model_version for page in pages[:4]] == ["m1", "m1", "m2", "m2"]
+    assert ids(pages[2]) == [f"v{number}" for number in range(40, 60)]
+
+
+async def test_what_is_left_of_a_ranking_is_served_when_what_follows_has_less() -> None:
+    pages = await scrolled(bridge([OK, Act(OTHER_MODEL)]), 20)
+    assert ids(pages[2]) == [f"v{number}" for number in range(40, 50)]
+    assert (pages[2].source, pages[2].model_version) == (pb.LIGHTFM, "m1")
+    assert ids(pages[3]) == ["x"]
+
+
+async def test_a_fallback_feed_stays_a_fallback_feed_while_it_lasts() -> None:
     made = bridge([*[fails(Outcome.UNAVAILABLE)] * 3, OK])
-    first = await made.page()
-    second = await made.page(page_token=first.next_page_token)
+    first = await made.page(page_size=10)
+    second = await made.page(page_size=10, page_token=first.next_page_token)
     assert (second.source, second.fallback_reason, second.algorithm) == (pb.TRENDING, pb.UNAVAILABLE, "trending")
-    assert ids(first) + ids(second) == [f"t{number}" for number in range(30)]
-    assert not second.next_page_token
+    assert ids(first) + ids(second) == [f"t{number}" for number in range(20)]
+
+
+async def test_the_same_session_has_the_same_seed_and_another_one_another() -> None:
+    made = bridge([OK])
+    for session in ("s1", "s1", "s2"):
+        await made.page(feed_session_id=session)
+    first, again, other = (request.seed for request in made.scorers[0].requests)
+    assert first == again != other
 
 
 async def test_a_token_may_be_used_twice() -> None:
@@ -481,3 +558,62 @@ async def test_a_caller_that_leaves_is_no_news_of_the_scorer() -> None:
     assert {record.outcome for record in made.recorder.attempts} == {Outcome.CANCELLED}
     assert made.state is State.CLOSED
     assert (made.service.in_flight, made.pool.members[0].in_flight) == (0, 0)
+
+
+class FixedHistory(NoHistory):
+    """The port `History`: always the same."""
+
+    def __init__(self, *video_ids: str) -> None:
+        self.seen = frozenset(video_ids)
+        self.told: list[tuple[str, list[str]]] = []
+
+    async def whole(self, user_id: str, left_s: float) -> frozenset[str]:
+        del user_id, left_s
+        return self.seen
+
+    def beyond_model(self, user_id: str) -> str:
+        del user_id
+        return "\n".join(sorted(self.seen))
+
+    def served(self, user_id: str, video_ids: Sequence[str]) -> None:
+        self.told.append((user_id, list(video_ids)))
+
+
+def remembering(history: FixedHistory, *acts: Act) -> Bridge:
+    made = bridge(acts)
+    made.service._knowledge = Knowledge(WishPolicy(candidates=50), history=history)
+    return made
+
+
+async def test_what_was_seen_is_told_to_the_scorer_and_what_is_served_is_remembered() -> None:
+    history = FixedHistory("v8", "v9")
+    made = remembering(history, OK)
+    page = await made.page(page_size=2)
+    assert made.scorers[0].requests[0].compact_exclude_video_ids == "v8\nv9"
+    assert history.told == [("u1", ids(page))]
+
+
+async def test_what_was_seen_does_not_come_back_on_the_ladder() -> None:
+    made = remembering(FixedHistory("t0", "t2"), fails(Outcome.UNAVAILABLE))
+    assert ids(await made.page(page_size=3)) == ["t1", "t3", "t4"]
+
+
+async def test_for_whom_nothing_is_left_a_new_feed_starts_over() -> None:
+    made = remembering(FixedHistory("v1"), Act(scoring_pb2.RankResponse()), OK)
+    page = await made.page(page_size=3)
+    assert (page.source, ids(page)) == (pb.LIGHTFM, ["v0", "v1", "v2"])
+    assert len(made.scorers[0].requests) == 2
+
+
+async def test_a_feed_of_what_was_seen_is_better_than_none() -> None:
+    everything = (*TREND.video_ids, *(f"e{number}" for number in range(25)))
+    made = remembering(FixedHistory(*everything), fails(Outcome.UNAVAILABLE))
+    page = await made.page(page_size=3)
+    assert ids(page) == ["t0", "t1", "t2"]
+
+
+async def test_a_session_ends_rather_than_starting_over() -> None:
+    everything = (*TREND.video_ids, *(f"e{number}" for number in range(25)))
+    made = remembering(FixedHistory(*everything), OK, Act(scoring_pb2.RankResponse()))
+    pages = await scrolled(made, 25)
+    assert [len(ids(page)) for page in pages] == [25, 25, 0]

@@ -8,6 +8,7 @@ from eventlog.access import Grant, Operation, Resource
 from eventlog.declaration import Declaration, DeclarationError, parse
 from eventlog.topics import TopicSpec
 from interactions.sink.app import GROUP as SINK_GROUP
+from interactions.sink.app import SERVED_GROUP
 from interactions.sink.replay_cli import GROUP as REPLAY_GROUP
 
 DAY_MS = 86_400_000
@@ -83,7 +84,8 @@ def test_our_topics_are_those_that_the_code_names() -> None:
 def test_the_groups_are_those_that_the_code_names() -> None:
     groups = {(grant.principal, grant.name) for grant in declared().grants if grant.resource is Resource.GROUP}
 
-    assert {("feed-rec-sink", SINK_GROUP), ("feed-rec-operator", REPLAY_GROUP)} <= groups
+    sinks = {("feed-rec-sink", SINK_GROUP), ("feed-rec-sink", SERVED_GROUP)}
+    assert {*sinks, ("feed-rec-operator", REPLAY_GROUP)} <= groups
 
 
 def test_no_record_with_a_user_id_is_kept_longer_than_an_erasure_may_take() -> None:

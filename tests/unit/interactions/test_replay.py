@@ -7,7 +7,7 @@ import pytest
 
 from eventlog.fake import MemoryLog
 from eventlog.ports import MAX_RECORD_BYTES, NotAcknowledgedError, Record, StoredRecord
-from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ
+from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ, SERVED
 from interactions.domain import log_record
 from interactions.domain.event import InteractionEvent, InteractionType
 from interactions.sink.dead_letter import Dead, NoLetterError, bare_letter, dead_letter, read_letter
@@ -84,6 +84,21 @@ async def test_what_can_be_read_now_is_published_as_it_was() -> None:
     (back,) = log.records(INTERACTIONS)
     assert (back.key, back.value, back.headers) == ("u1", value, (("traceparent", b"x"),))
     assert (report.letters, report.published, report.left.total()) == (2, 1, 1)
+
+
+async def test_a_served_page_goes_back_to_its_own_topic() -> None:
+    page = (
+        b'{"recommendationId":"r1","userId":"u1","feedSessionId":"s1","timestamp":"2025-09-01T00:00:00Z",'
+        b'"algorithm":"a","source":"TRENDING","fallbackReason":"DEADLINE","modelVersion":"","experiments":[],'
+        b'"firstPosition":1,"videoIds":["v1"],"scores":[1.0]}'
+    )
+    log = log_of(buried(page, topic=SERVED), buried(page, topic=SERVED), buried(event(), topic=SERVED))
+
+    report = await replayed(log)
+
+    assert [record.value for record in log.records(SERVED)] == [page]
+    assert (report.published, report.repeated, report.left.total()) == (1, 1, 1)
+    assert log.records(INTERACTIONS) == []
 
 
 async def test_each_event_is_published_once_a_run_and_again_in_the_next() -> None:

@@ -29,6 +29,7 @@ from interactions.sink.app import instance_id_of
 from interactions.sink.fake import MemoryStore
 from interactions.sink.metrics import SinkMetrics
 from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent
+from interactions.sink.reading import read_event
 from interactions.sink.service import Sink
 from interactions.system import System
 from tests.polling import until
@@ -60,7 +61,7 @@ class Bench:
 
     def __init__(self, refused: frozenset[str] = frozenset()) -> None:
         self.log = MemoryLog()
-        self.store = MemoryStore(refused)
+        self.store: MemoryStore[StoredEvent] = MemoryStore(refused)
         self.consumer: MemoryConsumer = self.log.consumer(INTERACTIONS)
         self.dead_letters: MemoryPublisher = self.log.publisher()
         self.told = Told()
@@ -72,10 +73,10 @@ class Bench:
             self.log.append(Record(INTERACTIONS, "u1", value, (("traceparent", b"x"),)))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Sink]:
+    async def running(self) -> AsyncIterator[Sink[StoredEvent]]:
         # No jitter and a clock that stands still: only the order of things is at stake.
         system = System(now=lambda: self.now, monotonic=lambda: self.monotonic_s, jitter=lambda: 0.9)
-        sink = Sink(self.consumer, self.dead_letters, self.store, self.told, system)
+        sink = Sink(self.consumer, self.dead_letters, read_event, self.store, self.told, system)
         task = asyncio.create_task(sink.run())
         try:
             with capture_logs():
@@ -287,7 +288,7 @@ async def test_offsets_are_written_only_once_everything_before_them_is() -> None
     bench = Bench()
     written: list[tuple[int, bool]] = []
 
-    class NotingStore(MemoryStore):
+    class NotingStore(MemoryStore[StoredEvent]):
         async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
             count = await super().write(events, offsets)
             written.append((len(self.events), bool(offsets)))
@@ -334,13 +335,13 @@ def test_a_sink_is_known_again_by_its_host_and_port() -> None:
 
 def test_metrics_tell_whose_fault_and_what_nobody_knows() -> None:
     registry = CollectorRegistry()
-    metrics = SinkMetrics(registry)
+    metrics = SinkMetrics(registry).of(INTERACTIONS)
 
     metrics.batch_written(BatchWritten(5, 2, {Fault.REFUSED: 1, Fault.UNREADABLE: 3}, 0.1, 0.2))
     metrics.lag_measured(Lag(None, None))
 
     def value(name: str, **labels: str) -> float | None:
-        return registry.get_sample_value(name, labels)
+        return registry.get_sample_value(name, {"topic": INTERACTIONS, **labels})
 
     assert value("feed_sink_records_total", result="dead_lettered") == 4
     assert [value("feed_sink_dead_letters_total", fault=fault) for fault in Fault] == [3, 0, 1]
@@ -356,7 +357,7 @@ async def test_the_next_records_are_read_while_the_last_ones_are_written() -> No
     gate = asyncio.Event()
     order: list[int] = []
 
-    class SlowStore(MemoryStore):
+    class SlowStore(MemoryStore[StoredEvent]):
         async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
             await gate.wait()
             order.extend(offsets.values())

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import bundle_files
 from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, SIGNATURE_FILE
-from runtime.model_bundle import BundleError, BundleFault, find_text, find_texts, text_table
+from runtime.model_bundle import FORMAT_VERSION, BundleError, BundleFault, find_text, find_texts, text_table
 from tests.model_bundles import forge, manifest_of, small_arrays
 
 KEY = Ed25519PrivateKey.generate()
@@ -180,7 +180,7 @@ def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, A
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        pytest.param({"format_version": 3}, BundleFault.BAD_MANIFEST, id="a later format"),
+        pytest.param({"format_version": FORMAT_VERSION + 1}, BundleFault.BAD_MANIFEST, id="a later format"),
         pytest.param({"contract": "v2024.1"}, BundleFault.OTHER_CONTRACT, id="another contract"),
         pytest.param({"dimensions": 3}, BundleFault.BAD_ARRAYS, id="other dimensions"),
     ],

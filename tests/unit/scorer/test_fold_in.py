@@ -5,7 +5,8 @@ import pytest
 
 from runtime.model_bundle import UNKNOWN_CODE, ModelArrays, ModelBundle
 from scorer.domain.fold_in import Did, FoldRules, Recent, fold_in, rules_of
-from scorer.domain.ranker import UNKNOWN_USER, Ranker, Wish
+from scorer.domain.ranker import Ranker
+from scorer.domain.wish import UNKNOWN_USER, Wish
 from tests.model_bundles import arrays_of, manifest_of
 
 VIDEOS = ["v0", "v1", "v2", "v3", "v4"]

@@ -8,14 +8,29 @@ import pytest
 
 from runtime.model_bundle import ModelBundle
 from scorer.domain.filters import Filters
-from scorer.domain.ranker import UNKNOWN_USER, Ranker, Wish
+from scorer.domain.ranker import Ranker
 from scorer.domain.self_test import fault_of
+from scorer.domain.wish import UNKNOWN_USER, Wish
 from tests.model_bundles import arrays_of, manifest_of, small_bundle
 
 CATALOGUE: dict[str, dict[str, Any]] = {
-    "v0": {"author": "ann", "tags": ["cats", "fun"], "language": "en", "duration_s": 10, "published_ms": 1000},
-    "v1": {"author": "bob", "tags": ["dogs"], "language": "de", "duration_s": 30, "published_ms": 2000},
-    "v2": {"author": "ann", "tags": [], "language": "pt-br", "duration_s": 60, "published_ms": 3000},
+    "v0": {
+        "author": "ann",
+        "tags": ["cats", "fun"],
+        "language": "en",
+        "duration_s": 10,
+        "published_ms": 1000,
+        "country": "GB",
+    },
+    "v1": {
+        "author": "bob",
+        "tags": ["dogs"],
+        "language": "de",
+        "duration_s": 30,
+        "published_ms": 2000,
+        "country": "AT",
+    },
+    "v2": {"author": "ann", "tags": [], "language": "pt-br", "duration_s": 60, "published_ms": 3000, "country": "BR"},
     "v3": {},
     "v4": {"author": "cat", "tags": ["fun"], "language": "en", "duration_s": 5, "published_ms": 9, "active": False},
 }
@@ -67,6 +82,20 @@ def test_the_users_bias_is_part_of_the_score() -> None:
         pytest.param(Wish("up", filters=Filters(languages=["xx"])), [], id="an unknown language"),
         pytest.param(Wish("up", filters=Filters(max_duration_s=30)), ["v1", "v0"], id="unknown duration fails a bound"),
         pytest.param(Wish("up", filters=Filters(published_after_ms=2000)), ["v2", "v1"], id="at or after"),
+        pytest.param(Wish("up", excluded_text="v3\nunknown\nv1"), ["v2", "v0"], id="excluded by text"),
+        pytest.param(Wish("up", filters=Filters(include_author_ids=["ann"])), ["v2", "v0"], id="an author"),
+        pytest.param(Wish("up", filters=Filters(include_author_ids=["bob", "eve"])), ["v1"], id="one of two authors"),
+        pytest.param(Wish("up", filters=Filters(exclude_languages=["DE"])), ["v2", "v0"], id="unknown language fails"),
+        pytest.param(Wish("up", filters=Filters(min_duration_s=30)), ["v2", "v1"], id="long enough"),
+        pytest.param(
+            Wish("up", filters=Filters(min_duration_s=20, max_duration_s=40)), ["v1"], id="neither short nor long"
+        ),
+        pytest.param(Wish("up", filters=Filters(published_before_ms=2000)), ["v0"], id="before"),
+        pytest.param(
+            Wish("up", filters=Filters(published_after_ms=1000, published_before_ms=3000)), ["v1", "v0"], id="between"
+        ),
+        pytest.param(Wish("up", filters=Filters(countries=["AT", "br"])), ["v2", "v1"], id="countries in any case"),
+        pytest.param(Wish("up", filters=Filters(countries=["XX"])), [], id="an unknown country"),
         pytest.param(
             Wish("up", filters=Filters(include_tags=["cats", "dogs"], max_duration_s=20, languages=["en"])),
             ["v0"],

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from runtime.errors import FailedPreconditionError
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
 from scorer import service as service_module
-from scorer.domain.ranker import Wish
+from scorer.domain.wish import Wish
 from scorer.metrics import ScorerMetrics
 from scorer.models import ModelSlot
 from scorer.ports import MemoryModels

@@ -25,7 +25,7 @@ def test_videos_that_nobody_watched_join_the_log_and_its_own_stay() -> None:
 
 def test_the_catalogue_in_the_order_of_the_table() -> None:
     videos = [
-        Video("b", "author", 12.5, ["fun", "cats"], "en-GB", 1000, is_active=False),
+        Video("b", "author", 12.5, ["fun", "cats"], "en-GB", 1000, is_active=False, country="gb"),
         Video("a", "", None, [], "", None),
     ]
     arrays = catalogue_arrays(text_table(["a", "b", "c"]), videos)
@@ -33,6 +33,8 @@ def test_the_catalogue_in_the_order_of_the_table() -> None:
     assert arrays.item_author.tolist() == [-1, 0, -1]
     assert [text.decode() for text in arrays.languages] == ["en-gb"]
     assert arrays.item_language.tolist() == [-1, 0, -1]
+    assert [text.decode() for text in arrays.countries] == ["GB"]
+    assert arrays.item_country.tolist() == [-1, 0, -1]
     assert [text.decode() for text in arrays.tags] == ["cats", "fun"]
     assert arrays.tag_offsets.tolist() == [0, 0, 2, 2]
     assert arrays.item_tags.tolist() == [1, 0]

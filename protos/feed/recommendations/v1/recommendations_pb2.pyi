@@ -284,7 +284,7 @@ class GetRecommendationsResponse(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     CONTRACT_VERSION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty when there is none."""
+    """Token of the next page. Empty when there is none: then the session has shown all there is."""
     algorithm: _builtins.str
     """The algorithm of this page, such as "lightfm-warp" or "trending"."""
     source: Global___Source.ValueType
@@ -305,7 +305,9 @@ class GetRecommendationsResponse(_message.Message):
     """Contract release of the bridge, such as "v2025.9"."""
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
-        """The videos, best first, all different. Fewer than asked for only when the catalogue or the filters leave no more."""
+        """The videos, best first, all different. Fewer than asked for only when the catalogue or the filters leave no more, or
+        when a ranking made for an earlier page ends here.
+        """
 
     @_builtins.property
     def experiments(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ExperimentAssignment]:

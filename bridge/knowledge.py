@@ -1,0 +1,109 @@
+"""What is known of a user when a page is made: what was done of late, what was seen and sent, what editors changed."""
+
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge import wire
+from bridge.corrections import Corrector, NothingCorrected
+from bridge.domain.corrections import Corrections
+from bridge.domain.history import Seen
+from bridge.domain.shown import MARK_BYTES
+from bridge.history import History, NoHistory
+from bridge.recent import NothingRecent, Recent
+from bridge.sessions import Session
+from feed.recommendations.v1 import recommendations_pb2
+from feed.scoring.v1 import scoring_pb2
+
+DEFAULT_PAGE_SIZE: Final = 20
+
+# The contract's limit of what a scorer is asked for.
+_MOST_CANDIDATES: Final = 1_000
+
+Request = recommendations_pb2.GetRecommendationsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WishPolicy:
+    """What scorers are asked for.
+
+    Args:
+        candidates: How many videos: the first page and those that its token carries.
+        stages: What they do with the scores before they are a ranking.
+        parts: Whether the parts of the scores come too, to be told with what was served.
+    """
+
+    candidates: int = 200
+    stages: scoring_pb2.Stages = field(default_factory=scoring_pb2.Stages)
+    parts: bool = False
+
+
+class Knowledge:
+    """Knows users, and makes of it what scorers are asked.
+
+    Args:
+        policy: What scorers are asked for.
+        recent: Knows what users did of late.
+        history: Knows what users have seen and been sent.
+        corrector: Knows what editors changed.
+    """
+
+    def __init__(
+        self,
+        policy: WishPolicy,
+        recent: Recent | None = None,
+        history: History | None = None,
+        corrector: Corrector | None = None,
+    ) -> None:
+        self._policy = policy
+        self._recent = NothingRecent() if recent is None else recent
+        self._history = NoHistory() if history is None else history
+        self._corrector = NothingCorrected() if corrector is None else corrector
+
+    @property
+    def candidates(self) -> int:
+        """How many videos a ranking has, and a token carries."""
+        return self._policy.candidates
+
+    def complete(self, request: Request) -> None:
+        """Adds what the user did of late to what the request says of it."""
+        self._recent.complete(request)
+
+    async def recall(self, user_id: str, left_s: float) -> None:
+        """Sees to it that what the user has seen and been sent is in memory; waits a few ms at most, never fails."""
+        await self._history.of(user_id, left_s)
+
+    async def seen_of(self, user_id: str, video_ids: Collection[str], left_s: float) -> AbstractSet[str]:
+        """Returns which of these must not come back; waits some ms more for what is old, which no model keeps off."""
+        seen = await self._history.whole(user_id, left_s)
+        return seen.intersection(video_ids) if isinstance(seen, Seen) else seen & set(video_ids)
+
+    def corrections(self, user_id: str) -> Corrections:
+        """Returns what editors changed for a user."""
+        return self._corrector.of(user_id)
+
+    def wish(self, request: Request, session: Session) -> scoring_pb2.RankRequest:
+        """Returns what a scorer is asked: more than usual where what the session has shown may be among it."""
+        page_size = request.page_size or DEFAULT_PAGE_SIZE
+        shown = len(session.shown) // MARK_BYTES
+        wish = wire.rank_request(request, min(max(self.candidates, page_size) + shown, _MOST_CANDIDATES))
+        wish.seed = session.seed
+        wish.stages.CopyFrom(self._policy.stages)
+        wish.compact_exclude_video_ids = self._history.beyond_model(request.user_id)
+        corrections = self._corrector.of(request.user_id)
+        if corrections:
+            wish.MergeFromString(corrections.message)
+        if self._policy.parts:
+            wish.parts = page_size
+        return wish
+
+    def answered(self, response: scoring_pb2.RankResponse) -> None:
+        """Takes what a scorer says of its model."""
+        known_until_s = response.data_until_ms / 1000
+        self._recent.trained_until(known_until_s)
+        self._history.trained_until(known_until_s)
+
+    def served(self, user_id: str, video_ids: Sequence[str]) -> None:
+        """Says that these were just served."""
+        self._history.served(user_id, video_ids)

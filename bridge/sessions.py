@@ -1,0 +1,117 @@
+"""The session of a scroll: what its token pins, where it is, and what it has shown."""
+
+import hashlib
+from dataclasses import dataclass
+
+from bridge import wire
+from bridge.domain import cursor as tokens
+from bridge.domain.outcome import FallbackReason, Source
+from bridge.domain.page import Page, Ranking, join_ids, pack_scores
+from bridge.domain.shown import NOTHING_SHOWN, Marks, joined, marks_of, read_marks
+from bridge.ports import Chance, Clock
+from feed.recommendations.v1 import recommendations_pb2
+from runtime.errors import InvalidArgumentError, Violation
+
+Request = recommendations_pb2.GetRecommendationsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a scroll is before the page that is asked for.
+
+    Args:
+        feed_session_id: Its id.
+        position: Place of the last video shown; 0: none yet.
+        shown: The marks of what was shown.
+        pinned: What the token pins; None at the start.
+    """
+
+    feed_session_id: str
+    position: int = 0
+    shown: bytes = b""
+    pinned: tokens.Cursor | None = None
+
+    @property
+    def seed(self) -> int:
+        """The seed of what is ranked here: the same session at the same place has the same order. 64 bits, not 0."""
+        place = f"{self.feed_session_id}/{self.position}".encode()
+        return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest(), "little") or 1
+
+    def marks(self) -> Marks:
+        """Returns what must not come again."""
+        return read_marks(self.shown) if self.shown else NOTHING_SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a ranking came from.
+
+    Args:
+        source: Who ranked.
+        reason: Why it was not the model.
+        algorithm: What ranked.
+        model_version: The model, or empty.
+    """
+
+    source: Source
+    reason: FallbackReason
+    algorithm: str
+    model_version: str = ""
+
+
+class Sessions:
+    """Opens and seals page tokens.
+
+    Args:
+        key: The secret that signs them.
+        ttl_s: How long one holds, in seconds.
+        clock: Time.
+        chance: Gives new sessions their ids.
+    """
+
+    def __init__(self, key: bytes, ttl_s: int, clock: Clock, chance: Chance) -> None:
+        self._key = key
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._chance = chance
+
+    def of(self, request: Request) -> Session:
+        """Returns the session that a request goes on with, or a new one.
+
+        Raises:
+            InvalidArgumentError: When the page token is refused, with why.
+        """
+        if not request.page_token:
+            return Session(request.feed_session_id or self._chance.new_id())
+        try:
+            cursor = tokens.open_token(request.page_token, self._key, self._clock.wall())
+            tokens.require_same(
+                cursor,
+                user_id=request.user_id,
+                feed_session_id=request.feed_session_id,
+                arguments=wire.arguments_digest(request),
+            )
+        except tokens.CursorError as error:
+            raise InvalidArgumentError([Violation("pageToken", error.refusal.value)]) from error
+        return Session(cursor.feed_session_id, cursor.position, cursor.shown, cursor)
+
+    def token(self, request: Request, session: Session, origin: Origin, page: Page, most: int) -> str:
+        """Makes the token of the next page, with at most so many videos still to come."""
+        issued = int(self._clock.wall())
+        rest = Ranking(page.rest.video_ids[:most], page.rest.scores[:most])
+        cursor = tokens.Cursor(
+            feed_session_id=session.feed_session_id,
+            user_id=request.user_id,
+            source=origin.source,
+            fallback_reason=origin.reason,
+            algorithm=origin.algorithm,
+            model_version=origin.model_version,
+            arguments=wire.arguments_digest(request),
+            issued=issued,
+            expiry=issued + self._ttl_s,
+            position=session.position + len(page.video_ids),
+            video_ids=join_ids(rest.video_ids),
+            scores=pack_scores(rest.scores),
+            shown=joined(session.shown, marks_of(page.video_ids)),
+        )
+        return tokens.seal(cursor, self._key)

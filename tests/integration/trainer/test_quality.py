@@ -1,0 +1,52 @@
+"""What `python -m tests.quality` measures, on a log whose answers are known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from storage.tables import user_interactions
+from tests.integration.trainer.conftest import interaction
+from tests.quality.measuring import measured
+from tests.quality.references import liked, similarities
+from trainer.domain.dataset import Dataset, Lists, Positives
+from trainer.service import Training
+
+
+async def test_served_rankings_beat_what_they_are_held_against(
+    engine: sa.Engine, job_of: Callable[..., Training], tmp_path: Path
+) -> None:
+    """Two tastes: popularity is blind to them, the scorer's ranking is not, and it is the one of the model."""
+    del engine
+    job = job_of()
+    job.export_days()
+    found = await measured(job.load(), job.settings, job.fitter, 1, tmp_path / "scorer")
+    assert found.served.ndcg_at_10 >= 1.5 * found.popularity.ndcg_at_10
+    assert found.plain.ndcg_at_10 >= 1.5 * found.popularity.ndcg_at_10
+    assert found.served.coverage_at_10 >= 0.2
+    assert found.knn.ndcg_at_10 > found.popularity.ndcg_at_10
+    assert found.served.users == found.knn.users == found.model.users > 0
+
+
+def test_similar_are_videos_that_the_same_users_liked() -> None:
+    """Users 0 and 1 like the videos 0 and 1, user 2 likes 1 and 2: cosines by hand."""
+    user, video = np.array([0, 0, 1, 1, 2, 2], np.int32), np.array([0, 1, 0, 1, 1, 2], np.int32)
+    nothing = Lists(np.zeros(4, np.int64), np.empty(0, np.int32))
+    pairs = Positives(user, video, np.ones(6, np.float32), np.zeros(6))
+    likes = liked(Dataset(3, 3, pairs, nothing, nothing, np.zeros(3)))
+    near, far = 2 / np.sqrt(2 * 3), 1 / np.sqrt(3)
+    expected = np.array([[0, near, 0], [near, 0, far], [0, far, 0]])
+    np.testing.assert_allclose(similarities(likes, 0), expected, atol=1e-6)
+    expected[1, 2] = 0
+    np.testing.assert_allclose(similarities(likes, 1), expected, atol=1e-6)
+
+
+def test_what_was_imported_with_numbers_is_exported(engine: sa.Engine, job_of: Callable[..., Training]) -> None:
+    """The import of KuaiRand tells of a long view as a number; of clients only texts can come."""
+    with engine.begin() as connection:
+        row = interaction(800_000, 1, 1, 0, metadata={"import": "kuairand", "long_view": 1})
+        connection.execute(sa.insert(user_interactions), [row])
+    job = job_of()
+    job.export_days()
+    assert len(job.load().log) > 0

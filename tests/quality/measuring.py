@@ -1,0 +1,102 @@
+"""Measures a model on a time split: fitted on the past, asked as in production, judged by the days after."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from runtime.model_bundle import Codes, ModelArrays
+from tests.quality.references import item_knn
+from tests.quality.serving import default_stages, publish, served
+from trainer.domain.bundling import model_arrays
+from trainer.domain.dataset import Dataset
+from trainer.domain.evaluation import Split, evaluate, split
+from trainer.domain.model import FactorModel, item_prior
+from trainer.domain.ranking_metrics import RankingMetrics, measure, rank_metrics
+from trainer.ports import Fitter
+from trainer.service import TrainingData
+from trainer.settings import TrainerSettings
+
+# The best of them is the reference: which is best depends on the data.
+KNN_NEIGHBOURS: Final = (20, 100, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the rankings reached.
+
+    Args:
+        served: The scorer's, with the stages that a bridge asks for.
+        plain: The scorer's, without stages: the model and its prior.
+        model: The model alone, without its prior.
+        popularity: The better of two popularities.
+        knn: The best of some item-kNN.
+    """
+
+    served: RankingMetrics
+    plain: RankingMetrics
+    model: RankingMetrics
+    popularity: RankingMetrics
+    knn: RankingMetrics
+
+
+@dataclass
+class _Kept:
+    """Fits, and keeps what came of it."""
+
+    fitter: Fitter
+    settings: TrainerSettings
+    cpus: int
+    models: list[FactorModel] = field(default_factory=list)
+
+    def __call__(self, dataset: Dataset) -> FactorModel:
+        self.models.append(self.fitter.fit(dataset, self.settings.fit_params(self.cpus), lambda: None))
+        return self.models[-1]
+
+
+async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter, cpus: int, folder: Path) -> Measured:
+    """Fits on what is before the last days and measures on them.
+
+    Args:
+        data: The log and the catalogue.
+        settings: How it is parted, fitted and weighed.
+        fitter: Fits the model.
+        cpus: CPUs that the fit may use.
+        folder: An empty data directory, for the scorer.
+    """
+    parts = split(
+        data.log,
+        data.catalogue.item_duration_s,
+        settings.dataset_rules,
+        settings.trainer_test_days,
+        settings.trainer_test_users,
+    )
+    fit = _Kept(fitter, settings, cpus)
+    found = evaluate(parts, fit, settings.prior_rules, settings.gate_rules)
+    model = fit.models[0]
+    prior = item_prior(parts.train, model, settings.prior_rules)
+    arrays = model_arrays(data.log.user_ids, data.log.video_ids, parts.train, model, prior, data.catalogue)
+    publish(folder, arrays)
+    stages = default_stages()
+    return Measured(
+        served=_judged(await served(folder, arrays, parts.users, stages), parts, arrays),
+        plain=_judged(await served(folder, arrays, parts.users, type(stages)()), parts, arrays),
+        model=_of_model(parts, model),
+        popularity=found.popularity,
+        knn=_best_knn(parts),
+    )
+
+
+def _judged(top: Codes, parts: Split, arrays: ModelArrays) -> RankingMetrics:
+    return measure(top, parts.positives, parts.users, len(arrays.video_ids))
+
+
+def _of_model(parts: Split, model: FactorModel) -> RankingMetrics:
+    nothing = np.zeros(parts.train.videos, np.float32)
+    return rank_metrics(model.user_factors, model.item_factors, nothing, parts.train.seen, parts.positives, parts.users)
+
+
+def _best_knn(parts: Split) -> RankingMetrics:
+    tried = [item_knn(parts.train, parts.positives, parts.users, neighbours) for neighbours in KNN_NEIGHBOURS]
+    return max(tried, key=lambda metrics: metrics.ndcg_at_10)
