@@ -7,7 +7,7 @@ the next.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,9 @@ from feed.scoring.v1 import scoring_pb2
 from runtime.request_context import request_id
 
 _LOG = structlog.get_logger(__name__)
+
+# Half of what a server takes in one message; most requests are some 100 bytes, one with a long history 100,000.
+_MOST_BYTES: Final = 524_288
 
 _TIMED_OUT: Final = Failure(Outcome.TIMEOUT)
 
@@ -157,8 +160,8 @@ class BatchingScorer:
         waiters = [waiter for waiter in self._queue if not waiter.future.done()]
         self._queue.clear()
         most = self._policy.users if self._calls.batches else 1
-        for start in range(0, len(waiters), most):
-            self._start(loop, _Call(waiters[start : start + most]))
+        for together in _calls_of(waiters, most):
+            self._start(loop, _Call(together))
 
     def _start(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
         now = loop.time()
@@ -201,3 +204,18 @@ class BatchingScorer:
         call.waiting -= 1
         if not call.waiting and call.task is not None and not call.task.done():
             call.task.cancel()
+
+
+def _calls_of(waiters: Sequence[_Waiter], most: int) -> Iterator[list[_Waiter]]:
+    """Parts requests so that each call has few enough of them and few enough bytes."""
+    together: list[_Waiter] = []
+    size = 0
+    for waiter in waiters:
+        more = waiter.request.ByteSize()
+        if together and (len(together) >= most or size + more > _MOST_BYTES):
+            yield together
+            together, size = [], 0
+        together.append(waiter)
+        size += more
+    if together:
+        yield together

@@ -9,8 +9,8 @@ from functools import lru_cache
 from sys import intern
 from typing import Final, NamedTuple
 
-# What the contract allows a request to exclude, in characters.
-_MOST_CHARS: Final = 1_048_576
+# Most characters that a scorer is told: with more, two requests would not fit into one message.
+_MOST_CHARS: Final = 262_144
 
 # In bytes, measured: a user with an empty history, and a video id in the set of what is new.
 _USER_BYTES: Final = 2_100

@@ -71,7 +71,7 @@ def figure(folder: Path) -> None:
 
 
 def _personal_share(before: Sequence[Sample], after: Sequence[Sample]) -> float:
-    """Returns which share of the pages between pairs of samples a scorer ranked: shed ones are quick, and no measure."""
+    """Returns which share of the pages between pairs of samples a scorer ranked: shed ones are quick to make."""
     pairs = list(zip(before, after, strict=False))
     pages = sum(first.growth(last, PAGES) for first, last in pairs)
     return sum(first.growth(last, PAGES, source="LIGHTFM") for first, last in pairs) / pages

@@ -24,7 +24,7 @@ class Call:
         self.timeouts_ms = [request.timeout_ms for request in requests]
         self.timeout_s = timeout_s
         self.cancelled = False
-        self._requests = requests
+        self.requests = requests
         self._end: asyncio.Future[Callable[[str], scoring_pb2.RankResponse]] = asyncio.Future()
 
     def answer(self, *, dropping: Sequence[str] = ()) -> None:
@@ -70,8 +70,9 @@ class Scorer:
         self.recorder = Recorder()
         self.scorer = BatchingScorer(calls, BatchPolicy(users, hold_s, gather_s), self.recorder)
 
-    def ask(self, user: str, timeout_s: float = LONG_S) -> "asyncio.Task[Answer]":
-        return asyncio.create_task(self.scorer.rank(scoring_pb2.RankRequest(user_id=user), timeout_s))
+    def ask(self, user: str, timeout_s: float = LONG_S, seen: str = "") -> "asyncio.Task[Answer]":
+        request = scoring_pb2.RankRequest(user_id=user, compact_exclude_video_ids=seen)
+        return asyncio.create_task(self.scorer.rank(request, timeout_s))
 
 
 async def turns(count: int = 5) -> None:
@@ -105,6 +106,19 @@ async def test_what_comes_together_goes_together_and_each_gets_its_own() -> None
     calls.made[0].answer()
     assert [(await each).response.model_version for each in asked] == ["u0", "u1", "u2"]
     assert [(record.target, record.users) for record in made.recorder.batches] == [("s0", 3)]
+
+
+async def test_long_histories_do_not_make_a_call_that_no_server_takes() -> None:
+    """A server takes 1 MiB; 64 users with 10,000 seen videos each are some 8 MB."""
+    calls = Calls()
+    made = Scorer(calls)
+    asked = [made.ask(f"u{number}", seen="v" * 200_000) for number in range(5)]
+    await turns()
+    assert calls.users == [["u0", "u1"], ["u2", "u3"], ["u4"]]
+    for call in calls.made:
+        assert sum(request.ByteSize() for request in call.requests) < 2**20
+        call.answer()
+    assert [(await each).response.model_version for each in asked] == [f"u{number}" for number in range(5)]
 
 
 async def test_what_comes_while_a_call_is_under_way_goes_when_it_ends() -> None:
