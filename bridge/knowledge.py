@@ -1,6 +1,6 @@
 """What is known of a user when a page is made: what was done of late, what was seen and sent, what editors changed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,7 +8,6 @@ from typing import Final
 from bridge import wire
 from bridge.corrections import Corrector, NothingCorrected
 from bridge.domain.corrections import Corrections
-from bridge.domain.history import Seen
 from bridge.domain.shown import MARK_BYTES
 from bridge.history import History, NoHistory
 from bridge.recent import NothingRecent, Recent
@@ -74,10 +73,9 @@ class Knowledge:
         """Sees to it that what the user has seen and been sent is in memory; waits a few ms at most, never fails."""
         await self._history.of(user_id, left_s)
 
-    async def seen_of(self, user_id: str, video_ids: Collection[str], left_s: float) -> AbstractSet[str]:
-        """Returns which of these must not come back; waits some ms more for what is old, which no model keeps off."""
-        seen = await self._history.whole(user_id, left_s)
-        return seen.intersection(video_ids) if isinstance(seen, Seen) else seen & set(video_ids)
+    async def seen(self, user_id: str, left_s: float) -> AbstractSet[str]:
+        """Returns what must not come back; waits some ms more for what is old, which no model keeps off."""
+        return await self._history.whole(user_id, left_s)
 
     def corrections(self, user_id: str) -> Corrections:
         """Returns what editors changed for a user."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -12,8 +13,8 @@ from bridge import wire
 from bridge.admission import Admission, Entry
 from bridge.attempts import Answered, Attempts, Progress
 from bridge.domain.deadline import DeadlinePolicy, deadline
-from bridge.domain.filters import excluding
-from bridge.domain.ladder import Rung, Skip, choose
+from bridge.domain.history import among
+from bridge.domain.ladder import Skip, choose
 from bridge.domain.lists import Viewer
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, cut, without
@@ -205,7 +206,9 @@ class RecommendationService:
         answer = await self._ask_scorers(wish, progress, entry)
         if session.position or isinstance(answer, FallbackReason) or not wish.compact_exclude_video_ids:
             return answer
-        if len(answer[1].video_ids) >= (request.page_size or DEFAULT_PAGE_SIZE):
+        response, ranking = answer
+        is_stranger = not response.known_user and not ranking.video_ids
+        if is_stranger or len(ranking.video_ids) >= (request.page_size or DEFAULT_PAGE_SIZE):
             return answer
         wish.compact_exclude_video_ids = ""
         again = await self._ask_scorers(wish, progress, entry)
@@ -234,12 +237,15 @@ class RecommendationService:
         corrections = self._knowledge.corrections(request.user_id)
         steps = await self._lists.ladder(viewer, asked, corrections, reason, progress.until - start)
         page_size = request.page_size or DEFAULT_PAGE_SIZE
-        listed = [video_id for step in steps if isinstance(step, Rung) for video_id in step.video_ids]
         # Too much to do is no time for a read.
         left_s = 0.0 if reason is FallbackReason.OVERLOAD else progress.until - self._clock.monotonic()
-        seen = await self._knowledge.seen_of(request.user_id, listed, left_s)
-        shown = shown_of(listed, session.marks())
-        choice = choose(steps, excluding(asked, seen, shown), page_size, self._knowledge.candidates)
+        seen, marks = await self._knowledge.seen(request.user_id, left_s), session.marks()
+
+        def gone_of(video_ids: Sequence[str]) -> AbstractSet[str]:
+            gone = among(seen, video_ids)
+            return gone | shown_of(video_ids, marks) if marks else gone
+
+        choice = choose(steps, asked, page_size, self._knowledge.candidates, gone_of)
         if seen and len(choice.rung.video_ids) < page_size and not session.position:
             # Better a feed of what was seen than half of one.
             choice = choose(steps, asked, page_size, self._knowledge.candidates)

@@ -212,6 +212,13 @@ class Seen(AbstractSet[str]):
 NOTHING_SEEN: Final[AbstractSet[str]] = frozenset()
 
 
+def among(seen: AbstractSet[str], video_ids: Sequence[str]) -> AbstractSet[str]:
+    """Returns which of some videos must not come back."""
+    if not seen:
+        return NOTHING_SEEN
+    return seen.intersection(video_ids) if isinstance(seen, Seen) else seen & set(video_ids)
+
+
 class Histories:
     """The histories of users; those who were not here for longest are forgotten first.
 

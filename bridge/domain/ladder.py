@@ -1,12 +1,13 @@
 """The fallback ladder: which list serves when the scorer's does not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 
 from bridge.domain.corrections import Corrections, corrected
-from bridge.domain.filters import Conditions, VideoFacts, keeper, unconditional
+from bridge.domain.filters import Conditions, VideoFacts, excluding, keeper, unconditional
 from bridge.domain.outcome import Source
 
 
@@ -82,7 +83,19 @@ class Choice:
     skipped: tuple[tuple[str, Skip], ...]
 
 
-def choose(steps: Sequence[Rung | Skipped], asked: Conditions, page_size: int, limit: int) -> Choice:
+def nothing_gone(video_ids: Sequence[str]) -> AbstractSet[str]:
+    """Says that all of them may come back."""
+    del video_ids
+    return frozenset()
+
+
+def choose(
+    steps: Sequence[Rung | Skipped],
+    asked: Conditions,
+    page_size: int,
+    limit: int,
+    gone_of: Callable[[Sequence[str]], AbstractSet[str]] = nothing_gone,
+) -> Choice:
     """Chooses the first rung that fills a page, else the one that comes nearest.
 
     A page never mixes rungs, so that its source is true for each of its videos.
@@ -92,6 +105,7 @@ def choose(steps: Sequence[Rung | Skipped], asked: Conditions, page_size: int, l
         asked: Which videos may appear.
         page_size: How many videos fill the page.
         limit: Most videos taken of a rung, this page's and later ones'; at least `page_size`.
+        gone_of: Says which of a rung's videos must not come back; asked only of the rungs that are come to.
     """
     passed: list[tuple[str, Skip]] = []
     longest: Rung | None = None
@@ -99,7 +113,7 @@ def choose(steps: Sequence[Rung | Skipped], asked: Conditions, page_size: int, l
         if isinstance(step, Skipped):
             passed.append((step.name, step.why))
             continue
-        kept = _kept(step, asked, max(limit, page_size))
+        kept = _kept(step, excluding(asked, gone_of(step.video_ids)), max(limit, page_size))
         if len(kept.video_ids) >= page_size:
             return Choice(kept, tuple(passed))
         passed.append((step.name, _why(step, kept)))

@@ -10,18 +10,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
+from eventlog.adapters.calling_thread import CallingThread
 from eventlog.adapters.kafka_credentials import Credentials, FixedCredentials
 from eventlog.adapters.kafka_probe import Probe
 from eventlog.ports import ConsumeError, FindOffsets, Offsets, Partition, StoredRecord
 from eventlog.telemetry import NoTelemetry, Telemetry
 
 _LOG = structlog.get_logger(__name__)
+
+# Longest wait for the connection to close: leaving the group takes some milliseconds.
+_CLOSE_S: Final = 5.0
 
 # Of whoever reads a topic, in a group or not.
 READER_CONFIG: Final[Mapping[str, Any]] = {
@@ -90,7 +93,7 @@ class KafkaConsumer:
         self._telemetry = telemetry or NoTelemetry()
         self._probe = Probe((topic,))
         # librdkafka blocks; one thread keeps its calls in order.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka_consume")
+        self._thread = CallingThread("kafka_consume")
         self._consumer: Consumer | None = None
         # Partitions of the group's making: those in which it is not known yet where to begin, and those that are read,
         # with the next offset that is not committed.
@@ -133,13 +136,20 @@ class KafkaConsumer:
         return "it is not known yet where to begin" if self._new and not self._assigned else None
 
     async def close(self) -> None:
-        """Closes the connection and the thread."""
+        """Closes the connection and the thread, and waits for that within a bound.
+
+        librdkafka waits by the wall clock: where that was set back and there is nothing to read, a call may take as
+        long as it was set back.
+        """
         if self._consumer is not None:
-            await self._run(self._consumer.close)
-        self._thread.shutdown(wait=False)
+            try:
+                await asyncio.wait_for(self._run(self._consumer.close), _CLOSE_S)
+            except TimeoutError:
+                _LOG.warning("eventlog.close_late", topic=self._topic)
+        self._thread.stop()
 
     async def _run(self, work: Callable[[], ResultT]) -> ResultT:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._thread.run(work)
 
     @property
     def _client(self) -> Consumer:

@@ -86,8 +86,7 @@ class SinkApp:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
-        for loop in self._loops:
-            await loop.consumer.close()
+        await asyncio.gather(*(loop.consumer.close() for loop in self._loops))
         await self._dead_letters.close()
         await self._database.close()
 

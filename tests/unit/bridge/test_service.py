@@ -599,10 +599,17 @@ async def test_what_was_seen_does_not_come_back_on_the_ladder() -> None:
 
 
 async def test_for_whom_nothing_is_left_a_new_feed_starts_over() -> None:
-    made = remembering(FixedHistory("v1"), Act(scoring_pb2.RankResponse()), OK)
+    made = remembering(FixedHistory("v1"), Act(scoring_pb2.RankResponse(known_user=True)), OK)
     page = await made.page(page_size=3)
     assert (page.source, ids(page)) == (pb.LIGHTFM, ["v0", "v1", "v2"])
     assert len(made.scorers[0].requests) == 2
+
+
+async def test_a_stranger_is_not_asked_for_twice() -> None:
+    made = remembering(FixedHistory("t1"), Act(scoring_pb2.RankResponse()), OK)
+    page = await made.page(page_size=2)
+    assert (page.fallback_reason, ids(page)) == (pb.EMPTY_RANKING, ["t0", "t2"])
+    assert len(made.scorers[0].requests) == 1
 
 
 async def test_a_feed_of_what_was_seen_is_better_than_none() -> None:
