@@ -15,7 +15,6 @@ from bridge.domain.history import (
     Histories,
     HistoryPolicy,
     Rule,
-    Seen,
     TrainedUntil,
     newer_is_due,
     older_is_due,
@@ -95,8 +94,8 @@ class NoHistory:
 class KeptHistory:
     """Reads a user's history when the user comes, and keeps it. While it cannot be read, what is known goes on.
 
-    A page waits for the newer part alone, which is a few rows. The older part, most of a long history, is read beside
-    it: the model keeps that off the page by itself.
+    A page waits for the newer part alone, which is a few rows. The older part, most of a long history, is read only for
+    pages that no model makes: a model keeps it off by itself.
 
     Args:
         reader: Where histories are.
@@ -128,10 +127,11 @@ class KeptHistory:
     async def of(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns what must not come back; waits a few ms at most, never fails."""
         seen = self._memory.of(user_id)
-        newer, _ = self._read_what_is_due(user_id, seen)
-        if newer is not None and (seen is None or seen.newer_read is None):
-            await self._wait(self._newer, newer, min(self._policy.wait_s, left_s - self._policy.margin_s))
-            seen = self._memory.of(user_id)
+        if seen is None or newer_is_due(seen, self._policy, self._clock.monotonic()):
+            newer = self._newer.start(partial(self._read_newer, user_id), user_id)
+            if seen is None or seen.newer_read is None:
+                await self._wait(self._newer, newer, min(self._policy.wait_s, left_s - self._policy.margin_s))
+                seen = self._memory.of(user_id)
         return NOTHING_SEEN if seen is None else seen
 
     async def whole(self, user_id: str, left_s: float) -> AbstractSet[str]:
@@ -139,11 +139,13 @@ class KeptHistory:
         end = self._clock.monotonic() + left_s
         await self.of(user_id, left_s)
         seen = self._memory.of(user_id)
-        _, older = self._read_what_is_due(user_id, seen)
-        if older is not None and (seen is None or seen.older_read is None):
-            left_s = end - self._clock.monotonic()
-            await self._wait(self._older, older, min(self._policy.whole_wait_s, left_s - self._policy.margin_s))
-            seen = self._memory.of(user_id)
+        is_due = seen is None or older_is_due(seen, self._policy, self._trained.time_s, self._clock.monotonic())
+        if is_due and left_s > 0:  # too much to do is no time for a read
+            older = self._older.start(partial(self._read_older, user_id), user_id)
+            if seen is None or seen.older_read is None:
+                left_s = end - self._clock.monotonic()
+                await self._wait(self._older, older, min(self._policy.whole_wait_s, left_s - self._policy.margin_s))
+                seen = self._memory.of(user_id)
         return NOTHING_SEEN if seen is None else seen
 
     def beyond_model(self, user_id: str) -> str:
@@ -175,21 +177,15 @@ class KeptHistory:
         """Ends what is still being read."""
         await asyncio.gather(self._newer.stop(), self._older.stop())
 
-    def _read_what_is_due(self, user_id: str, seen: Seen | None) -> tuple[_Read | None, _Read | None]:
-        """Begins to read the newer part, the older part, both or none."""
-        now = self._clock.monotonic()
-        newer = older = None
-        if seen is None or newer_is_due(seen, self._policy, now):
-            newer = self._newer.start(partial(self._read_newer, user_id), user_id)
-        if seen is None or older_is_due(seen, self._policy, self._trained.time_s, now):
-            older = self._older.start(partial(self._read_older, user_id), user_id)
-        return newer, older
-
     async def _read_newer(self, user_id: str) -> None:
         now = self._clock.wall()
         seen = self._memory.peek(user_id)
         # What is older tells nothing that is newer than this.
-        since_s = now - self._policy.newer_s if seen is None or seen.older_read is None else seen.since_s
+        if seen is None or seen.older_read is None:
+            # What no model was trained on must be here: the older part is not read for pages that a model makes.
+            since_s = min(now - self._policy.newer_s, self._trained.time_s or now)
+        else:
+            since_s = seen.since_s
         text = await self._reader.newer(user_id, now, since_s)
         self._memory.read_newer(user_id, text, since_s, self._clock.monotonic())
 

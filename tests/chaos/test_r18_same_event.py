@@ -117,8 +117,8 @@ async def test_the_same_event_a_thousand_times_at_once(ingest: IngestRig, report
     assert {status for status, _ in told} == {ACCEPTED}
     assert len(places) == 1
     assert [row.event for row in rows] == [event]
-    # It was published once. What goes through the journal may have reached Kafka before, too late to be confirmed.
-    assert copies_in_topic <= 1 + (places == {"JOURNAL"})
+    # It was published once. What was confirmed too late is in the journal too, whichever of the two was first to tell.
+    assert copies_in_topic <= 2
 
 
 async def send_copies(service: Running, event: Event, count: int) -> list[Answer | BaseException]:
