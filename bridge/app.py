@@ -174,11 +174,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
     lists = _lists(settings, database, clock, observer)
     clients = tuple(GrpcScorer(target) for target in dict.fromkeys(settings.scorer_target_list))
     pool = _pool(settings, clients, observer)
-    budget = RetryBudget(
-        ratio=settings.bridge_retry_budget_ratio,
-        per_second=settings.bridge_retry_budget_per_s,
-        now=clock.monotonic(),
-    )
+    budget = _budget(settings, clock)
     chance = SystemChance()
     attempts = Attempts(settings.attempt_policy(), pool, budget, clock, chance, observer)
     door = recommendations_grpc.front_door(settings.bridge_max_waiting)
@@ -203,12 +199,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
     breakers = {member.scorer.target: member.breaker for member in pool.members}
     switch = SwitchWatch(SwitchFile(settings.bridge_dir), breakers, clock)
     metrics.watch(_readings(service, budget, lists, pool, limit))
-    if recent is not None:
-        metrics.watch_recent(lambda: recent.count, recent.age_s)
-    if history is not None and pages is not None:
-        metrics.watch_history(lambda: history.users, lambda: history.memory_bytes, pages.age_s)
-    if corrections is not None:
-        metrics.watch_corrections(lambda: corrections.count, lambda: corrections.senseless, corrections.age_s)
+    _watch_followers(metrics, recent, history, pages, corrections)
     return BridgeApp(
         service,
         explainer,
@@ -227,6 +218,29 @@ def build(settings: BridgeSettings) -> BridgeApp:
         events,
         dogstatsd,
     )
+
+
+def _budget(settings: BridgeSettings, clock: SystemClock) -> RetryBudget:
+    return RetryBudget(
+        ratio=settings.bridge_retry_budget_ratio,
+        per_second=settings.bridge_retry_budget_per_s,
+        now=clock.monotonic(),
+    )
+
+
+def _watch_followers(
+    metrics: BridgeMetrics,
+    recent: RecentFollower | None,
+    history: KeptHistory | None,
+    pages: Follower[FollowedPage] | None,
+    corrections: CorrectionsFollower | None,
+) -> None:
+    if recent is not None:
+        metrics.watch_recent(lambda: recent.count, recent.age_s)
+    if history is not None and pages is not None:
+        metrics.watch_history(lambda: history.users, lambda: history.memory_bytes, pages.age_s)
+    if corrections is not None:
+        metrics.watch_corrections(lambda: corrections.count, lambda: corrections.senseless, corrections.age_s)
 
 
 def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":

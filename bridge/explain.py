@@ -101,11 +101,11 @@ class Explainer:
             return _told_of_page(decision, now)
         if now is None:
             raise UnavailableError("UNAVAILABLE", "no scorer can be asked now", retry_after_s=1.0)
-        (explanation,) = now.explanations
-        if not explanation.known_video:
+        (found,) = now.explanations
+        if not found.known_video:
             raise NotFoundError("NOT_FOUND", "videoId: the model does not know this video")
-        parts = {part.name: part.value for part in explanation.parts}
-        return _told(parts, explanation.score, Source.LIGHTFM, now.algorithm, now.model_version, explanation)
+        explanation = _explanation(found)
+        return _told(explanation.parts, found.score, Source.LIGHTFM, now.algorithm, now.model_version, explanation)
 
     async def _decision(self, asked: Asked) -> Decision:
         try:
@@ -171,11 +171,11 @@ def _reason(explanation: Explanation | None, score: float, rest: str, origin: Or
 
 def _told_of_page(decision: Decision, now: scoring_pb2.ExplainResponse | None) -> Told:
     """Tells of a page: by what was written down; of a later page of a session, by what the model says now."""
-    explanation = None if now is None else now.explanations[0]
+    explanation = None if now is None else _explanation(now.explanations[0])
     parts = decision.parts
-    if not parts and now is not None and explanation is not None and explanation.known_video:
+    if not parts and now is not None and explanation is not None and now.explanations[0].known_video:
         rest = STAGES if now.model_version == decision.model_version else SINCE_RANKED
-        parts = adding_up({part.name: part.value for part in explanation.parts}, decision.score, rest)
+        parts = adding_up(explanation.parts, decision.score, rest)
     told = _told(
         parts or {decision.algorithm: decision.score},
         decision.score,
@@ -195,13 +195,13 @@ def _told(
     source: Source,
     algorithm: str,
     model_version: str,
-    explanation: scoring_pb2.Explanation | None,
+    explanation: Explanation | None,
 ) -> Told:
     return Told(
         score=score,
         reasons=[recommendations_pb2.Reason(component=name, value=value) for name, value in parts.items()],
         model_version=model_version,
-        explanation=in_words(source, "", None if explanation is None else _explanation(explanation)),
+        explanation=in_words(source, "", explanation),
         source=recommendations_pb2.Source.Value(source.value),
         algorithm=algorithm,
         removed_by="" if explanation is None else explanation.removed_by,

@@ -15,8 +15,6 @@ from bridge.sessions import Session
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 
-DEFAULT_PAGE_SIZE: Final = 20
-
 # The contract's limit of what a scorer is asked for.
 _MOST_CANDIDATES: Final = 1_000
 
@@ -83,7 +81,7 @@ class Knowledge:
 
     def wish(self, request: Request, session: Session) -> scoring_pb2.RankRequest:
         """Returns what a scorer is asked: more than usual where what the session has shown may be among it."""
-        page_size = request.page_size or DEFAULT_PAGE_SIZE
+        page_size = wire.page_size_of(request)
         shown = len(session.shown) // MARK_BYTES
         wish = wire.rank_request(request, min(max(self.candidates, page_size) + shown, _MOST_CANDIDATES))
         wish.seed = session.seed

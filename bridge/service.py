@@ -20,7 +20,7 @@ from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, cut, without
 from bridge.domain.shown import shown_of, unshown
 from bridge.explain import Explainer
-from bridge.knowledge import DEFAULT_PAGE_SIZE, Knowledge
+from bridge.knowledge import Knowledge
 from bridge.ports import Chance, Clock, FallbackLists
 from bridge.sessions import Origin, Session, Sessions
 from bridge.telemetry import Observer, PageServed, StageTimes
@@ -144,7 +144,7 @@ class RecommendationService:
         try:
             session = self._sessions.of(request)
             ranked = await self._ranked(request, session, progress, entry)
-            page = cut(ranked.ranking, request.page_size or DEFAULT_PAGE_SIZE, session.position + 1)
+            page = cut(ranked.ranking, wire.page_size_of(request), session.position + 1)
             reasons = await self._reasons(request, session, ranked, page, progress) if request.explain else ()
         finally:
             self._in_flight -= 1
@@ -157,7 +157,7 @@ class RecommendationService:
         ranking is served, short as it is, before a worse source goes on.
         """
         pinned = self._pinned(request, session)
-        page_size = request.page_size or DEFAULT_PAGE_SIZE
+        page_size = wire.page_size_of(request)
         left = 0 if pinned is None else len(pinned.ranking.video_ids)
         if pinned is not None and left >= page_size:
             return pinned
@@ -208,7 +208,7 @@ class RecommendationService:
             return answer
         response, ranking = answer
         is_stranger = not response.known_user and not ranking.video_ids
-        if is_stranger or len(ranking.video_ids) >= (request.page_size or DEFAULT_PAGE_SIZE):
+        if is_stranger or len(ranking.video_ids) >= wire.page_size_of(request):
             return answer
         wish.compact_exclude_video_ids = ""
         again = await self._ask_scorers(wish, progress, entry)
@@ -236,7 +236,7 @@ class RecommendationService:
         viewer = Viewer(request.user_id, request.context.country, request.context.locale)
         corrections = self._knowledge.corrections(request.user_id)
         steps = await self._lists.ladder(viewer, asked, corrections, reason, progress.until - start)
-        page_size = request.page_size or DEFAULT_PAGE_SIZE
+        page_size = wire.page_size_of(request)
         # Too much to do is no time for a read.
         left_s = 0.0 if reason is FallbackReason.OVERLOAD else progress.until - self._clock.monotonic()
         seen, marks = await self._knowledge.seen(request.user_id, left_s), session.marks()

@@ -30,7 +30,13 @@ _REPEATED_FILTERS: Final = (
 # Of one video: the parts of its score by their names, and a few words for people.
 Reasons: TypeAlias = tuple[Mapping[str, float], str]
 
+_DEFAULT_PAGE_SIZE: Final = 20
 _DIGEST_BYTES: Final = 16
+
+
+def page_size_of(request: recommendations_pb2.GetRecommendationsRequest) -> int:
+    """Returns how many videos fill the page that is asked for."""
+    return request.page_size or _DEFAULT_PAGE_SIZE
 
 
 def rank_request(request: recommendations_pb2.GetRecommendationsRequest, k: int) -> scoring_pb2.RankRequest:

@@ -19,13 +19,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 import interactions.app
 import interactions.sink.app
 from deploy.local.process import free_port
-from deploy.topics import declared
-from eventlog import topics
 from eventlog.adapters.journal_file import JournalFile
 from eventlog.opening import open_publisher
 from eventlog.ports import Durability, Record
@@ -34,11 +31,11 @@ from interactions.settings import InteractionsSettings
 from interactions.sink.settings import SinkSettings
 from runtime.process import Service
 from runtime.settings import CommonSettings
-from storage.database import Database, upgrade
+from storage.database import Database
 from storage.tables import trending, user_interactions
-from tests.databases import fresh_postgres_url
 from tests.http import call
 from tests.polling import until, wait_for
+from tests.sink_loops import WORLDS, loop_settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,29 +82,13 @@ class Loop:
             return float(await connection.scalar(total) or 0)
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("real servers", marks=[pytest.mark.kafka, pytest.mark.postgres])],
-)
+@pytest.fixture(params=WORLDS)
 async def loop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Loop]:
-    settings: dict[str, Any] = {"data_dir": tmp_path, "database_url": f"sqlite:///{tmp_path / 'feed.db'}"}
-    if request.param == "real servers":
-        kafka = request.getfixturevalue("kafka").bootstrap_servers
-        topics.apply({"bootstrap.servers": kafka}, specs=declared().topics)
-        wait_for(functools.partial(members, kafka), (0).__eq__, bound_s=60)
-        url = fresh_postgres_url(request.getfixturevalue("postgres").url)
-        # Without a port of its own a sink has no name in the group, and leaves it as soon as it ends.
-        settings |= {"kafka_bootstrap_servers": kafka, "database_url": url, "sink_http_port": 0}
-    upgrade(settings["database_url"])
+    settings = loop_settings(request, tmp_path, interactions.sink.app.GROUP)
     database = Database(settings["database_url"])
     async with AsyncExitStack() as opened:
         yield Loop(settings, database, opened)
     await database.close()
-
-
-def members(kafka: str) -> int:
-    """Counts who is in the sinks' group: a sink that ended elsewhere keeps its partitions until its session ends."""
-    admin, group = AdminClient({"bootstrap.servers": kafka}), interactions.sink.app.GROUP
-    return len(admin.describe_consumer_groups([group], request_timeout=10)[group].result().members)
 
 
 def event(**fields: Any) -> dict[str, Any]:

@@ -18,8 +18,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 import interactions.sink.app
@@ -29,8 +27,6 @@ from bridge.domain.served_record import ServedRecord, instant
 from bridge.served import ServedLog
 from bridge.served_metrics import ServedMetrics
 from deploy.local.process import free_port
-from deploy.topics import declared
-from eventlog import topics
 from eventlog.adapters.journal_file import JournalFile
 from eventlog.opening import open_publisher
 from eventlog.ports import Record, StoredRecord
@@ -38,11 +34,11 @@ from eventlog.topics import INTERACTIONS_DLQ, SERVED
 from interactions.sink.settings import SinkSettings
 from runtime.process import Service
 from runtime.settings import CommonSettings
-from storage.database import Database, upgrade
+from storage.database import Database
 from storage.tables import feed_cache, recommendation_decisions
-from tests.databases import fresh_postgres_url
 from tests.http import call
-from tests.polling import until, wait_for
+from tests.polling import until
+from tests.sink_loops import WORLDS, loop_settings
 
 ROOT = Path(__file__).parents[3]
 VIDEOS = ("v1", "v2", "v3")
@@ -109,32 +105,13 @@ class Loop:
         )
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("real servers", marks=[pytest.mark.kafka, pytest.mark.postgres])],
-)
+@pytest.fixture(params=WORLDS)
 async def loop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Loop]:
-    settings: dict[str, Any] = {"data_dir": tmp_path, "database_url": f"sqlite:///{tmp_path / 'feed.db'}"}
-    if request.param == "real servers":
-        kafka = request.getfixturevalue("kafka").bootstrap_servers
-        topics.apply({"bootstrap.servers": kafka}, specs=declared().topics, say=lambda _line: None)
-        wait_for(functools.partial(members, kafka), (0).__eq__, bound_s=60)
-        url = fresh_postgres_url(request.getfixturevalue("postgres").url)
-        # Without a port of its own a sink has no name in the group, and leaves it as soon as it ends.
-        settings |= {"kafka_bootstrap_servers": kafka, "database_url": url, "sink_http_port": 0}
-    upgrade(settings["database_url"])
+    settings = loop_settings(request, tmp_path, interactions.sink.app.SERVED_GROUP)
     database = Database(settings["database_url"])
     async with AsyncExitStack() as opened:
         yield Loop(settings, database, opened)
     await database.close()
-
-
-def members(kafka: str) -> int:
-    """Counts who is in the group: a sink that ended elsewhere keeps its partitions until its session ends."""
-    admin, group = AdminClient({"bootstrap.servers": kafka}), interactions.sink.app.SERVED_GROUP
-    try:
-        return len(admin.describe_consumer_groups([group], request_timeout=10)[group].result().members)
-    except KafkaException:  # a broker that has just started does not know its groups yet
-        return -1
 
 
 def served_pages(count: int) -> list[ServedRecord]:
