@@ -21,12 +21,14 @@ class FollowPolicy:
     Args:
         backlog: How many rows that are there at the start are read too.
         poll_s: Time between two looks for new ones, in seconds.
+        pause_s: Time between two reads of one look, in seconds: a long backlog must not slow the requests down.
         overlap_s: How far back each look begins, in seconds: two writers' rows need not appear in the order of their
             numbers.
     """
 
     backlog: int = 0
     poll_s: float = 0.5
+    pause_s: float = 0.02
     overlap_s: float = 1.0
 
 
@@ -86,7 +88,7 @@ class Follower(Generic[RowT]):
                 if self._overlap.is_new(row.row):
                     self._take(row)
             place = rows[-1].row
-            await asyncio.sleep(0)  # requests first
+            await self._clock.sleep(self._policy.pause_s)  # requests first
         now = self._clock.monotonic()
         self._overlap.looked(now)
         self._looked = now

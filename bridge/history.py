@@ -165,7 +165,7 @@ class KeptHistory:
         """Takes something that a user did."""
         rule = RULES.get(row.interaction_type)
         window_s = self._policy.windows_s.get(rule) if rule else None
-        if window_s is not None and row.event.time_s > self._clock.wall() - window_s:
+        if window_s is not None and row.time_s > self._clock.wall() - window_s:
             self._memory.followed(row.user_id, (row.video_id,), self._clock.monotonic())
 
     def page_followed(self, row: FollowedPage) -> None:

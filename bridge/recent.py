@@ -1,7 +1,9 @@
 """Follows what users do, so that the next page knows of it."""
 
+from functools import lru_cache
 from typing import Final, Protocol
 
+from bridge import wire
 from bridge.domain.recent import FollowedEvent, RecentEvents, RecentPolicy
 from bridge.following import Follower, FollowPolicy
 from bridge.ports import Clock, RecentReader
@@ -12,6 +14,9 @@ RECENT: Final = "recent"
 
 # What the contract allows a request to carry.
 _MOST: Final = 100
+
+# At some 300 bytes each.
+_MOST_ON_THE_WIRE: Final = 10_000
 
 Request = recommendations_pb2.GetRecommendationsRequest
 
@@ -67,6 +72,8 @@ class RecentFollower(Follower[FollowedEvent]):
         self._events = RecentEvents(policy)
         self._watcher = watcher
         self._trained_until_s = 0.0
+        # Few of those remembered are ever told of, and these on each page that their user asks for.
+        self._on_the_wire = lru_cache(maxsize=_MOST_ON_THE_WIRE)(wire.with_interaction)
 
     @property
     def count(self) -> int:
@@ -79,13 +86,13 @@ class RecentFollower(Follower[FollowedEvent]):
         room = _MOST - len(request.recent_interactions)
         if known and room > 0:
             # Each is a request that holds one interaction, so that joined they are one that holds them all.
-            request.MergeFromString(b"".join(known[-room:]))
+            request.MergeFromString(b"".join(map(self._on_the_wire, known[-room:])))
 
     def trained_until(self, time_s: float) -> None:
         """Says until when the model in use knows everything, in Unix seconds."""
         self._trained_until_s = time_s
 
     def _remember(self, row: FollowedEvent) -> None:
-        self._events.add(row.user_id, row.event)
+        self._events.add(row)
         if self._watcher is not None:
             self._watcher.followed(row)

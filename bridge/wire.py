@@ -10,12 +10,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bridge.domain.filters import Conditions
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, split_ids, tidy, unpack_scores
+from bridge.domain.recent import FollowedEvent
 from feed.common.v1 import common_pb2
+from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 
 SOURCES: Final = {source: recommendations_pb2.Source.Value(source.value) for source in Source}
 REASONS: Final = {reason: recommendations_pb2.FallbackReason.Value(reason.value) for reason in FallbackReason}
+_INTERACTION_TYPES: Final = dict(interactions_pb2.InteractionType.items())
 
 _REPEATED_FILTERS: Final = (
     "include_tags",
@@ -47,6 +50,20 @@ def rank_request(request: recommendations_pb2.GetRecommendationsRequest, k: int)
     if request.recent_interactions:
         asked.recent_interactions.MergeFrom(request.recent_interactions)
     return asked
+
+
+def with_interaction(event: FollowedEvent) -> bytes:
+    """Returns a request that holds nothing but what a user did, serialized: to be merged into others."""
+    request = recommendations_pb2.GetRecommendationsRequest()
+    added = request.recent_interactions.add(
+        user_id=event.user_id,
+        video_id=event.video_id,
+        interaction_type=_INTERACTION_TYPES.get(event.interaction_type, interactions_pb2.INTERACTION_TYPE_UNSPECIFIED),
+        watch_time_s=event.watch_time_s,
+        rating=event.rating,
+    )
+    added.timestamp.FromMilliseconds(int(event.time_s * 1000))
+    return request.SerializeToString()
 
 
 def ranked(response: scoring_pb2.RankResponse) -> Ranking | None:

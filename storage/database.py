@@ -1,5 +1,6 @@
 """Connections to the one database, PostgreSQL or SQLite."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 # SQLite waits this long for another process's write to end.
 BUSY_TIMEOUT_S = 10
@@ -48,6 +50,24 @@ class Database:
         """Opens a transaction that only reads; on SQLite it never waits for a writer."""
         async with self.engine.connect() as connection:
             yield await connection.execution_options(**_READ_ONLY)
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[Any]:
+        """Lends a connection of the driver itself, in no transaction: aiosqlite's or asyncpg's.
+
+        Raises:
+            SQLAlchemyError: When the database refuses or goes away.
+        """
+        pooled = await self.engine.raw_connection()
+        try:
+            yield pooled.driver_connection
+        except BaseException as error:
+            # Whatever state it is in, nobody else gets it.
+            await greenlet_spawn(pooled.invalidate)
+            if isinstance(error, _driver_errors(self.engine.dialect.name)):
+                raise sa.exc.DBAPIError(None, None, error) from error
+            raise
+        await greenlet_spawn(pooled.close)
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -96,8 +116,17 @@ def upgrade(url: str) -> None:
 
 def _options(url: sa.URL, pool_size: int) -> dict[str, Any]:
     if url.drivername == "sqlite":
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        # A transaction ends itself; ending none once more would cost each read a turn of the driver's thread.
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "pool_reset_on_return": None}
     return {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
+
+
+def _driver_errors(dialect_name: str) -> tuple[type[Exception], ...]:
+    if dialect_name == "sqlite":
+        return (sqlite3.Error,)
+    import asyncpg  # noqa: PLC0415  # half of all processes never need it
+
+    return (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def _make_folder(url: sa.URL) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.database import Database
+from storage.quick_select import QuickSelect, parameter
 from storage.tables import feed_cache, user_interactions
 
 # Most rows read of a user.
@@ -51,12 +53,12 @@ class PageRow(NamedTuple):
 
 
 async def newer(
-    connection: AsyncConnection, user_id: str, windows: Sequence[Window], since: datetime, served_since: datetime | None
+    database: Database, user_id: str, windows: Sequence[Window], since: datetime, served_since: datetime | None
 ) -> tuple[str, list[str]]:
     """Returns the videos a user met since a time, parted by line feeds, and the pages served, each a JSON array.
 
     Args:
-        connection: An open transaction.
+        database: The pool.
         user_id: The user.
         windows: Which interactions count.
         since: What came later.
@@ -65,17 +67,17 @@ async def newer(
     wanted = _newer(_types(windows), with_pages=served_since is not None)
     times = {"time": since, "happened": since - _HAPPENED_WITHIN, "stored": since - _STORED_WITHIN}
     given = {"user_id": user_id, "served_since": served_since, **times, **_starts(windows)}
-    video_ids, served = (await connection.execute(wanted, given)).one()
+    ((video_ids, served),) = await wanted.rows(database, given)
     return video_ids or "", served.split("\n") if served else []
 
 
 async def older(
-    connection: AsyncConnection, user_id: str, windows: Sequence[Window], until: datetime, parted_at: datetime
+    database: Database, user_id: str, windows: Sequence[Window], until: datetime, parted_at: datetime
 ) -> tuple[str, str]:
     """Returns the videos a user met until a time, parted by line feeds: those before another time, and those since.
 
     Args:
-        connection: An open transaction.
+        database: The pool.
         user_id: The user.
         windows: Which interactions count.
         until: What came no later.
@@ -83,7 +85,7 @@ async def older(
     """
     times = {"time": parted_at, "happened": parted_at - _HAPPENED_WITHIN, "stored": parted_at - _STORED_WITHIN}
     given = {"user_id": user_id, "until": until, **times, **_starts(windows)}
-    before, after = (await connection.execute(_older(_types(windows)), given)).one()
+    ((before, after),) = await _older(_types(windows)).rows(database, given)
     return before or "", after or ""
 
 
@@ -120,34 +122,35 @@ def _starts(windows: Sequence[Window]) -> dict[str, datetime]:
 
 # The statements are made once: that takes as long as a small one runs.
 @cache
-def _newer(types: _Types, *, with_pages: bool) -> sa.Select[Any]:
+def _newer(types: _Types, *, with_pages: bool) -> QuickSelect:
     met = _newest(types).where(_later()).subquery()
     served: sa.ColumnElement[Any] = sa.null()
     if with_pages:
         pages = _newest_pages().subquery()
         served = sa.select(sa.func.aggregate_strings(pages.c.video_ids, "\n")).scalar_subquery()
-    return sa.select(sa.select(sa.func.aggregate_strings(met.c.video_id, "\n")).scalar_subquery(), served)
+    met_ids = sa.select(sa.func.aggregate_strings(met.c.video_id, "\n")).scalar_subquery()
+    return QuickSelect(sa.select(met_ids, served))
 
 
 @cache
-def _older(types: _Types) -> sa.Select[Any]:
+def _older(types: _Types) -> QuickSelect:
     since = sa.case((_later(), 1), else_=0).label("since")
-    met = _newest(types, since).where(user_interactions.c.event_time <= sa.bindparam("until")).subquery()
+    met = _newest(types, since).where(user_interactions.c.event_time <= parameter("until")).subquery()
     video_ids = sa.func.aggregate_strings(met.c.video_id, "\n")
     parts: list[sa.ColumnElement[Any]] = [video_ids.filter(met.c.since == part) for part in (0, 1)]
-    return sa.select(*parts)
+    return QuickSelect(sa.select(*parts))
 
 
 def _newest(types: _Types, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
     columns = user_interactions.c
     counts = [
-        columns.interaction_type.in_(names) & (columns.event_time > sa.bindparam(f"rule_{place}_since"))
+        columns.interaction_type.in_(names) & (columns.event_time > parameter(f"rule_{place}_since"))
         for place, names in enumerate(types)
     ]
-    earliest = [columns.event_time > sa.bindparam("earliest")] if types else []
+    earliest = [columns.event_time > parameter("earliest")] if types else []
     return (
         sa.select(columns.video_id, *more)
-        .where(columns.user_id == sa.bindparam("user_id"), *earliest, sa.or_(sa.false(), *counts))
+        .where(columns.user_id == parameter("user_id"), *earliest, sa.or_(sa.false(), *counts))
         .order_by(columns.event_time.desc())
         .limit(_INTERACTIONS)
     )
@@ -155,17 +158,15 @@ def _newest(types: _Types, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 def _later() -> sa.ColumnElement[bool]:
     columns = user_interactions.c
-    stored_later = columns.ingest_time > sa.bindparam("stored")
-    return (columns.event_time > sa.bindparam("happened")) & (
-        (columns.event_time > sa.bindparam("time")) | stored_later
-    )
+    stored_later = columns.ingest_time > parameter("stored")
+    return (columns.event_time > parameter("happened")) & ((columns.event_time > parameter("time")) | stored_later)
 
 
 def _newest_pages() -> sa.Select[Any]:
     columns = feed_cache.c
     return (
         sa.select(sa.cast(columns.video_ids, sa.Text).label("video_ids"))
-        .where(columns.user_id == sa.bindparam("user_id"), columns.created_at > sa.bindparam("served_since"))
+        .where(columns.user_id == parameter("user_id"), columns.created_at > parameter("served_since"))
         .order_by(columns.created_at.desc())
         .limit(_PAGES)
     )

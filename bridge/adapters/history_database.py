@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
-from bridge.adapters.reading import reading
+from bridge.adapters.reading import bounded, reading
 from bridge.domain.history import RULES, FollowedPage, OlderHistory, Rule
 from storage import feed_history
 from storage.database import Database
@@ -34,16 +34,18 @@ class DatabaseHistory:
         """Reads what a user met since a time, and what the user was served; raises ListError."""
         served_s = self._windows_s.get(Rule.SERVED)
         served_since = None if served_s is None else _time(now - served_s)
-        async with reading(self._database, "history", _LONGEST_READ_S) as connection:
-            met, pages = await feed_history.newer(connection, user_id, self._windows(now), _time(since), served_since)
+        windows = self._windows(now)
+        async with bounded("history", _LONGEST_READ_S):
+            met, pages = await feed_history.newer(self._database, user_id, windows, _time(since), served_since)
         served = chain.from_iterable(map(json.loads, pages))
         return "\n".join((met, *served) if met else served)
 
     async def older(self, user_id: str, now: float, until: float, trained_until: float) -> OlderHistory:
         """Reads what a user met until a time, parted by when the model was trained; raises ListError."""
-        async with reading(self._database, "older history", _LONGEST_READ_S) as connection:
+        windows = self._windows(now)
+        async with bounded("older history", _LONGEST_READ_S):
             return OlderHistory(
-                *await feed_history.older(connection, user_id, self._windows(now), _time(until), _time(trained_until))
+                *await feed_history.older(self._database, user_id, windows, _time(until), _time(trained_until))
             )
 
     def _windows(self, now: float) -> Sequence[Window]:

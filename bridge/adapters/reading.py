@@ -23,8 +23,23 @@ async def reading(database: Database, what: str, timeout_s: float) -> AsyncItera
     Raises:
         ListError: When the database does not answer, or not in time.
     """
+    async with bounded(what, timeout_s), database.read() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def bounded(what: str, timeout_s: float) -> AsyncIterator[None]:
+    """Bounds what is done with the database.
+
+    Args:
+        what: What is read, for the error.
+        timeout_s: Longest time in all, in seconds.
+
+    Raises:
+        ListError: When the database does not answer, or not in time.
+    """
     try:
-        async with asyncio.timeout(timeout_s), database.read() as connection:
-            yield connection
+        async with asyncio.timeout(timeout_s):
+            yield
     except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
         raise ListError(f"{what}: {type(error).__name__}") from error

@@ -23,34 +23,26 @@ class RecentPolicy:
     overlap_s: float = 1.0
 
 
-class RecentEvent(NamedTuple):
-    """Something that a user did.
-
-    Args:
-        time_s: When, Unix seconds.
-        message: It, as it is told to a scorer.
-    """
-
-    time_s: float
-    message: bytes
-
-
 class FollowedEvent(NamedTuple):
     """A row of what users do.
 
     Args:
         row: Its number; grows.
         user_id: Who.
-        event: What.
         video_id: With which video.
         interaction_type: Name of the type, such as "VIEW".
+        watch_time_s: Seconds watched.
+        time_s: When, Unix seconds.
+        rating: The user's rating, 0 to 10, or None.
     """
 
     row: int
     user_id: str
-    event: RecentEvent
     video_id: str
     interaction_type: str
+    watch_time_s: float
+    time_s: float
+    rating: float | None = None
 
 
 class RecentEvents:
@@ -62,7 +54,7 @@ class RecentEvents:
 
     def __init__(self, policy: RecentPolicy) -> None:
         self._policy = policy
-        self._by_user: OrderedDict[str, list[RecentEvent]] = OrderedDict()
+        self._by_user: OrderedDict[str, list[FollowedEvent]] = OrderedDict()
         self._count = 0
 
     @property
@@ -70,10 +62,10 @@ class RecentEvents:
         """How many events are remembered."""
         return self._count
 
-    def add(self, user_id: str, event: RecentEvent) -> None:
+    def add(self, event: FollowedEvent) -> None:
         """Remembers an event that came after all of its user before."""
-        events = self._by_user.setdefault(user_id, [])
-        self._by_user.move_to_end(user_id)
+        events = self._by_user.setdefault(event.user_id, [])
+        self._by_user.move_to_end(event.user_id)
         events.append(event)
         self._count += 1
         if len(events) > self._policy.events_a_user:
@@ -83,6 +75,6 @@ class RecentEvents:
             _, forgotten = self._by_user.popitem(last=False)
             self._count -= len(forgotten)
 
-    def since(self, user_id: str, time_s: float) -> list[bytes]:
+    def since(self, user_id: str, time_s: float) -> list[FollowedEvent]:
         """Returns what a user did after a time, in the order in which it came."""
-        return [event.message for event in self._by_user.get(user_id, ()) if event.time_s > time_s]
+        return [event for event in self._by_user.get(user_id, ()) if event.time_s > time_s]

@@ -15,7 +15,7 @@ from bridge.domain.history import (
     Rule,
     TrainedUntil,
 )
-from bridge.domain.recent import FollowedEvent, RecentEvent
+from bridge.domain.recent import FollowedEvent
 from bridge.fakes import FakeClock, Recorder, ScriptedHistories
 from bridge.history import KeptHistory, NoHistory, page_follower
 from bridge.ports import ListError
@@ -52,8 +52,8 @@ class Kept:
         return set(self.history.beyond_model(user_id).split())
 
     def did(self, interaction_type: str, video_id: str, *, user_id: str = "u1", age_s: float = 0.0) -> None:
-        event = RecentEvent(self.clock.wall() - age_s, b"")
-        self.history.followed(FollowedEvent(1, user_id, event, video_id, interaction_type))
+        time_s = self.clock.wall() - age_s
+        self.history.followed(FollowedEvent(1, user_id, video_id, interaction_type, 0.0, time_s))
 
     async def settle(self) -> None:
         for _ in range(5):

@@ -5,44 +5,43 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from bridge.domain.overlap import Overlap
-from bridge.domain.recent import FollowedEvent, RecentEvent, RecentEvents, RecentPolicy
+from bridge.domain.recent import FollowedEvent, RecentEvents, RecentPolicy
 from bridge.fakes import FakeClock, Recorder
 from bridge.ports import ListError
 from bridge.recent import RecentFollower, Request
+from feed.interactions.v1 import interactions_pb2 as pb
 from tests.polling import until
 
 SMALL = RecentPolicy(events=4, events_a_user=2)
 
 
-def event(name: str, time_s: float = 0.0) -> RecentEvent:
-    request = Request()
-    request.recent_interactions.add(video_id=name)
-    return RecentEvent(time_s, request.SerializeToString())
+def row(number: int, user_id: str, video_id: str, time_s: float = 1.0) -> FollowedEvent:
+    return FollowedEvent(number, user_id, video_id, "LIKE", 1.5, time_s)
 
 
-def names(messages: Sequence[bytes]) -> list[str]:
-    return [each.video_id for each in Request.FromString(b"".join(messages)).recent_interactions]
+def names(events: Sequence[FollowedEvent]) -> list[str]:
+    return [each.video_id for each in events]
 
 
 def test_the_newest_of_a_user_are_kept() -> None:
     events = RecentEvents(SMALL)
     for name in "abc":
-        events.add("u1", event(name))
+        events.add(row(1, "u1", name))
     assert (names(events.since("u1", -1)), events.count) == (["b", "c"], 2)
 
 
 def test_users_of_whom_nothing_came_for_longest_are_forgotten() -> None:
     events = RecentEvents(SMALL)
     for user, name in (("u1", "a"), ("u2", "b"), ("u2", "c"), ("u1", "d"), ("u3", "e")):
-        events.add(user, event(name))
+        events.add(row(1, user, name))
     assert [names(events.since(user, -1)) for user in ("u1", "u2", "u3")] == [["a", "d"], [], ["e"]]
     assert events.count == 3
 
 
 def test_what_the_model_was_trained_on_is_not_told() -> None:
     events = RecentEvents(SMALL)
-    events.add("u1", event("at", 5.0))
-    events.add("u1", event("after", 5.1))
+    events.add(row(1, "u1", "at", 5.0))
+    events.add(row(2, "u1", "after", 5.1))
     assert names(events.since("u1", 5.0)) == ["after"]
 
 
@@ -56,10 +55,6 @@ def test_a_number_that_appears_late_is_found_once() -> None:
     assert overlap.floor == 10
     overlap.looked(1.0)
     assert overlap.floor == 13
-
-
-def row(number: int, user_id: str, video_id: str, time_s: float = 1.0) -> FollowedEvent:
-    return FollowedEvent(number, user_id, event(video_id, time_s), video_id, "LIKE")
 
 
 class Table:
@@ -124,6 +119,21 @@ async def test_no_more_is_added_than_a_request_may_carry(given: int, added: int)
 
     assert found[:given] == [f"own{number}" for number in range(given)]
     assert found[given:] == ["a", "b"][2 - added :]
+
+
+@pytest.mark.parametrize(("interaction_type", "rating"), [("LIKE", None), ("RATE", 8.0)])
+async def test_a_scorer_is_told_all_of_an_interaction(interaction_type: str, rating: float | None) -> None:
+    follower, _, _ = following(Table(FollowedEvent(1, "u1", "a", interaction_type, 1.5, 7.25, rating)))
+    await follower.look()
+    request = Request(user_id="u1")
+
+    follower.complete(request)
+
+    told = request.recent_interactions[0]
+    assert (told.user_id, told.video_id, told.watch_time_s) == ("u1", "a", 1.5)
+    assert pb.InteractionType.Name(told.interaction_type) == interaction_type
+    assert (told.rating if told.HasField("rating") else None) == rating
+    assert (told.timestamp.seconds, told.timestamp.nanos) == (7, 250_000_000)
 
 
 def async_(ask: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
