@@ -43,6 +43,9 @@ _Read: TypeAlias = asyncio.Task[Skip | None] | Skip
 class History(Protocol):
     """Knows what users have seen and been sent."""
 
+    def begin(self, user_id: str) -> bool:
+        """Begins to read what is not in memory, without waiting; says whether all that a model needs is there."""
+
     async def of(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns what must not come back; waits a few ms at most, never fails.
 
@@ -68,6 +71,11 @@ class History(Protocol):
 
 class NoHistory:
     """Knows nothing."""
+
+    def begin(self, user_id: str) -> bool:
+        """Begins nothing: there is nothing to be known."""
+        del user_id
+        return True
 
     async def of(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns nothing."""
@@ -124,14 +132,16 @@ class KeptHistory:
         """About how much memory they take."""
         return self._memory.memory_bytes
 
+    def begin(self, user_id: str) -> bool:
+        """Begins to read what is not in memory, without waiting; says whether all that a model needs is there."""
+        return self._begun(user_id) is None
+
     async def of(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns what must not come back; waits a few ms at most, never fails."""
+        newer = self._begun(user_id)
+        if newer is not None:
+            await self._wait(self._newer, newer, min(self._policy.wait_s, left_s - self._policy.margin_s))
         seen = self._memory.of(user_id)
-        if seen is None or newer_is_due(seen, self._policy, self._clock.monotonic()):
-            newer = self._newer.start(partial(self._read_newer, user_id), user_id)
-            if seen is None or seen.newer_read is None:
-                await self._wait(self._newer, newer, min(self._policy.wait_s, left_s - self._policy.margin_s))
-                seen = self._memory.of(user_id)
         return NOTHING_SEEN if seen is None else seen
 
     async def whole(self, user_id: str, left_s: float) -> AbstractSet[str]:
@@ -176,6 +186,14 @@ class KeptHistory:
     async def stop(self) -> None:
         """Ends what is still being read."""
         await asyncio.gather(self._newer.stop(), self._older.stop())
+
+    def _begun(self, user_id: str) -> _Read | None:
+        """Begins to read the newer part if that is due; returns the read when a page should wait for it."""
+        seen = self._memory.of(user_id)
+        if seen is not None and not newer_is_due(seen, self._policy, self._clock.monotonic()):
+            return None
+        newer = self._newer.start(partial(self._read_newer, user_id), user_id)
+        return newer if seen is None or seen.newer_read is None else None
 
     async def _read_newer(self, user_id: str) -> None:
         now = self._clock.wall()

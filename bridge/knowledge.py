@@ -17,7 +17,6 @@ from feed.scoring.v1 import scoring_pb2
 
 # The contract's limit of what a scorer is asked for.
 _MOST_CANDIDATES: Final = 1_000
-
 Request = recommendations_pb2.GetRecommendationsRequest
 
 
@@ -31,7 +30,7 @@ class WishPolicy:
         parts: Whether the parts of the scores come too, to be told with what was served.
     """
 
-    candidates: int = 200
+    candidates: int = 100
     stages: scoring_pb2.Stages = field(default_factory=scoring_pb2.Stages)
     parts: bool = False
 
@@ -67,9 +66,13 @@ class Knowledge:
         """Adds what the user did of late to what the request says of it."""
         self._recent.complete(request)
 
-    async def recall(self, user_id: str, left_s: float) -> None:
-        """Sees to it that what the user has seen and been sent is in memory; waits a few ms at most, never fails."""
-        await self._history.of(user_id, left_s)
+    def recall(self, user_id: str) -> bool:
+        """Says whether what a model does not know of what the user met is in memory; if not, begins to read it."""
+        return self._history.begin(user_id)
+
+    async def recalled(self, user_id: str, left_s: float) -> AbstractSet[str]:
+        """Returns what was begun to be read; waits a few ms at most, never fails."""
+        return await self._history.of(user_id, left_s)
 
     async def seen(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns what must not come back; waits some ms more for what is old, which no model keeps off."""
@@ -79,20 +82,30 @@ class Knowledge:
         """Returns what editors changed for a user."""
         return self._corrector.of(user_id)
 
-    def wish(self, request: Request, session: Session) -> scoring_pb2.RankRequest:
-        """Returns what a scorer is asked: more than usual where what the session has shown may be among it."""
+    def wish(self, request: Request, session: Session, *, recalled: bool = True) -> scoring_pb2.RankRequest:
+        """Returns what a scorer is asked: more than usual where what the session has shown may be among it.
+
+        Args:
+            request: What the caller asks.
+            session: The session it belongs to.
+            recalled: Whether what the user met is in memory; if not, some of what is answered may be taken out.
+        """
         page_size = wire.page_size_of(request)
         shown = len(session.shown) // MARK_BYTES
         wish = wire.rank_request(request, min(max(self.candidates, page_size) + shown, _MOST_CANDIDATES))
         wish.seed = session.seed
         wish.stages.CopyFrom(self._policy.stages)
-        wish.compact_exclude_video_ids = self._history.beyond_model(request.user_id)
+        self.tell_seen(wish)
         corrections = self._corrector.of(request.user_id)
         if corrections:
             wish.MergeFromString(corrections.message)
         if self._policy.parts:
-            wish.parts = page_size
+            wish.parts = page_size if recalled else 2 * page_size
         return wish
+
+    def tell_seen(self, wish: scoring_pb2.RankRequest) -> None:
+        """Says in a wish what its user has met that the model does not know."""
+        wish.compact_exclude_video_ids = self._history.beyond_model(wish.user_id)
 
     def answered(self, response: scoring_pb2.RankResponse) -> None:
         """Takes what a scorer says of its model."""

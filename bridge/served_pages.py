@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.domain.page import SEPARATOR, Page, join_ids
+from bridge.domain.page import SEPARATOR, Page, join_ids, split_ids
 from bridge.domain.served_record import ServedRecord, columns, instant
 from bridge.ports import Clock
 from bridge.served import Served
@@ -30,7 +30,8 @@ class ServedPages(NullObserver):
     def page_served(self, record: PageServed) -> None:
         """Takes a finished page."""
         response, page, request = record.response, record.page, record.request
-        answer = record.answer if record.answer is not None and _is_head_of(page, record.answer) else None
+        answer = record.answer
+        places = () if answer is None else _places(page, answer)
         self._served.take(
             ServedRecord(
                 response.recommendation_id,
@@ -49,32 +50,46 @@ class ServedPages(NullObserver):
                 page.scores,
                 record.attempts,
                 round(record.elapsed_s * 1000, 3),
-                {} if answer is None else score_parts(answer, len(page.video_ids)),
-                () if answer is None else [place for place in answer.explored if place < len(page.video_ids)],
-                () if answer is None else _propensities(answer, len(page.video_ids)),
+                {} if answer is None else score_parts(answer, places),
+                *(((), ()) if answer is None or not answer.explored else _explored(answer, places)),
                 served_filters(request.filters) if request.HasField("filters") else {},
                 {} if answer is None else dict(answer.removed),
             )
         )
 
 
-def _is_head_of(page: Page, answer: scoring_pb2.RankResponse) -> bool:
-    """Says whether the page is the answer's best videos as they came: what is told by place is then theirs."""
+def _places(page: Page, answer: scoring_pb2.RankResponse) -> Sequence[int]:
+    """Returns where each video of the page stands in the answer; nothing when one does not."""
     head, best = join_ids(page.video_ids), answer.compact_video_ids
-    return best.startswith(head) and best[len(head) : len(head) + 1] in {"", SEPARATOR}
+    if best.startswith(head) and best[len(head) : len(head) + 1] in {"", SEPARATOR}:
+        return range(len(page.video_ids))
+    # Some of the answer was kept off the page.
+    place_of = {video_id: place for place, video_id in enumerate(split_ids(best))}
+    places = [place_of.get(video_id, -1) for video_id in page.video_ids]
+    return () if -1 in places else places
 
 
-def score_parts(answer: scoring_pb2.RankResponse, videos: int) -> Mapping[str, Sequence[float]]:
-    """Returns what the scores of the first videos are made of, by the part's name one number a video.
+def score_parts(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> Mapping[str, Sequence[float]]:
+    """Returns what the scores of some videos are made of, by the part's name one number a video.
 
-    Empty when the scorer told of fewer: what is told must be true of each.
+    Empty when the scorer did not tell of each: what is told must be true of each.
+
+    Args:
+        answer: What the scorer answered.
+        places: Where the videos stand in it.
     """
     names = answer.part_names
-    wanted = videos * len(names) * _FLOAT_BYTES
-    if not names or len(answer.compact_parts) < wanted:
+    told = len(answer.compact_parts) // _FLOAT_BYTES
+    if not names or not places or (max(places) + 1) * len(names) > told:
         return {}
-    return columns(names, struct.unpack(f"<{videos * len(names)}f", answer.compact_parts[:wanted]))
+    values = struct.unpack(f"<{told}f", answer.compact_parts[: told * _FLOAT_BYTES])
+    if isinstance(places, range):
+        return columns(names, values[: len(places) * len(names)])
+    return {name: [values[place * len(names) + column] for place in places] for column, name in enumerate(names)}
 
 
-def _propensities(answer: scoring_pb2.RankResponse, videos: int) -> Sequence[float]:
-    return [each for place, each in zip(answer.explored, answer.propensities, strict=True) if place < videos]
+def _explored(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:
+    """Returns which of the page's places were kept for new videos, and with which probability each got its place."""
+    propensity_of = dict(zip(answer.explored, answer.propensities, strict=True))
+    explored = [number for number, place in enumerate(places) if place in propensity_of]
+    return explored, [propensity_of[places[number]] for number in explored]

@@ -182,7 +182,6 @@ class RecommendationService:
 
     async def _anew(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
         """Ranks: by a scorer, or else by the ladder."""
-        await self._knowledge.recall(request.user_id, progress.until - self._clock.monotonic())
         try:
             answer = await self._unseen(request, session, progress, entry)
         except Exception:  # noqa: BLE001  # a bug must cost the caller the personal page, not the page
@@ -202,8 +201,12 @@ class RecommendationService:
         self, request: Request, session: Session, progress: Progress, entry: Entry
     ) -> Answered | FallbackReason:
         """Asks for what the user has neither seen nor been sent; for whom nothing is left, a new feed starts over."""
-        wish = self._knowledge.wish(request, session)
+        # What is not in memory is read while the scorer ranks, and taken out of what it answers.
+        recalled = self._knowledge.recall(request.user_id)
+        wish = self._knowledge.wish(request, session, recalled=recalled)
         answer = await self._ask_scorers(wish, progress, entry)
+        if not recalled and not isinstance(answer, FallbackReason):
+            answer = await self._sifted(request, wish, answer, progress, entry)
         if session.position or isinstance(answer, FallbackReason) or not wish.compact_exclude_video_ids:
             return answer
         response, ranking = answer
@@ -213,6 +216,21 @@ class RecommendationService:
         wish.compact_exclude_video_ids = ""
         again = await self._ask_scorers(wish, progress, entry)
         return answer if isinstance(again, FallbackReason) else again
+
+    async def _sifted(
+        self, request: Request, wish: scoring_pb2.RankRequest, answer: Answered, progress: Progress, entry: Entry
+    ) -> Answered | FallbackReason:
+        """Takes out what the user has met, now that it is known; asks once more where that leaves less than a page."""
+        response, ranking = answer
+        seen = await self._knowledge.recalled(request.user_id, progress.until - self._clock.monotonic())
+        gone = among(seen, ranking.video_ids)
+        if not gone:
+            return answer
+        left = without(ranking, gone)
+        if len(left.video_ids) >= wire.page_size_of(request):
+            return response, left
+        self._knowledge.tell_seen(wish)
+        return await self._ask_scorers(wish, progress, entry)
 
     async def _ask_scorers(
         self, wish: scoring_pb2.RankRequest, progress: Progress, entry: Entry

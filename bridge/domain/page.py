@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import isfinite
 from typing import Final
@@ -76,7 +77,7 @@ def tidy(video_ids: Sequence[str], scores: Sequence[float]) -> Ranking | None:
     return Ranking(list(best), list(best.values()))
 
 
-def without(ranking: Ranking, excluded: frozenset[str]) -> Ranking:
+def without(ranking: Ranking, excluded: AbstractSet[str]) -> Ranking:
     """Drops videos that must not appear."""
     if not excluded or excluded.isdisjoint(ranking.video_ids):
         return ranking

@@ -71,8 +71,11 @@ def _first_too_many(codes: Codes, most: int) -> int:
 def _parted(authors: list[int], tags: list[int], most: int, start: int) -> list[int]:
     """Returns the places in an order without longer runs, right up to `start`; changes the lists to it."""
     order = list(range(len(authors)))
+    next_author, next_tag = authors[start - 1], tags[start - 1]
     for place in range(start, len(order)):
-        if authors[place] != authors[place - 1] and tags[place] != tags[place - 1]:
+        author_before, tag_before = next_author, next_tag
+        next_author, next_tag = authors[place], tags[place]
+        if next_author != author_before and next_tag != tag_before:
             continue
         author, tag = _full(authors, place, most), _full(tags, place, most)
         for next_place in range(place, len(order)):
@@ -83,6 +86,7 @@ def _parted(authors: list[int], tags: list[int], most: int, start: int) -> list[
         if next_place != place:
             for each in (order, authors, tags):
                 each.insert(place, each.pop(next_place))
+            next_author, next_tag = authors[place], tags[place]
     return order
 
 

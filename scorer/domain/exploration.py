@@ -43,9 +43,14 @@ def best_newcomers(rows: Rows, scores: Floats) -> Shortlist:
     return Shortlist(rows[allowed], scores[allowed])
 
 
-def lots_wanted(size: int) -> int:
-    """Returns how many lots `explore` needs beside those of the shuffle, for a list of this many videos."""
-    return DRAWN_AMONG + size + 1
+def lots_wanted(size: int, share: float) -> int:
+    """Returns how many lots `explore` needs beside those of the shuffle.
+
+    Args:
+        size: How many videos the list has.
+        share: Of its places that go to new videos.
+    """
+    return DRAWN_AMONG + 1 + int(size * share) + 1
 
 
 def explore(best: Shortlist, given: StageInput) -> Shortlist:
@@ -60,8 +65,8 @@ def explore(best: Shortlist, given: StageInput) -> Shortlist:
         return best
     size, drawn_among = len(best.rows), len(newcomers.rows)
     by_video, by_place = given.lots[size : size + drawn_among], given.lots[size + DRAWN_AMONG :]
-    wanted = int(size * given.stages.exploration + by_place[-1])
-    places = _places(size, min(wanted, drawn_among), by_place)
+    wanted = int(size * given.stages.exploration + by_place[0])
+    places = _places(size, min(wanted, drawn_among), by_place[1:])
     chosen = newcomers.rows[np.argsort(by_video, kind="stable")[: len(places)]]
     kept = np.ones(size, np.bool_)
     kept[places] = False

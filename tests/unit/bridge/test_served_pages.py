@@ -58,14 +58,26 @@ async def test_a_page_of_the_model_is_told_with_the_parts_of_its_scores() -> Non
     assert (record.filters_applied, record.removed) == ({"languages": ["en"]}, {"seen": 7})
 
 
-async def test_parts_are_not_told_of_the_wrong_videos() -> None:
+async def test_parts_follow_their_videos() -> None:
     """A video that the bridge itself keeps off the page moves all places behind it."""
     made, taken = telling(told())
     await made.page(page_size=2, filters=common_pb2.VideoFilters(exclude_video_ids=["v0"]))
     (record,) = taken.records
     assert list(record.video_ids) == ["v1", "v2"]
+    assert {name: list(values) for name, values in record.score_parts.items()} == {
+        "user_item": [2.0, 1.0],
+        "prior": [0.5, 0.5],
+    }
+    assert (list(record.explored), list(record.propensities)) == ([0], [0.25])
+
+
+async def test_parts_are_not_told_when_one_is_missing() -> None:
+    made, taken = telling(told())
+    await made.page(page_size=3, filters=common_pb2.VideoFilters(exclude_video_ids=["v0"]))
+    (record,) = taken.records
+    assert list(record.video_ids) == ["v1", "v2", "v3"]
     assert not record.score_parts
-    assert not record.explored
+    assert (list(record.explored), list(record.propensities)) == ([0, 2], [0.25, 0.125])
 
 
 async def test_a_later_page_is_told_with_its_places_and_without_parts() -> None:

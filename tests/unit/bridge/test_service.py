@@ -579,6 +579,25 @@ class FixedHistory(NoHistory):
         self.told.append((user_id, list(video_ids)))
 
 
+class ColdHistory(FixedHistory):
+    """The same, not in memory before a scorer has answered."""
+
+    def __init__(self, *video_ids: str) -> None:
+        super().__init__(*video_ids)
+        self.known = False
+
+    def begin(self, user_id: str) -> bool:
+        del user_id
+        return self.known
+
+    async def of(self, user_id: str, left_s: float) -> frozenset[str]:
+        self.known = True
+        return await self.whole(user_id, left_s)
+
+    def beyond_model(self, user_id: str) -> str:
+        return super().beyond_model(user_id) if self.known else ""
+
+
 def remembering(history: FixedHistory, *acts: Act) -> Bridge:
     made = bridge(acts)
     made.service._knowledge = Knowledge(WishPolicy(candidates=50), history=history)
@@ -591,6 +610,22 @@ async def test_what_was_seen_is_told_to_the_scorer_and_what_is_served_is_remembe
     page = await made.page(page_size=2)
     assert made.scorers[0].requests[0].compact_exclude_video_ids == "v8\nv9"
     assert history.told == [("u1", ids(page))]
+
+
+async def test_what_is_read_while_a_scorer_ranks_is_taken_out_of_its_answer() -> None:
+    made = remembering(ColdHistory("v0", "v2"), OK)
+    page = await made.page(page_size=3)
+    assert ids(page) == ["v1", "v3", "v4"]
+    assert [asked.compact_exclude_video_ids for asked in made.scorers[0].requests] == [""]
+
+
+async def test_a_scorer_is_asked_again_when_too_little_is_left_of_its_answer() -> None:
+    first = Act(scoring_pb2.RankResponse(video_ids=["v0", "v1", "v2"], scores=[3, 2, 1], known_user=True))
+    made = remembering(ColdHistory("v0", "v2"), first, OK)
+    page = await made.page(page_size=3)
+    assert len(made.scorers[0].requests) == 2
+    assert made.scorers[0].requests[-1].compact_exclude_video_ids == "v0\nv2"
+    assert len(ids(page)) == 3
 
 
 async def test_what_was_seen_does_not_come_back_on_the_ladder() -> None:

@@ -43,7 +43,7 @@ def stage_input(
         for each in (authors, tags)
     ]
     likeness = Likeness(*(each.astype(np.int32) for each in kinds))
-    lots = draw(seed, size + lots_wanted(size)) if seed else None
+    lots = draw(seed, size + lots_wanted(size, stages.exploration)) if seed else None
     return StageInput(stages, lots, 1.0, likeness, newcomers)
 
 
