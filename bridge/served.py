@@ -26,7 +26,7 @@ _LOG = structlog.get_logger(__name__)
 HEADERS: Final[Headers] = ((CONTRACT_KEY, CONTRACT_RELEASE.encode()), ("content-type", b"application/json"))
 
 # Pages that come within this time are published together: one write of a journal holds them all.
-_COLLECT_S: Final = 0.05
+_COLLECT_S: Final = 0.2
 # Records of one write, and how many are encoded before requests have their turn again: 25 us each at most.
 _MAX_BATCH: Final = 500
 _MAX_SLICE: Final = 16
