@@ -1,22 +1,24 @@
 """What users have seen and been sent, in memory and within bounds."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from sys import intern
 from typing import Final, NamedTuple
 
 # Most characters that a scorer is told: with more, two requests would not fit into one message.
 _MOST_CHARS: Final = 262_144
 
-# In bytes, measured: a user with an empty history, and a video id in the set of what is new.
-_USER_BYTES: Final = 2_100
-_NEWER_BYTES: Final = 80
+# In bytes, measured: a user with an empty history, and something that was added to one, beside its ids.
+_USER_BYTES: Final = 400
+_ADDED_BYTES: Final = 160
 
-# Older histories that are kept as sets at a time; 1.1 MB each for 10,000 videos.
+# Most of each kind that are kept beside what was read.
+_MOST_ADDED: Final = 200
+
+# Parts of histories that are kept as sets at a time; 1.1 MB each for 10,000 videos.
 _SETS: Final = 16
 
 # A text of ids this long is worth a read once the model knows them: some 1,000 ids.
@@ -24,9 +26,6 @@ _LONG_CHARS: Final = 10_000
 
 # Longer than any read takes: as long is kept what a read under way may not bring.
 _READ_S: Final = 60.0
-
-# While no read brings it down, this many ids are the most of a user's newer part.
-_MOST_NEWER: Final = 22_000
 
 
 class Rule(StrEnum):
@@ -98,6 +97,9 @@ class OlderHistory(NamedTuple):
     beyond: str = ""
 
 
+NOTHING_OLDER: Final = OlderHistory()
+
+
 class FollowedPage(NamedTuple):
     """A row of what is served.
 
@@ -112,30 +114,28 @@ class FollowedPage(NamedTuple):
     video_ids: str
 
 
-@dataclass(slots=True)
-class _Added:
+class _Added(NamedTuple):
     """Videos that the next read may not bring yet.
 
     Args:
         until: Until when they are kept beside it, in monotonic seconds.
-        video_ids: The videos.
+        video_ids: The videos, parted by line feeds.
     """
 
     until: float
-    video_ids: tuple[str, ...]
+    video_ids: str
 
 
 @dataclass(slots=True, eq=False)
 class Seen(AbstractSet[str]):
-    """What must not come back to a user. It grows while it is held; looking a video up is cheap, all else is not.
+    """What must not come back to a user. It grows while it is held.
 
-    The newer part is a set and a text. The older part, most of a long history, is a text: a tenth of a set's memory,
-    made without looking at each id, and a set only where no model keeps it off the page.
+    Its parts are texts, as scorers are told of them: a tenth of a set's memory. They are made sets only where videos
+    are looked up, which is where no model keeps them off the page.
 
     Args:
         ids_of: Returns the ids of a text as a set.
-        newer: What the user met or was served of late.
-        text: The same, parted by line feeds.
+        newer: What the user met or was served of late, parted by line feeds; one may be there twice.
         older: What is older.
         since_s: From when on `newer` tells everything; `older` tells what is before, in Unix seconds.
         trained_s: Until when the model knew everything when `older` was read, in Unix seconds.
@@ -145,20 +145,19 @@ class Seen(AbstractSet[str]):
         followed: What was followed of late, newest last.
     """
 
-    ids_of: Callable[[str], AbstractSet[str]]
-    newer: set[str] = field(default_factory=set)
-    text: str = ""
-    older: OlderHistory = field(default_factory=OlderHistory)
+    ids_of: Callable[[str], frozenset[str]]
+    newer: str = ""
+    older: OlderHistory = NOTHING_OLDER
     since_s: float = 0.0
     trained_s: float = 0.0
     newer_read: float | None = None
     older_read: float | None = None
-    served: deque[_Added] = field(default_factory=lambda: deque(maxlen=100))
-    followed: deque[_Added] = field(default_factory=lambda: deque(maxlen=1_000))
+    served: list[_Added] = field(default_factory=list)
+    followed: list[_Added] = field(default_factory=list)
 
     def __contains__(self, video_id: object) -> bool:
         """Says whether a video must not come back."""
-        return video_id in self.newer or any(video_id in self.ids_of(text) for text in self.older if text)
+        return any(video_id in ids for ids in self._sets())
 
     def __iter__(self) -> Iterator[str]:
         """Goes through all of them."""
@@ -170,23 +169,23 @@ class Seen(AbstractSet[str]):
 
     def __bool__(self) -> bool:
         """Says whether there are any; cheap."""
-        return bool(self.newer or any(self.older))
+        return bool(self.newer) or any(self.older)
 
     def intersection(self, video_ids: Collection[str]) -> set[str]:
         """Returns which of these must not come back; ten times as fast as looking each up."""
-        return self.newer.intersection(video_ids).union(
-            *(self.ids_of(text) & set(video_ids) for text in self.older if text)
-        )
+        return set().union(*(ids.intersection(video_ids) for ids in self._sets()))
 
     @property
     def memory_bytes(self) -> int:
         """About how much memory it takes."""
-        texts = len(self.text) + len(self.older.known) + len(self.older.beyond)
-        return _USER_BYTES + _NEWER_BYTES * len(self.newer) + texts
+        added = len(self.served) + len(self.followed)
+        # What was added is there twice.
+        texts = 2 * len(self.newer) + len(self.older.known) + len(self.older.beyond)
+        return _USER_BYTES + _ADDED_BYTES * added + texts
 
     def beyond(self, trained_until_s: float) -> str:
         """Returns what a model does not know that was trained on everything until then; parted by line feeds."""
-        texts = [self.text]
+        texts = [self.newer]
         if trained_until_s < self.since_s:
             texts.append(self.older.beyond)
         if trained_until_s < self.trained_s:
@@ -194,15 +193,15 @@ class Seen(AbstractSet[str]):
         joined = "\n".join(filter(None, texts))
         return joined if len(joined) <= _MOST_CHARS else joined[: joined.rindex("\n", 0, _MOST_CHARS + 1)]
 
-    def add(self, video_ids: Iterable[str]) -> None:
-        """Adds videos that the user met or was served."""
-        more = [video_id for video_id in video_ids if video_id not in self.newer]
-        if more:
-            self.newer.update(more)
-            self.text = "\n".join((self.text, *more) if self.text else more)
+    def add(self, video_ids: str) -> None:
+        """Adds videos that the user met or was served, parted by line feeds."""
+        self.newer = f"{self.newer}\n{video_ids}" if self.newer else video_ids
+
+    def _sets(self) -> Iterator[frozenset[str]]:
+        return (self.ids_of(text) for text in (self.newer, *self.older) if text)
 
     def _all(self) -> AbstractSet[str]:
-        return self.newer.union(*(self.ids_of(text) for text in self.older if text))
+        return frozenset().union(*self._sets())
 
     @classmethod
     def _from_iterable(cls, video_ids: Iterable[str]) -> AbstractSet[str]:  # type: ignore[override]
@@ -264,14 +263,19 @@ class Histories:
             return
         seen = self._held(user_id)
         self._by_user.move_to_end(user_id)
-        self._add(seen, seen.served, _Added(now + window_s, tuple(map(intern, video_ids))), now)
+        self._add(seen, seen.served, _Added(now + window_s, "\n".join(video_ids)), now)
 
     def followed(self, user_id: str, video_ids: Sequence[str], now: float) -> None:
         """Adds what a user did or was served elsewhere, if the user is in memory."""
         seen = self._by_user.get(user_id)
-        if seen is not None:
+        if seen is None:
+            return
+        # What is served here comes back from the database, too.
+        known = set(seen.newer.split("\n"))
+        more = [video_id for video_id in video_ids if video_id not in known]
+        if more:
             # As long as a read may be under way that does not bring it.
-            self._add(seen, seen.followed, _Added(now + _READ_S, tuple(map(intern, video_ids))), now)
+            self._add(seen, seen.followed, _Added(now + _READ_S, "\n".join(more)), now)
 
     def read_newer(self, user_id: str, text: str, since_s: float, now: float) -> None:
         """Takes the newer part of a history as it was read.
@@ -284,7 +288,7 @@ class Histories:
         """
         seen = self._held(user_id)
         before = seen.memory_bytes
-        _renew(seen, map(intern, text.split("\n")) if text else (), now)
+        _renew(seen, text, now)
         seen.newer_read, seen.since_s = now, since_s
         self._grown(seen, before)
 
@@ -310,14 +314,15 @@ class Histories:
             self._bytes += seen.memory_bytes
         return seen
 
-    def _add(self, seen: Seen, kept: deque[_Added], added: _Added, now: float) -> None:
+    def _add(self, seen: Seen, kept: list[_Added], added: _Added, now: float) -> None:
         before = seen.memory_bytes
-        while kept and kept[0].until <= now:
-            kept.popleft()
+        over = next((place for place, each in enumerate(kept) if each.until > now), len(kept))
+        del kept[: max(over, len(kept) + 1 - _MOST_ADDED)]
         kept.append(added)
         seen.add(added.video_ids)
-        if len(seen.newer) > _MOST_NEWER:
-            _renew(seen, (), now)
+        if len(seen.newer) > _MOST_CHARS:
+            # While no read brings it down.
+            _renew(seen, "", now)
         self._grown(seen, before)
 
     def _grown(self, seen: Seen, before: int) -> None:
@@ -365,14 +370,11 @@ def older_is_due(seen: Seen, policy: HistoryPolicy, trained_s: float, now: float
     return trained_s > seen.trained_s and len(seen.older.beyond) > _LONG_CHARS and trained_s < seen.since_s
 
 
-def _renew(seen: Seen, video_ids: Iterable[str], now: float) -> None:
-    """Makes the newer part anew: of these, and of what was added and still counts."""
-    seen.newer, seen.text = set(), ""
-    seen.add(video_ids)
-    for added in (*seen.served, *seen.followed):
-        if added.until > now:
-            seen.add(added.video_ids)
+def _renew(seen: Seen, text: str, now: float) -> None:
+    """Makes the newer part anew: of a text of ids, and of what was added and still counts."""
+    texts = [text, *(added.video_ids for added in (*seen.served, *seen.followed) if added.until > now)]
+    seen.newer = "\n".join(dict.fromkeys("\n".join(filter(None, texts)).split("\n")))
 
 
-def _ids_of(text: str) -> AbstractSet[str]:
+def _ids_of(text: str) -> frozenset[str]:
     return frozenset(text.split("\n"))

@@ -1,10 +1,10 @@
 """The fallback ladder: which list serves when the scorer's does not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
+from itertools import compress, islice
 
 from bridge.domain.corrections import Corrections, corrected
 from bridge.domain.filters import Conditions, VideoFacts, excluding, keeper, unconditional
@@ -138,17 +138,14 @@ def _kept(rung: Rung, asked: Conditions, limit: int) -> Rung:
     free = unconditional(asked)
     if free and not asked.excluded:
         return _holding(rung, rung.video_ids[:limit], rung.scores[:limit])
-    places = list(islice(_places(rung, asked, free=free), limit))
-    return _holding(rung, [rung.video_ids[place] for place in places], [rung.scores[place] for place in places])
-
-
-def _places(rung: Rung, asked: Conditions, *, free: bool) -> Iterator[int]:
-    """Yields the places of the videos that may appear. Of what is excluded it asks only whether a video is in it."""
     if free:
-        excluded = asked.excluded
-        return (place for place, video_id in enumerate(rung.video_ids) if video_id not in excluded)
-    keep = keeper(asked, rung.facts)
-    return (place for place, video_id in enumerate(rung.video_ids) if keep(video_id))
+        # No more than these can be needed: each that is excluded takes one place at most.
+        enough = limit + len(asked.excluded)
+        flags = [video_id not in asked.excluded for video_id in rung.video_ids[:enough]]
+    else:
+        flags = list(map(keeper(asked, rung.facts), rung.video_ids))
+    video_ids, scores = compress(rung.video_ids, flags), compress(rung.scores, flags)
+    return _holding(rung, list(islice(video_ids, limit)), list(islice(scores, limit)))
 
 
 def _holding(rung: Rung, video_ids: Sequence[str], scores: Sequence[float]) -> Rung:
