@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic
+from typing import Final, Generic
 
 import structlog
 
 from bridge.domain.overlap import Overlap
 from bridge.ports import Clock, ListError, RowReader, RowT
 from bridge.telemetry import ListFailed, ListTrouble, Observer
+
+# What is read before the first look must be followed from before that read on.
+LEAST_BACKLOG: Final = 1_000
 
 _LOG = structlog.get_logger(__name__)
 
@@ -19,7 +22,7 @@ class FollowPolicy:
     """How a table is followed.
 
     Args:
-        backlog: How many rows that are there at the start are read too.
+        backlog: How many rows that are there at the start are read too; LEAST_BACKLOG at least.
         poll_s: Time between two looks for new ones, in seconds.
         pause_s: Time between two reads of one look, in seconds: a long backlog must not slow the requests down.
         overlap_s: How far back each look begins, in seconds: two writers' rows need not appear in the order of their
@@ -80,7 +83,7 @@ class Follower(Generic[RowT]):
     async def look(self) -> None:
         """Reads what is new, to its end; raises ListError."""
         if self._overlap is None:
-            first = await self._reader.newest_row() - self._policy.backlog
+            first = await self._reader.newest_row() - max(self._policy.backlog, LEAST_BACKLOG)
             self._overlap = Overlap(max(0, first), self._policy.overlap_s)
         place = self._overlap.floor
         while rows := await self._reader.rows_after(place):

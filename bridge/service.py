@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -116,8 +115,6 @@ class RecommendationService:
         self._observer = observer
         self._sessions = Sessions(policy.token_key, policy.token_ttl_s, clock, chance)
         self._in_flight = 0
-        # The fallback lists are tuples and the same for everybody: their pages are made once, then copied.
-        self._items = lru_cache(maxsize=256)(wire.items)
 
     @property
     def in_flight(self) -> int:
@@ -328,14 +325,10 @@ class RecommendationService:
         return response
 
     def _add_items(self, response: Response, user_id: str, page: Page, reasons: Sequence[Reasons]) -> None:
-        if isinstance(page.video_ids, tuple) and isinstance(page.scores, tuple) and not reasons:
-            response.MergeFromString(self._items(page.video_ids, page.scores, page.first_position))
-        else:
-            wire.add_items(response, page, reasons)
+        proofs: Sequence[str] = ()
         if self._policy.proves_served:
             proofs = make_tokens(self._policy.token_key, response.recommendation_id, user_id, page.video_ids)
-            for item, proof in zip(response.recommendations, proofs, strict=True):
-                item.served_token = proof
+        wire.add_items(response, page, proofs, reasons)
 
     def _next_token(self, request: Request, session: Session, ranked: Ranked, page: Page) -> str:
         """Returns the token of the next page, none at the end of everything.

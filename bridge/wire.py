@@ -108,23 +108,27 @@ def _seconds(time: Timestamp) -> float:
 
 
 def add_items(
-    response: recommendations_pb2.GetRecommendationsResponse, page: Page, reasons: Sequence[Reasons] = ()
+    response: recommendations_pb2.GetRecommendationsResponse,
+    page: Page,
+    proofs: Sequence[str],
+    reasons: Sequence[Reasons] = (),
 ) -> None:
-    """Adds the videos of a page to an answer, with why they are there when that was asked for."""
+    """Adds the videos of a page to an answer.
+
+    Args:
+        response: The answer.
+        page: The page.
+        proofs: Of each video, that it was served; none: none is given.
+        reasons: Of each video, why it is there; none when nobody asked.
+    """
     add = response.recommendations.add
-    for position, (video_id, score) in enumerate(zip(page.video_ids, page.scores, strict=True), page.first_position):
-        add(video_id=video_id, score=score, position=position)
+    given = zip(page.video_ids, page.scores, proofs or [""] * len(page.video_ids), strict=True)
+    for position, (video_id, score, proof) in enumerate(given, page.first_position):
+        add(video_id=video_id, score=score, position=position, served_token=proof)
     for item, (parts, words) in zip(response.recommendations, reasons, strict=bool(reasons)):
         item.explanation = words
         for name, value in parts.items():
             item.reasons.add(component=name, value=value)
-
-
-def items(video_ids: tuple[str, ...], scores: tuple[float, ...], first_position: int) -> bytes:
-    """Returns the videos of a page as an answer holds them on the wire: to be merged into one."""
-    response = recommendations_pb2.GetRecommendationsResponse()
-    add_items(response, Page(video_ids, scores, first_position, Ranking((), ())))
-    return response.SerializeToString()
 
 
 def arguments_digest(request: recommendations_pb2.GetRecommendationsRequest) -> bytes:

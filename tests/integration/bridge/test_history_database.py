@@ -14,6 +14,7 @@ from bridge.fakes import FakeClock, Recorder
 from bridge.history import KeptHistory
 from bridge.ports import ListError
 from storage.database import Database, sync_engine
+from storage.quick_select import QuickSelect, parameter
 from storage.tables import feed_cache, user_interactions
 from tests.integration.bridge.conftest import RunningBridge, StartBridge, execute, lose_database
 from tests.polling import until
@@ -227,4 +228,16 @@ async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
     ):
         with pytest.raises(ListError):
             await asked
+    await database.close()
+
+
+async def test_a_read_that_is_refused_costs_its_connection_and_no_other_read(database_url: str) -> None:
+    """The driver's own errors come from beneath SQLAlchemy; its connection goes, whatever state it is in."""
+    database = Database(database_url, pool_size=1)
+    missing = QuickSelect(sa.select(sa.literal_column("1")).select_from(sa.table("missing")))
+    for _ in range(3):
+        with pytest.raises(sa.exc.DBAPIError):
+            await missing.rows(database, {})
+    wanted = QuickSelect(sa.select(parameter("name"), sa.literal(3)))
+    assert [tuple(row) for row in await wanted.rows(database, {"name": "a"})] == [("a", 3)]
     await database.close()

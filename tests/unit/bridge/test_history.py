@@ -297,6 +297,15 @@ async def test_a_page_that_another_bridge_serves_is_known_here(kept: Kept) -> No
     assert kept.history.users == 1
 
 
+async def test_a_page_served_between_a_read_and_the_first_look_is_known(kept: Kept) -> None:
+    pages = Pages()
+    follower = page_follower(pages, kept.history, 0.5, kept.clock, kept.recorder)
+    await kept.of()
+    pages.rows.append(FollowedPage(1, "u1", json.dumps(["a"])))
+    await follower.look()
+    assert await kept.of() == {"a"}
+
+
 async def test_a_model_is_told_only_what_it_does_not_know(kept: Kept) -> None:
     """All of it while no model has said what it knows, and then what came after its training."""
     kept.reader.newer_ids["u1"] = "new"
