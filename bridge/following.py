@@ -17,7 +17,7 @@ LEAST_BACKLOG: Final = 1_000
 _LOG = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowPolicy:
     """How a table is followed.
 

@@ -67,7 +67,7 @@ class RecentFollower(Follower[FollowedEvent]):
         observer: Observer,
         watcher: Watcher | None = None,
     ) -> None:
-        follow = FollowPolicy(policy.events, policy.poll_s, policy.overlap_s)
+        follow = FollowPolicy(backlog=policy.events, poll_s=policy.poll_s, overlap_s=policy.overlap_s)
         super().__init__(RECENT, reader, follow, self._remember, clock, observer)
         self._events = RecentEvents(policy)
         self._watcher = watcher

@@ -106,6 +106,14 @@ async def test_a_start_reads_as_many_rows_as_are_kept() -> None:
     assert known == ["u7", "u8", "u9", "u10"]
 
 
+async def test_a_long_backlog_is_read_with_little_pauses() -> None:
+    """Three rows a read here: requests come between, but the start does not take for ever."""
+    follower, clock, _ = following(Table(*(row(number, "u1", "a") for number in range(1, 31))))
+    start = clock.now
+    await follower.look()
+    assert 0 < clock.now - start <= 10 * 0.02
+
+
 @pytest.mark.parametrize(("given", "added"), [(0, 2), (99, 1), (100, 0)])
 async def test_no_more_is_added_than_a_request_may_carry(given: int, added: int) -> None:
     table = Table(row(1, "u1", "a", 1.0), row(2, "u1", "b", 1.0))
