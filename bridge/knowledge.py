@@ -25,12 +25,12 @@ class WishPolicy:
     """What scorers are asked for.
 
     Args:
-        candidates: How many videos: the first page and those that its token carries.
+        candidates: How many videos a page's token carries.
         stages: What they do with the scores before they are a ranking.
         parts: Whether the parts of the scores come too, to be told with what was served.
     """
 
-    candidates: int = 100
+    candidates: int = 80
     stages: scoring_pb2.Stages = field(default_factory=scoring_pb2.Stages)
     parts: bool = False
 
@@ -59,7 +59,7 @@ class Knowledge:
 
     @property
     def candidates(self) -> int:
-        """How many videos a ranking has, and a token carries."""
+        """How many videos a token carries."""
         return self._policy.candidates
 
     def complete(self, request: Request) -> None:
@@ -83,16 +83,17 @@ class Knowledge:
         return self._corrector.of(user_id)
 
     def wish(self, request: Request, session: Session, *, recalled: bool = True) -> scoring_pb2.RankRequest:
-        """Returns what a scorer is asked: more than usual where what the session has shown may be among it.
+        """Returns what a scorer is asked: more than usual where some of what it answers may be taken out.
 
         Args:
             request: What the caller asks.
             session: The session it belongs to.
-            recalled: Whether what the user met is in memory; if not, some of what is answered may be taken out.
+            recalled: Whether what the user met is in memory, and so can be told.
         """
         page_size = wire.page_size_of(request)
-        shown = len(session.shown) // MARK_BYTES
-        wish = wire.rank_request(request, min(max(self.candidates, page_size) + shown, _MOST_CANDIDATES))
+        # As many to spare as may be taken out afterwards: then the token is full, and its last page, too.
+        spare = len(session.shown) // MARK_BYTES + (0 if recalled else self.candidates)
+        wish = wire.rank_request(request, min(page_size + self.candidates + spare, _MOST_CANDIDATES))
         wish.seed = session.seed
         wish.stages.CopyFrom(self._policy.stages)
         self.tell_seen(wish)

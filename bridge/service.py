@@ -260,10 +260,11 @@ class RecommendationService:
             gone = among(seen, video_ids)
             return gone | shown_of(video_ids, marks) if marks else gone
 
-        choice = choose(steps, asked, page_size, self._knowledge.candidates, gone_of)
+        most = page_size + self._knowledge.candidates
+        choice = choose(steps, asked, page_size, most, gone_of)
         if seen and len(choice.rung.video_ids) < page_size and not session.position:
             # Better a feed of what was seen than half of one.
-            choice = choose(steps, asked, page_size, self._knowledge.candidates)
+            choice = choose(steps, asked, page_size, most)
         rung = choice.rung
         progress.fallback_s = self._clock.monotonic() - start
         origin = Origin(rung.source, reason, rung.algorithm, rung.model_version)

@@ -65,7 +65,7 @@ class BridgeSettings(CommonSettings):
     bridge_breaker_probe_ms: int = Field(1_000, ge=10, le=60_000)
     bridge_health_check_ms: int = Field(250, ge=10, le=60_000, description="While a breaker is open.")
 
-    bridge_candidates: int = Field(100, ge=1, le=1_000, description="Videos asked of a scorer for a fresh feed.")
+    bridge_candidates: int = Field(80, ge=1, le=1_000, description="Videos to come that a page token carries at most.")
     bridge_shuffle: float = Field(0.1, ge=0, le=1, description="How much two sessions of a user differ; 0: off.")
     bridge_diversity: float = Field(0.1, ge=0, le=1, description="How much like videos are spread; 0: off.")
     bridge_max_run: int = Field(2, ge=0, le=100, description="Most in a row by one author or of one tag; 0: any.")

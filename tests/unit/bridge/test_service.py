@@ -159,7 +159,7 @@ async def test_the_scorer_gets_everything_it_needs() -> None:
     assert made.scorers[0].requests == [
         scoring_pb2.RankRequest(
             user_id="u1",
-            k=50,
+            k=70,
             compact=True,
             filters=filters,
             recent_interactions=[seen],
@@ -361,7 +361,7 @@ async def test_a_session_goes_on_until_the_scorers_and_the_ladder_have_nothing_l
 async def test_a_session_that_goes_on_asks_for_what_it_has_not_shown() -> None:
     made = bridge([OK])
     await scrolled(made, 25)
-    assert [request.k for request in made.scorers[0].requests[:3]] == [50, 100, 125]
+    assert [request.k for request in made.scorers[0].requests[:3]] == [75, 125, 150]
     seeds = [request.seed for request in made.scorers[0].requests]
     assert len(set(seeds)) == len(seeds)
 
@@ -616,7 +616,7 @@ async def test_what_is_read_while_a_scorer_ranks_is_taken_out_of_its_answer() ->
     made = remembering(ColdHistory("v0", "v2"), OK)
     page = await made.page(page_size=3)
     assert ids(page) == ["v1", "v3", "v4"]
-    assert [asked.compact_exclude_video_ids for asked in made.scorers[0].requests] == [""]
+    assert [(asked.compact_exclude_video_ids, asked.k) for asked in made.scorers[0].requests] == [("", 103)]
 
 
 async def test_a_scorer_is_asked_again_when_too_little_is_left_of_its_answer() -> None:
