@@ -79,13 +79,12 @@ def score_parts(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> Mapp
         places: Where the videos stand in it.
     """
     names = answer.part_names
-    told = len(answer.compact_parts) // _FLOAT_BYTES
-    if not names or not places or (max(places) + 1) * len(names) > told:
+    row_bytes = len(names) * _FLOAT_BYTES
+    if not names or not places or (max(places) + 1) * row_bytes > len(answer.compact_parts):
         return {}
-    values = struct.unpack(f"<{told}f", answer.compact_parts[: told * _FLOAT_BYTES])
-    if isinstance(places, range):
-        return columns(names, values[: len(places) * len(names)])
-    return {name: [values[place * len(names) + column] for place in places] for column, name in enumerate(names)}
+    told = answer.compact_parts[: (max(places) + 1) * row_bytes]
+    rows = list(struct.iter_unpack(f"<{len(names)}f", told))
+    return columns(names, [value for place in places for value in rows[place]])
 
 
 def _explored(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import compress, islice
+from itertools import islice
 
 from bridge.domain.corrections import Corrections, corrected
 from bridge.domain.filters import Conditions, VideoFacts, excluding, keeper, unconditional
@@ -134,18 +134,13 @@ def _corrected(rung: Rung, corrections: Corrections) -> Rung:
 
 
 def _kept(rung: Rung, asked: Conditions, limit: int) -> Rung:
-    """Takes the videos that may appear, at most `limit`."""
-    free = unconditional(asked)
-    if free and not asked.excluded:
+    """Takes the videos that may appear, at most `limit`. Of what is excluded it asks only whether a video is in it."""
+    if unconditional(asked) and not asked.excluded:
         return _holding(rung, rung.video_ids[:limit], rung.scores[:limit])
-    if free:
-        # No more than these can be needed: each that is excluded takes one place at most.
-        enough = limit + len(asked.excluded)
-        flags = [video_id not in asked.excluded for video_id in rung.video_ids[:enough]]
-    else:
-        flags = list(map(keeper(asked, rung.facts), rung.video_ids))
-    video_ids, scores = compress(rung.video_ids, flags), compress(rung.scores, flags)
-    return _holding(rung, list(islice(video_ids, limit)), list(islice(scores, limit)))
+    keep = keeper(asked, rung.facts)
+    pairs = zip(rung.video_ids, rung.scores, strict=True)
+    kept = list(islice((pair for pair in pairs if keep(pair[0])), limit))
+    return _holding(rung, [video_id for video_id, _ in kept], [score for _, score in kept])
 
 
 def _holding(rung: Rung, video_ids: Sequence[str], scores: Sequence[float]) -> Rung:

@@ -1,5 +1,6 @@
 """Which list serves when the scorer's does not (design part 4: fallback ladder)."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -191,6 +192,23 @@ def test_what_the_rungs_hold() -> None:
 
 def test_without_any_list_there_are_still_rungs() -> None:
     assert [len(each.video_ids) for each in ladders(None, None).of("GB", "en")] == [0, 0]
+
+
+def test_a_long_history_is_asked_only_whether_a_video_is_in_it() -> None:
+    """10,000 videos that a user has seen must not be gone through for each rung."""
+
+    class Seen(frozenset[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError
+
+        def __len__(self) -> int:
+            raise AssertionError
+
+        def __bool__(self) -> bool:
+            return True
+
+    choice = choose([rung("a", "1", "2"), rung("b", "3", "4")], Conditions(excluded=Seen(["1", "3"])), 2, 10)
+    assert (choice.rung.name, list(choice.rung.video_ids)) == ("a", ["2"])
 
 
 def test_each_rung_is_as_editors_corrected_it() -> None:
