@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from tests.chaos.processes import Running
-from tests.chaos.watching import feed_of, read_metrics
+from tests.chaos.watching import feed_of
 from tests.http import post_json
 from tests.polling import wait_for
 from tests.system import System, free_ports
@@ -105,9 +105,9 @@ def like_now(user_id: str, video_id: str) -> interactions_pb2.Interaction:
     )
 
 
-def followed(port: int) -> float:
-    """How many interactions a bridge has read since it started."""
-    return read_metrics(port).total("feed_bridge_recent_events")
+def personal(of: Bridge | System, user_id: str, **fields: Any) -> pb.GetRecommendationsResponse:
+    """Asks until the page is ranked by the model: a busy machine may be late for one."""
+    return wait_for(lambda: of.page(user_id, **fields), lambda page: page.source == pb.LIGHTFM)
 
 
 def far_from(topic: int) -> str:
@@ -126,20 +126,20 @@ def test_a_like_brings_the_next_page_nearer_to_its_neighbours(tastes: System, br
     At this bridge being sent does not count, so that the same user's pages differ by the like and by nothing else.
     """
     bridge = bridge_of("bridge-likes", seen_served_h=0)
-    wait_for(lambda: bridge.page("u000").source, pb.LIGHTFM.__eq__)
     likes = [(user, far_from(topic)) for topic in range(TOPICS) for user in new_fans_of(topic)[:2]]
-    before = [(liked, bridge.page(user)) for user, liked in likes]
-    told = [(liked, bridge.page(user, recent_interactions=[like_now(user, liked)])) for user, liked in likes]
-    known = followed(bridge.http_port)
+    before = [(liked, personal(bridge, user)) for user, liked in likes]
+    told = [(liked, personal(bridge, user, recent_interactions=[like_now(user, liked)])) for user, liked in likes]
+    assert all(liked not in ids(page) for liked, page in told)
+    assert mean_nearness(told) >= mean_nearness(before) + NEARER
+
     for user, liked in likes:
         record(tastes, user, liked, "LIKE")
-    wait_for(lambda: followed(bridge.http_port), lambda count: count >= known + len(likes), KNOWN_BOUND_S)
-    recorded = [(liked, bridge.page(user)) for user, liked in likes]
-
-    assert {page.source for _, page in (*before, *told, *recorded)} == {pb.LIGHTFM}
-    assert all(liked not in ids(page) for liked, page in (*told, *recorded))
-    assert mean_nearness(told) >= mean_nearness(before) + NEARER
-    assert mean_nearness(recorded) >= mean_nearness(before) + NEARER
+    recorded = wait_for(
+        lambda: [(liked, personal(bridge, user)) for user, liked in likes],
+        lambda pages: mean_nearness(pages) >= mean_nearness(before) + NEARER,
+        KNOWN_BOUND_S,
+    )
+    assert all(liked not in ids(page) for liked, page in recorded)
 
 
 def test_one_like_makes_the_feed_of_a_stranger(tastes: System):
@@ -148,9 +148,8 @@ def test_one_like_makes_the_feed_of_a_stranger(tastes: System):
     for topic in range(TOPICS):
         stranger, liked = f"stranger-{uuid.uuid4().hex[:8]}", videos_about(topic)[3]
         before.append((liked, tastes.page(stranger)))
-        after.append((liked, tastes.page(stranger, recent_interactions=[like_now(stranger, liked)])))
+        after.append((liked, personal(tastes, stranger, recent_interactions=[like_now(stranger, liked)])))
     assert {page.source for _, page in before} == {pb.TRENDING}
-    assert {page.source for _, page in after} == {pb.LIGHTFM}
     assert mean_nearness(after) >= mean_nearness(before) + MUCH_NEARER
 
 
@@ -202,5 +201,5 @@ def test_what_one_bridge_sent_another_one_does_not_send(bridge_of: Callable[...,
 
 def test_the_known_answers_are_known(tastes: System):
     """Without likes of late, pages are of the topics of their users; by chance 0.13 would be."""
-    pages = [(videos_about(topic)[0], tastes.page(new_fans_of(topic)[2])) for topic in range(TOPICS)]
+    pages = [(videos_about(topic)[0], personal(tastes, new_fans_of(topic)[2])) for topic in range(TOPICS)]
     assert mean_nearness(pages) >= 0.4
