@@ -237,9 +237,13 @@ def find_texts(table: Texts, wanted: Sequence[str]) -> Codes:
         table: A sorted text table.
         wanted: What to look up.
     """
-    if not len(table) or not wanted:
-        return np.full(len(wanted), UNKNOWN_CODE, np.int32)
-    sought = np.array([text.encode() for text in wanted], dtype=np.bytes_)
+    return find_text_rows(table, np.array([text.encode() for text in wanted], dtype=np.bytes_))
+
+
+def find_text_rows(table: Texts, sought: Texts) -> Codes:
+    """Returns the row of each text of an array, or UNKNOWN_CODE; as `find_texts`."""
+    if not len(table) or not len(sought):
+        return np.full(len(sought), UNKNOWN_CODE, np.int32)
     rows = np.searchsorted(table, sought)
     rows[rows == len(table)] = 0
     return np.where(table[rows] == sought, rows, UNKNOWN_CODE).astype(np.int32)

@@ -40,8 +40,9 @@ class ScorerApp:
         self.registry = registry
 
     async def start(self) -> None:
-        """Loads the live model, if there is one, and watches for others."""
+        """Loads the live model, if there is one, and watches for others and for counts of popularity."""
         await self._take_offered()
+        await self._freshen()
         self._watch_task = asyncio.create_task(self._watch(), name="models")
 
     async def stop(self) -> None:
@@ -60,6 +61,7 @@ class ScorerApp:
             await asyncio.sleep(self._poll_s)
             try:
                 await self._take_offered()
+                await self._freshen()
             except Exception:  # noqa: BLE001  # the serving model must outlive whatever a bad one does
                 _LOG.exception("scorer.watch_failed")
 
@@ -73,6 +75,14 @@ class ScorerApp:
             self._slot.refuse(version, error)
         else:
             self._slot.swap(model)
+
+    async def _freshen(self) -> None:
+        stamp = self._slot.popularity_counted()
+        if stamp is None:
+            return
+        model = await asyncio.to_thread(self._slot.freshened, stamp)
+        if model is not None:
+            self._slot.freshen(model)
 
 
 def build(settings: ScorerSettings) -> ScorerApp:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -51,6 +52,12 @@ class ScorerMetrics:
         self._swaps = Counter("feed_scorer_model_swaps", "Models offered.", ("result",), registry=registry)
         self._age = Gauge("feed_scorer_model_age_seconds", "Time since the model was trained.", registry=registry)
         self._age.set(NO_MODEL_AGE_S)
+        self._popularity_age = Gauge(
+            "feed_scorer_popularity_age_seconds",
+            "Time since the newest interaction that the prior of the model in use counts.",
+            registry=registry,
+        )
+        self._popularity_age.set(NO_MODEL_AGE_S)
         self._info = Gauge(
             "feed_scorer_model_info", "1 for the model in use.", ("model_version", "algorithm"), registry=registry
         )
@@ -80,3 +87,8 @@ class ScorerMetrics:
         self._info.labels(manifest.model_version, manifest.algorithm).set(1)
         trained = manifest.created_time.timestamp()
         self._age.set_function(lambda: time.time() - trained)
+
+    def prior_of(self, counted_until: datetime) -> None:
+        """Shows until when the prior in use counts."""
+        counted = counted_until.timestamp()
+        self._popularity_age.set_function(lambda: time.time() - counted)

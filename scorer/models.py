@@ -1,4 +1,4 @@
-"""Which model is in use: offered, verified, tested, then swapped in at once."""
+"""Which model is in use: offered, verified, tested, then swapped in at once; and its prior, made anew now and then."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,7 +8,9 @@ from typing import Final
 import structlog
 
 from runtime.model_bundle import BundleError, BundleFault, Floats, ModelBundle
+from runtime.popularity import Popularity, PopularityError
 from scorer.domain.candidates import VideoIndex
+from scorer.domain.prior import fresh_prior
 from scorer.domain.ranker import Ranker
 from scorer.domain.self_test import fault_of
 from scorer.metrics import ScorerMetrics
@@ -27,12 +29,14 @@ class LoadedModel:
     Args:
         ranker: Ranks with it.
         loaded_time: When it was taken into use, UTC.
+        counted_until: Time of the newest interaction that its prior counts, UTC.
         loop_buffer: The event loop's room for scores.
         worker_buffer: The worker thread's.
     """
 
     ranker: Ranker
     loaded_time: datetime
+    counted_until: datetime
     loop_buffer: Floats
     worker_buffer: Floats
 
@@ -62,6 +66,8 @@ class ModelSlot:
         self._open_index = open_index
         self._bad: str | None = None
         self._told: tuple[str, BundleFault] | None = None
+        self._counted: Popularity | None = None
+        self._stamp: int | None = None
         self.current: LoadedModel | None = None
 
     def offered(self) -> str | None:
@@ -87,7 +93,9 @@ class ModelSlot:
         fault = fault_of(ranker)
         if fault:
             raise BundleError(BundleFault.SELF_TEST, fault)
-        return LoadedModel(ranker, datetime.now(UTC), ranker.buffer(), ranker.buffer())
+        data_until = bundle.manifest.data_until
+        loaded = LoadedModel(ranker, datetime.now(UTC), data_until, ranker.buffer(), ranker.buffer())
+        return self._with_fresh_prior(loaded)
 
     def swap(self, model: LoadedModel) -> None:
         """Takes a model into use; calls that run finish with the one they began with."""
@@ -95,7 +103,35 @@ class ModelSlot:
         self.current = model
         self._bad = self._told = None
         self._metrics.swapped(model.ranker.bundle.manifest)
+        self._metrics.prior_of(model.counted_until)
         _LOG.info("scorer.model_swapped", model_version=model.version, before=before)
+
+    def popularity_counted(self) -> int | None:
+        """Returns the stamp of a count of popularity that was not looked at yet; None when there is none."""
+        stamp = self._source.popularity_stamp()
+        return None if stamp == self._stamp else stamp
+
+    def freshened(self, stamp: int) -> LoadedModel | None:
+        """Reads a count and returns the model in use with the prior by it; None: it stays as it is.
+
+        Changes nothing that serves, so that it may run beside it.
+
+        Args:
+            stamp: What `popularity_counted` returned.
+        """
+        self._stamp = stamp
+        try:
+            self._counted = self._source.popularity()
+        except PopularityError as error:
+            _LOG.error("scorer.popularity_refused", error=str(error))
+            return None
+        current = self.current
+        return None if current is None else self._with_fresh_prior(current)
+
+    def freshen(self, model: LoadedModel) -> None:
+        """Takes the model in use with another prior."""
+        self.current = model
+        self._metrics.prior_of(model.counted_until)
 
     def refuse(self, model_version: str, error: BundleError) -> None:
         """Notes that a model was not taken, once; unless the fault may pass, it is not read again."""
@@ -111,3 +147,10 @@ class ModelSlot:
             error=str(error),
             serving=self.current.version if self.current else None,
         )
+
+    def _with_fresh_prior(self, model: LoadedModel) -> LoadedModel:
+        counted = self._counted
+        prior = None if counted is None else fresh_prior(model.ranker.bundle, counted)
+        if counted is None or prior is None:
+            return model
+        return replace(model, ranker=model.ranker.with_prior(prior), counted_until=counted.counted_until)

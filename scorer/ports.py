@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.popularity import Popularity, PopularityError
 
 
 class ModelSource(Protocol):
@@ -22,13 +23,24 @@ class ModelSource(Protocol):
             BundleError: When it must not be used.
         """
 
+    def popularity_stamp(self) -> int | None:
+        """Returns what changes whenever popularity is counted anew; None before the first time."""
+
+    def popularity(self) -> Popularity:
+        """Reads and verifies how much each video is watched now.
+
+        Raises:
+            PopularityError: When it must not be used.
+        """
+
 
 class MemoryModels:
-    """A ModelSource in memory; `live` is what it names."""
+    """A ModelSource in memory; `live` is what it names, `counted` the popularity."""
 
     def __init__(self, *bundles: ModelBundle) -> None:
         self.bundles = {bundle.manifest.model_version: bundle for bundle in bundles}
         self.live = bundles[-1].manifest.model_version if bundles else None
+        self.counted: Popularity | None = None
 
     def live_version(self) -> str | None:
         """Returns what `live` says."""
@@ -40,3 +52,13 @@ class MemoryModels:
             return self.bundles[model_version]
         except KeyError:
             raise BundleError(BundleFault.MISSING, model_version) from None
+
+    def popularity_stamp(self) -> int | None:
+        """Returns another number for each count."""
+        return id(self.counted) if self.counted else None
+
+    def popularity(self) -> Popularity:
+        """Returns what `counted` says."""
+        if self.counted is None:
+            raise PopularityError("nothing was counted")
+        return self.counted

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Insert = postgresql.Insert | sqlite.Insert
+
+_MOST_HALVINGS: Final = 1_000.0
 
 
 def insert(table: sa.Table, dialect_name: str) -> Insert:
@@ -59,6 +62,19 @@ def unix_seconds(column: sa.Column[datetime], dialect_name: str) -> sa.ColumnEle
     if dialect_name == "postgresql":
         return sa.cast(sa.extract("epoch", column), sa.Float)
     return sa.cast(sa.func.strftime("%s", column), sa.Float)
+
+
+def decayed_by(age_s: sa.ColumnElement[float], half_life_s: float) -> sa.ColumnElement[float]:
+    """Returns how much something of this age still counts, 1 to 0.
+
+    Args:
+        age_s: Its age, seconds.
+        half_life_s: Age at which it counts half, seconds.
+    """
+    halvings = age_s / sa.literal(half_life_s, sa.Float)
+    # PostgreSQL refuses to compute what is too small for a number.
+    halvings = sa.case((halvings < _MOST_HALVINGS, halvings), else_=_MOST_HALVINGS)
+    return sa.func.power(sa.literal(0.5, sa.Float), halvings, type_=sa.Float)
 
 
 def upsert(table: sa.Table, dialect_name: str, conflict: Sequence[str], update: Sequence[str]) -> Insert:

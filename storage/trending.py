@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import as_json, insert, unix_seconds
+from storage.dialect import as_json, decayed_by, insert, unix_seconds
 from storage.segments import GLOBAL_SEGMENT
 from storage.tables import trending
 
@@ -27,8 +27,6 @@ class TrendingBucket(NamedTuple):
     video_id: str
     weight: float
 
-
-_MOST_HALVINGS: Final = 1_000.0
 
 _COLUMNS: Final = ("segment", "bucket", "video_id", "weight")
 _Row: TypeAlias = tuple[str, datetime, str, float]
@@ -136,10 +134,7 @@ def _sums_of(
 
 
 def _decayed(picked: sa.Subquery, half_life_s: float) -> sa.ColumnElement[float]:
-    halvings = picked.c.age_s / sa.literal(half_life_s, sa.Float)
-    # PostgreSQL refuses to compute what is too small for a number.
-    halvings = sa.case((halvings < _MOST_HALVINGS, halvings), else_=_MOST_HALVINGS)
-    return sa.func.sum(picked.c.weight * sa.func.power(sa.literal(0.5, sa.Float), halvings, type_=sa.Float))
+    return sa.func.sum(picked.c.weight * decayed_by(picked.c.age_s, half_life_s))
 
 
 def _summed(rows: Iterable[TrendingBucket]) -> list[_Row]:

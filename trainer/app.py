@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry
 from rich.console import Console
@@ -16,9 +16,10 @@ from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.fit_lightfm import LightFMFitter
 from trainer.adapters.progress import BarProgress, LogProgress
-from trainer.adapters.run_subprocess import run_training
+from trainer.adapters.run_subprocess import count_popularity, run_training
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.metrics import TrainerMetrics
+from trainer.popularity import PopularityCount
 from trainer.ports import Progress
 from trainer.service import Training
 from trainer.settings import TrainerSettings
@@ -38,6 +39,18 @@ def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training
             progress=progress,
             now=lambda: datetime.now(UTC),
             cpus=os.cpu_count() or 1,
+        )
+    finally:
+        database.close()
+
+
+@contextmanager
+def popularity_count(settings: TrainerSettings) -> Iterator[PopularityCount]:
+    """Opens what a count of popularity needs, and closes it at the end."""
+    database = TrainingDatabase(settings.effective_database_url)
+    try:
+        yield PopularityCount(
+            database, bundle_store(settings), settings.view_rules, timedelta(days=settings.trainer_recent_days)
         )
     finally:
         database.close()
@@ -69,6 +82,8 @@ class SchedulerApp:
         self._schedule = NightlySchedule(
             settings.trainer_schedule_hour, settings.trainer_schedule_minute, self._train, self._metrics.next_run
         )
+        if settings.trainer_popularity_minutes:
+            self._schedule.add_every(settings.trainer_popularity_minutes, count_popularity)
 
     async def start(self) -> None:
         """Starts the clock."""

@@ -19,7 +19,7 @@ from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
 from trainer.adapters.export_parquet import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
-from trainer.app import build, bundle_store, progress_for, training
+from trainer.app import build, bundle_store, popularity_count, progress_for, training
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
 
@@ -64,6 +64,14 @@ def evaluate() -> None:
     refusal = _with_training(measure)
     if refusal:
         _fail(f"refused: {refusal}", EXIT_REFUSED)
+
+
+@app.command()
+def popularity() -> None:
+    """Count what is watched now; the model that serves adds it to its scores at once."""
+    with _settings() as settings, popularity_count(settings) as count:
+        counted = count.refresh()
+    typer.echo(f"counted until: {counted.counted_until:%Y-%m-%d %H:%M:%S} UTC" if counted else "nothing new")
 
 
 @app.command()

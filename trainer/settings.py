@@ -5,9 +5,10 @@ from pathlib import Path
 from pydantic import Field
 
 from runtime.settings import CommonSettings
+from storage.recent_views import ViewRules
 from trainer.domain.dataset import DatasetRules
 from trainer.domain.gate import GateRules
-from trainer.domain.log import Kind
+from trainer.domain.log import DAY_S, Kind
 from trainer.domain.model import PriorRules
 from trainer.domain.signal import SignalRules
 from trainer.domain.video_index import IndexRules
@@ -44,6 +45,9 @@ class TrainerSettings(CommonSettings):
 
     trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")
     trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
+    trainer_popularity_minutes: float = Field(
+        5.0, ge=0, le=1440, description="How often what is watched now is counted for the prior, minutes; 0: never."
+    )
     trainer_recent_weight: float = Field(0.35, ge=0, le=100, description="Weight of log(1 + recent long views).")
     trainer_bias_share: float = Field(0.5, ge=0, le=1, description="Share of a video's bias that freshness replaces.")
 
@@ -100,6 +104,11 @@ class TrainerSettings(CommonSettings):
             self.trainer_recent_days,
             self.trainer_recent_half_life_days,
         )
+
+    @property
+    def view_rules(self) -> ViewRules:
+        """Which views make a video popular, and for how long."""
+        return ViewRules(self.trainer_long_view_s, self.trainer_recent_half_life_days * DAY_S)
 
     @property
     def prior_rules(self) -> PriorRules:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from runtime import bundle_files
+from runtime import bundle_files, popularity_file
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.popularity import Popularity, PopularityError
 from runtime.signing import KeyFileError, load_public_key
 
 
@@ -30,3 +31,15 @@ class FolderModels:
         except KeyFileError as error:
             raise BundleError(BundleFault.BAD_SIGNATURE, str(error)) from error
         return bundle_files.read(self._models_dir, model_version, key)
+
+    def popularity_stamp(self) -> int | None:
+        """Returns what changes whenever popularity is counted anew."""
+        return popularity_file.stamp_of(self._models_dir)
+
+    def popularity(self) -> Popularity:
+        """Reads and verifies how much each video is watched now."""
+        try:
+            key = load_public_key(self._public_key_path)
+        except KeyFileError as error:
+            raise PopularityError(str(error)) from error
+        return popularity_file.read(self._models_dir, key)

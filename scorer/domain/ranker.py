@@ -1,7 +1,9 @@
 """Ranking with one model."""
 
 from collections import Counter
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -90,6 +92,17 @@ class Ranker:
     def cost(self) -> int:
         """Multiplications of one ranking: what it takes, before any of it is done."""
         return int(self._arrays.item_factors.size)
+
+    def with_prior(self, prior: Floats) -> Self:
+        """Returns one that ranks with another prior, and shares all else.
+
+        Args:
+            prior: float32, shape (n_videos,).
+        """
+        other = copy(self)
+        other._arrays = replace(self._arrays, item_prior=prior)  # noqa: SLF001  # its own class
+        other.bundle = replace(self.bundle, arrays=other._arrays)  # noqa: SLF001
+        return other
 
     def buffer(self) -> Floats:
         """Makes room for one user's scores, float32, shape (n_videos,)."""

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from runtime import bundle_files
+from runtime import bundle_files, popularity_file
 from runtime.model_bundle import BundleError, BundleFault, Manifest, ModelArrays, ModelBundle
+from runtime.popularity import Popularity
 from runtime.signing import load_or_create_private_key
 
 
@@ -23,6 +24,18 @@ class BundleStore:
         """Writes a signed bundle; it does not serve yet."""
         key = load_or_create_private_key(self._key_path)
         return bundle_files.publish(self._models_dir, manifest, arrays, key, index)
+
+    def publish_popularity(self, counted: Popularity) -> None:
+        """Writes how much each video is watched now, signed; scorers take it at once."""
+        popularity_file.publish(self._models_dir, counted, load_or_create_private_key(self._key_path))
+
+    def popularity(self) -> Popularity:
+        """Reads what was written last.
+
+        Raises:
+            PopularityError: When there is nothing, or nothing of ours.
+        """
+        return popularity_file.read(self._models_dir, load_or_create_private_key(self._key_path).public_key())
 
     def promote(self, model_version: str) -> None:
         """Makes a published model the one that serves, once its arrays were read back and found good.

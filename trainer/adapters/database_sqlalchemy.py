@@ -1,11 +1,13 @@
 """The database as training sees it: interactions and videos to read, the register of trainings to write."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import sqlalchemy as sa
 
-from storage import trainings
+from storage import recent_views, trainings
 from storage.database import reading, sync_engine
+from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
 from trainer.domain.catalogue import Video
 
@@ -35,6 +37,16 @@ class TrainingDatabase:
         """Reads the catalogue."""
         with reading(self._engine) as connection:
             return [Video(*row) for row in catalogue(connection)]
+
+    def newest(self) -> Newest | None:
+        """Tells how far the interactions go; None when there are none."""
+        with reading(self._engine) as connection:
+            return recent_views.newest(connection)
+
+    def long_views(self, rules: ViewRules, after_row: int, until: Newest, since: datetime) -> list[tuple[str, float]]:
+        """Sums up the long views of each video; see `storage.recent_views`."""
+        with reading(self._engine) as connection:
+            return recent_views.long_views(connection, rules, after_row, until, since)
 
     def register(self, start: trainings.TrainingStart) -> None:
         """Writes that a training began; those that never ended are marked as failed."""

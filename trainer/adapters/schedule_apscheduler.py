@@ -1,4 +1,4 @@
-"""The clock of the nightly run: APScheduler, and nothing else of it."""
+"""The clock of the nightly run, and of what runs every few minutes: APScheduler, and nothing else of it."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 JOB_NAME: Final = "feed_lightfm_retrain"
 
@@ -49,6 +50,10 @@ class NightlySchedule:
         )
         self._scheduler.start()
         self._tell_next()
+
+    def add_every(self, minutes: float, job: Callable[[], Awaitable[None]]) -> None:
+        """Runs something else every so many minutes, never two of it at once; before `start`."""
+        self._scheduler.add_job(job, IntervalTrigger(seconds=minutes * 60), max_instances=1, coalesce=True)
 
     async def stop(self) -> None:
         """Stops the clock and cancels a job that runs."""

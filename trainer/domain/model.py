@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.model_bundle import Floats
+from runtime.popularity import prior_of
 from trainer.domain.dataset import Dataset
 
 
@@ -75,5 +76,4 @@ class PriorRules:
 
 def item_prior(dataset: Dataset, model: FactorModel, rules: PriorRules) -> Floats:
     """Returns what is added to every user's score of each video, float32, shape (n_videos,)."""
-    fresh = rules.recent_weight * np.log1p(dataset.recent_views)
-    return (fresh - rules.bias_share * model.item_factors[:, 0]).astype(np.float32)
+    return prior_of(dataset.recent_views, model.item_factors[:, 0], rules.recent_weight, rules.bias_share)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from feed.common.v1.common_pb2 import VideoFilters
 from feed.interactions.v1.interactions_pb2 import LIKE, SKIP, Interaction
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
-from runtime import bundle_files
+from runtime import bundle_files, popularity_file
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
+from runtime.model_bundle import text_table
+from runtime.popularity import Popularity
 from runtime.process import Service
 from runtime.settings import load
 from runtime.signing import load_or_create_private_key
@@ -100,6 +103,20 @@ async def test_one_user_is_ranked(scorer: Scorer) -> None:
     assert list(answer.video_ids) == ["v3", "v2", "v1", "v0"], "v4 was seen"
     assert list(answer.scores) == [3, 2, 1, 0]
     assert (answer.model_version, answer.algorithm, answer.known_user) == ("m1", "lightfm-warp", True)
+
+
+async def test_what_is_watched_now_changes_the_ranking_while_it_serves(scorer: Scorer) -> None:
+    scorer.publish("m2", params={"recent_weight": 1.0, "bias_share": 0.0})
+    scorer.promote("m2")
+    await until(scorer.version, "m2")
+    views = np.array([np.expm1(10.0)], np.float32)
+    counted = Popularity(TRAINED + timedelta(hours=1), 1, 86_400.0, text_table(["v1"]), views)
+    popularity_file.publish(scorer.models_dir, counted, scorer.key)
+
+    async def first() -> str:
+        return (await scorer.rank()).video_ids[0]
+
+    await until(first, "v1")
 
 
 async def test_an_unknown_user_is_no_error(scorer: Scorer) -> None:

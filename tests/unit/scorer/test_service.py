@@ -1,20 +1,24 @@
 """Who is answered, and with which model."""
 
 import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.errors import FailedPreconditionError
-from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.model_bundle import BundleError, BundleFault, IndexInfo, ModelBundle, text_table
+from runtime.popularity import Popularity, PopularityError
 from scorer import service as service_module
 from scorer.domain.wish import Wish
 from scorer.metrics import ScorerMetrics
 from scorer.models import ModelSlot
 from scorer.ports import MemoryModels
 from scorer.service import DeadlinePassedError, ScoringService
-from tests.model_bundles import small_bundle
+from tests.model_bundles import TRAINED, manifest_of, small_arrays, small_bundle
 
 
 class Parts:
@@ -42,6 +46,13 @@ class Parts:
         except BundleError as error:
             self.slot.refuse(version, error)
         return version
+
+    def take_counted(self) -> bool:
+        stamp = self.slot.popularity_counted()
+        model = None if stamp is None else self.slot.freshened(stamp)
+        if model is not None:
+            self.slot.freshen(model)
+        return model is not None
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -152,3 +163,76 @@ async def test_a_pointer_that_cannot_be_read_changes_nothing(parts: Parts, monke
     assert [parts.take_offered() for _ in range(2)] == [None, None]
     assert parts.slot.current is not None
     assert parts.metric("feed_scorer_model_swaps_total", result="refused") == 1
+
+
+def popularity(views: Mapping[str, float], counted_until: datetime = TRAINED + timedelta(minutes=5)) -> Popularity:
+    counts = np.array([views[video_id] for video_id in sorted(views)], np.float32)
+    return Popularity(counted_until, 1, 86_400.0, text_table(list(views)), counts)
+
+
+def with_prior(version: str, **changes: Any) -> ModelBundle:
+    manifest = manifest_of(version, params={"recent_weight": 2.0, "bias_share": 0.5}, **changes)
+    return ModelBundle(manifest, small_arrays())
+
+
+async def first(parts: Parts) -> tuple[str, float]:
+    ranking = (await parts.service.rank([Wish("none", k=1)], None)).rankings[0]
+    return ranking.video_ids[0], ranking.scores[0]
+
+
+async def test_what_is_watched_now_is_in_the_next_ranking() -> None:
+    parts = Parts(MemoryModels(with_prior("m1")))
+    parts.take_offered()
+    assert parts.take_counted() is False, "nothing was counted yet"
+    assert (await first(parts))[1] == 0
+    parts.source.counted = popularity({"v1": 1.0, "v3": 9.0, "unknown": 99.0})
+    assert parts.take_counted() is True
+    video_id, score = await first(parts)
+    assert video_id == "v3"
+    assert score == pytest.approx(2 * np.log(10))
+    assert parts.take_counted() is False, "that one is known"
+    assert parts.metric("feed_scorer_popularity_age_seconds") == pytest.approx(
+        (datetime.now(UTC) - TRAINED).total_seconds() - 300, abs=60
+    )
+
+
+async def test_the_next_model_keeps_what_was_counted_unless_it_knows_more() -> None:
+    parts = Parts(MemoryModels(with_prior("m1"), with_prior("m2", data_until=TRAINED + timedelta(minutes=10))))
+    parts.source.counted = popularity({"v3": 9.0})
+    parts.take_counted()
+    parts.source.live = "m1"
+    parts.take_offered()
+    assert (await first(parts))[0] == "v3"
+    parts.source.live = "m2"
+    parts.take_offered()
+    assert (await first(parts))[1] == 0
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        pytest.param(small_bundle("m1"), id="does not say how much it counts"),
+        pytest.param(with_prior("m1", index=IndexInfo("Flat", 1, 1.0)), id="has an index"),
+    ],
+)
+async def test_a_model_that_cannot_take_it_keeps_its_own_prior(bundle: ModelBundle) -> None:
+    parts = Parts(MemoryModels(bundle))
+    parts.take_offered()
+    parts.source.counted = popularity({"v3": 9.0})
+    parts.take_counted()
+    assert (await first(parts))[1] == 0
+
+
+async def test_a_count_that_must_not_be_used_changes_nothing() -> None:
+    parts = Parts(MemoryModels(with_prior("m1")))
+    parts.take_offered()
+    parts.source.counted = popularity({"v3": 9.0})
+    parts.take_counted()
+
+    def refuse() -> Popularity:
+        raise PopularityError("not signed with our key")
+
+    parts.source.popularity = refuse  # type: ignore[method-assign]
+    parts.source.counted = popularity({"v1": 9.0})
+    assert parts.take_counted() is False
+    assert (await first(parts))[0] == "v3"

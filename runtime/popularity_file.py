@@ -1,0 +1,80 @@
+"""The count of popularity on disk, `<models_dir>/POPULARITY`: an Ed25519 signature, then an `.npz` without pickles."""
+
+import io
+import os
+import secrets
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from runtime.popularity import Popularity, PopularityError
+
+POPULARITY_FILE: Final = "POPULARITY"
+
+_SIGNATURE_BYTES: Final = 64
+# A million videos with ids of 128 characters.
+_MAX_BYTES: Final = 160 << 20
+
+
+def publish(models_dir: Path, popularity: Popularity, key: Ed25519PrivateKey) -> None:
+    """Writes the file, whole or not at all."""
+    buffer = io.BytesIO()
+    facts = [popularity.counted_until.timestamp(), popularity.last_row, popularity.half_life_s]
+    np.savez(
+        buffer,
+        allow_pickle=False,
+        facts=np.array(facts, np.float64),
+        video_ids=popularity.video_ids,
+        recent_views=popularity.recent_views,
+    )
+    content = buffer.getvalue()
+    models_dir.mkdir(parents=True, exist_ok=True)
+    temporary = models_dir / f".{POPULARITY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+    temporary.write_bytes(key.sign(content) + content)
+    temporary.replace(models_dir / POPULARITY_FILE)
+
+
+def stamp_of(models_dir: Path) -> int | None:
+    """Returns what changes whenever the file does; None while there is none."""
+    try:
+        return (models_dir / POPULARITY_FILE).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def read(models_dir: Path, key: Ed25519PublicKey) -> Popularity:
+    """Reads the file; nothing of it is looked at before its size and signature held.
+
+    Raises:
+        PopularityError: When it is missing, too large, not signed with our key or not what it should be.
+    """
+    try:
+        with (models_dir / POPULARITY_FILE).open("rb") as file:
+            signature, content = file.read(_SIGNATURE_BYTES), file.read(_MAX_BYTES + 1)
+        key.verify(signature, content)
+    except OSError as error:
+        raise PopularityError(f"{POPULARITY_FILE}: {error.strerror}") from error
+    except InvalidSignature as error:
+        raise PopularityError(f"{POPULARITY_FILE} is not signed with our key, or above {_MAX_BYTES} bytes") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as named:
+            facts, video_ids, views = named["facts"], named["video_ids"], named["recent_views"]
+        counted_until, last_row, half_life_s = facts.tolist()
+        found = Popularity(datetime.fromtimestamp(counted_until, UTC), int(last_row), half_life_s, video_ids, views)
+    except (ValueError, KeyError, OverflowError, zipfile.BadZipFile) as error:
+        raise PopularityError(f"{POPULARITY_FILE} is not a readable count") from error
+    if not _is_good(found):
+        raise PopularityError(f"{POPULARITY_FILE} counts what cannot be counted")
+    return found
+
+
+def _is_good(popularity: Popularity) -> bool:
+    ids, views = popularity.video_ids, popularity.recent_views
+    if ids.dtype.kind != "S" or views.dtype != np.float32 or ids.shape != views.shape or ids.ndim != 1:
+        return False
+    return bool((ids[1:] > ids[:-1]).all() and np.isfinite(views).all() and (views >= 0).all())
