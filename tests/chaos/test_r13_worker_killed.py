@@ -82,9 +82,11 @@ def test_a_killed_worker_is_missed_by_nobody(tmp_path: Path, bridge: Running, cr
     with ExitStack() as closing:
         config = f'grpc_config=[{{"serviceConfig":{documented_config()}}}]'
         names = closing.enter_context(NameServer(["127.0.0.1"], config))
-        python = closing.enter_context(PythonCaller(bridge.target, rps, CHANNELS))
         name = f"dns://{names.authority}/bridge.test:{bridge.grpc_port}"
         go = closing.enter_context(GoCaller(name, rps, kills * KILL_S, CHANNELS, tmp_path))
+        # It cannot be told to reconnect soon: one that is refused while it connects waits a second, retries or not.
+        wait_for(lambda: read_metrics(bridge.http_port).total("feed_bridge_requests_total"), bool)
+        python = closing.enter_context(PythonCaller(bridge.target, rps, CHANNELS))
         while len(back_s) < kills or go.running:
             wait_for(crew.spare_waits, bool, bound_s=30)
             back_s.append(crew.kill(len(back_s) % WORKERS + 1))
@@ -103,6 +105,7 @@ def test_a_killed_worker_is_missed_by_nobody(tmp_path: Path, bridge: Running, cr
         longest_back_s=max(back_s),
         failed=failed,
         shed=shed,
+        statuses={name: each.statuses for name, each in outcomes.items()},
         python_calls=outcomes["python"].calls,
         python_max_ms=outcomes["python"].max_ms,
         grpc_go_calls=outcomes["grpc_go"].calls,
