@@ -211,8 +211,7 @@ class RecommendationService:
         if is_stranger or len(ranking.video_ids) >= wire.page_size_of(request):
             return answer
         wish.compact_exclude_video_ids = ""
-        again = await self._ask_scorers(wish, progress, entry)
-        return answer if isinstance(again, FallbackReason) else again
+        return await self._ask_scorers(wish, progress, entry)
 
     async def _sifted(
         self, request: Request, wish: scoring_pb2.RankRequest, answer: Answered, progress: Progress, entry: Entry

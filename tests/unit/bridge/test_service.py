@@ -640,6 +640,13 @@ async def test_for_whom_nothing_is_left_a_new_feed_starts_over() -> None:
     assert len(made.scorers[0].requests) == 2
 
 
+async def test_a_whole_page_of_the_ladder_is_better_than_what_little_is_left() -> None:
+    few = Act(scoring_pb2.RankResponse(video_ids=["v0"], scores=[1.0], known_user=True))
+    made = remembering(FixedHistory("v1"), few, fails(Outcome.UNAVAILABLE))
+    page = await made.page(page_size=3)
+    assert (page.source, page.fallback_reason, len(ids(page))) == (pb.TRENDING, pb.UNAVAILABLE, 3)
+
+
 async def test_a_stranger_is_not_asked_for_twice() -> None:
     made = remembering(FixedHistory("t1"), Act(scoring_pb2.RankResponse()), OK)
     page = await made.page(page_size=2)
