@@ -47,6 +47,7 @@ class System:
             **(environ or {}),
         }
         self._closing = ExitStack()
+        self._channels: dict[str, grpc.Channel] = {}
 
     def grpc_port(self, name: str) -> int:
         return self._ports["grpc", name]
@@ -117,7 +118,10 @@ class System:
         return self.recommendations().GetRecommendations(request, timeout=1.0)
 
     def _channel(self, name: str) -> grpc.Channel:
-        return self._closing.enter_context(grpc.insecure_channel(f"127.0.0.1:{self.grpc_port(name)}"))
+        if name not in self._channels:
+            opened = grpc.insecure_channel(f"127.0.0.1:{self.grpc_port(name)}")
+            self._channels[name] = self._closing.enter_context(opened)
+        return self._channels[name]
 
 
 def free_ports() -> Iterator[int]:
