@@ -20,6 +20,7 @@ from bridge.adapters.scorer_grpc import GrpcScorer
 from bridge.adapters.switch_file import SwitchFile
 from bridge.adapters.system import SystemChance, SystemClock
 from bridge.adapters.user_lists_database import DatabaseUserLists
+from bridge.adapters.users_database import DatabaseUsers
 from bridge.admission import Admission
 from bridge.attempts import Attempts
 from bridge.batching import BatchingScorer
@@ -47,6 +48,7 @@ from bridge.served_metrics import ServedMetrics
 from bridge.served_pages import ServedPages
 from bridge.service import RecommendationService, ServicePolicy
 from bridge.settings import BridgeSettings
+from bridge.strangers import KeptStrangers
 from bridge.switch import SwitchWatch
 from bridge.telemetry import BreakerMoved, Observer, Observers
 from eventlog.metrics import EventlogMetrics
@@ -82,6 +84,7 @@ class BridgeApp:
         history: Knows what users have seen and been sent; None: nobody does.
         pages: Follows for it what is served; None: nobody does.
         corrections: Follows what editors change; None: nobody does.
+        strangers: Knows of users whom no model knows; None: nobody does.
         served: Tells the log of served pages; None: nobody does.
         database: The pool.
         registry: The metrics.
@@ -100,6 +103,7 @@ class BridgeApp:
     history: KeptHistory | None
     pages: Follower[FollowedPage] | None
     corrections: CorrectionsFollower | None
+    strangers: KeptStrangers | None
     served: ServedLog | None
     database: Database
     registry: CollectorRegistry
@@ -139,6 +143,8 @@ class BridgeApp:
             await self.recent.stop()
         if self.history is not None:
             await self.history.stop()
+        if self.strangers is not None:
+            await self.strangers.stop()
         await self.health.stop()
         await self.switch.stop()
         if self.corrections is not None:
@@ -184,7 +190,8 @@ def build(settings: BridgeSettings) -> BridgeApp:
     pages = _pages(settings, database, history, clock, observer)
     recent = _recent(settings, database, history, clock, observer)
     corrections = _corrections(settings, database, clock, observer)
-    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections)
+    strangers = _strangers(settings, database, clock, observer)
+    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections, strangers)
     calls = {client.target: client for client in clients}
     explainer = Explainer(knowledge, pool, calls, DatabaseDecisions(database), clock, chance, observer)
     service = RecommendationService(
@@ -212,6 +219,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
         history,
         pages,
         corrections,
+        strangers,
         served,
         database,
         registry,
@@ -256,7 +264,9 @@ def _database(settings: BridgeSettings) -> Database:
     """One connection refreshes the lists, each table that is followed has one, and each read at a time of a user's."""
     personal, history = settings.personal_policy(), settings.history_policy()
     following = bool(settings.recent_policy() or history) + bool(history) + (settings.corrections_policy() is not None)
+    strangers = settings.strangers_policy()
     reads = (personal.reads if personal else 0) + (history.all_reads if history else 0)
+    reads += strangers.reads if strangers else 0
     return Database(settings.effective_database_url, pool_size=1 + following + reads)
 
 
@@ -283,6 +293,13 @@ def _recent(
     if policy is None and history is not None:
         policy = RecentPolicy(events=0, poll_s=settings.bridge_recent_poll_ms / 1000)
     return RecentFollower(DatabaseRecent(database), policy, clock, observer, history) if policy else None
+
+
+def _strangers(
+    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+) -> KeptStrangers | None:
+    policy = settings.strangers_policy()
+    return KeptStrangers(DatabaseUsers(database), policy, clock, observer) if policy else None
 
 
 def _corrections(

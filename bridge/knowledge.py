@@ -12,6 +12,7 @@ from bridge.domain.shown import MARK_BYTES
 from bridge.history import History, NoHistory
 from bridge.recent import NothingRecent, Recent
 from bridge.sessions import Session
+from bridge.strangers import NothingKnown, Strangers
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 
@@ -43,6 +44,7 @@ class Knowledge:
         recent: Knows what users did of late.
         history: Knows what users have seen and been sent.
         corrector: Knows what editors changed.
+        strangers: Knows of users whom the models do not know.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Knowledge:
         recent: Recent | None = None,
         history: History | None = None,
         corrector: Corrector | None = None,
+        strangers: Strangers | None = None,
     ) -> None:
         self._policy = policy
         self._recent = NothingRecent() if recent is None else recent
         self._history = NoHistory() if history is None else history
         self._corrector = NothingCorrected() if corrector is None else corrector
+        self._strangers = NothingKnown() if strangers is None else strangers
 
     @property
     def candidates(self) -> int:
@@ -96,6 +100,7 @@ class Knowledge:
         wish = wire.rank_request(request, min(page_size + self.candidates + spare, _MOST_CANDIDATES))
         wish.seed = session.seed
         wish.stages.CopyFrom(self._policy.stages)
+        wish.user_features.extend(self._strangers.known(request.user_id) or ())
         self.tell_seen(wish)
         corrections = self._corrector.of(request.user_id)
         if corrections:
@@ -107,6 +112,21 @@ class Knowledge:
     def tell_seen(self, wish: scoring_pb2.RankRequest) -> None:
         """Says in a wish what its user has met that the model does not know."""
         wish.compact_exclude_video_ids = self._history.beyond_model(wish.user_id)
+
+    async def introduce(self, wish: scoring_pb2.RankRequest, request: Request, left_s: float) -> bool:
+        """Says in a wish what is known of a user whom the model does not know; returns whether that is news.
+
+        Args:
+            wish: What a scorer was asked.
+            request: What the caller asks.
+            left_s: What is left of the request's time, in seconds.
+        """
+        if self._strangers.known(request.user_id) is not None:
+            return False
+        context = request.context
+        words = await self._strangers.read(request.user_id, context.locale, context.country, left_s)
+        wish.user_features.extend(words)
+        return bool(words)
 
     def answered(self, response: scoring_pb2.RankResponse) -> None:
         """Takes what a scorer says of its model."""

@@ -179,6 +179,19 @@ class HistoryReader(Protocol):
         """Reads what a user met until a time, parted by when the model was trained; times in Unix seconds."""
 
 
+class UserReader(Protocol):
+    """Where users are."""
+
+    async def words(self, user_id: str, locale: str, country: str) -> Sequence[str]:
+        """Reads what is known of a user, such as `country=AT`; raises ListError.
+
+        Args:
+            user_id: The user.
+            locale: What the request says (BCP 47), which goes before what is stored; empty: nothing.
+            country: The same of the country (ISO 3166-1 alpha-2).
+        """
+
+
 class CorrectionReader(Protocol):
     """Where corrections are."""
 

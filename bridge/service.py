@@ -202,13 +202,14 @@ class RecommendationService:
         recalled = self._knowledge.recall(request.user_id)
         wish = self._knowledge.wish(request, session, recalled=recalled)
         answer = await self._ask_scorers(wish, progress, entry)
+        left_s = progress.until - self._clock.monotonic()
+        if _is_stranger(answer) and await self._knowledge.introduce(wish, request, left_s):
+            answer = await self._ask_scorers(wish, progress, entry)
         if not recalled and not isinstance(answer, FallbackReason):
             answer = await self._sifted(request, wish, answer, progress, entry)
         if session.position or isinstance(answer, FallbackReason) or not wish.compact_exclude_video_ids:
             return answer
-        response, ranking = answer
-        is_stranger = not response.known_user and not ranking.video_ids
-        if is_stranger or len(ranking.video_ids) >= wire.page_size_of(request):
+        if _is_stranger(answer) or len(answer[1].video_ids) >= wire.page_size_of(request):
             return answer
         wish.compact_exclude_video_ids = ""
         return await self._ask_scorers(wish, progress, entry)
@@ -339,3 +340,8 @@ class RecommendationService:
         if not page.video_ids or (not ranked.more and not page.rest.video_ids):
             return ""
         return self._sessions.token(request, session, ranked.origin, page, self._knowledge.candidates)
+
+
+def _is_stranger(answer: Answered | FallbackReason) -> bool:
+    """Tells whether a model knows nothing of the user."""
+    return not isinstance(answer, FallbackReason) and not answer[0].known_user and not answer[1].video_ids

@@ -19,6 +19,7 @@ from bridge.domain.recent import RecentPolicy
 from bridge.domain.retry import RetryPolicy
 from bridge.domain.trending import ListPolicy
 from bridge.knowledge import WishPolicy
+from bridge.strangers import StrangersPolicy
 from feed.scoring.v1 import scoring_pb2
 from runtime.settings import CommonSettings
 
@@ -93,6 +94,13 @@ class BridgeSettings(CommonSettings):
         50_000, ge=0, le=1_000_000, description="Users' newest interactions kept in memory; 0: none are followed."
     )
     bridge_recent_poll_ms: int = Field(500, ge=10, le=60_000, description="Time between two looks for new ones.")
+
+    bridge_strangers: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="Users unknown to the models of whom is kept what else is known; 0: it is not read.",
+    )
 
     bridge_corrections_poll_ms: int = Field(
         2_000, ge=0, le=4_000, description="Time between two looks for editors' corrections; 0: none are followed."
@@ -229,6 +237,16 @@ class BridgeSettings(CommonSettings):
         if not self.bridge_recent_events:
             return None
         return RecentPolicy(events=self.bridge_recent_events, poll_s=self.bridge_recent_poll_ms / 1000)
+
+    def strangers_policy(self) -> StrangersPolicy | None:
+        """Returns how users whom no model knows are read; None: they are not."""
+        if not self.bridge_strangers:
+            return None
+        return StrangersPolicy(
+            users=self.bridge_strangers,
+            wait_s=self.bridge_history_timeout_ms / 1000,
+            margin_s=self.bridge_fallback_reserve_ms / 2000,
+        )
 
     def corrections_policy(self) -> CorrectionsPolicy | None:
         """Returns how editors' corrections are followed; None: they are not."""

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 
 # Columns of a factor row before the embedding: the biases fold in, so that a score is one dot product.
 BIAS_COLUMNS: Final = 2
@@ -146,6 +146,9 @@ class ModelArrays:
         history_offsets: int64, shape (n + 1,): a user is described by
             `history_items[offsets[u]:offsets[u + 1]]`, newest first; each counts by 1 / sqrt(their number).
         history_items: int32 item_index.
+        features: bytes; what may be known of a user beside what the user did, such as `country=AT`.
+        feature_factors: float32, shape (len(features), d + 2), columns (0, bias, embedding): what each says of a user
+            whom the model does not know, where it counts by 1 / sqrt(the number of those that are known of the user).
         seen_offsets: int64, shape (n + 1,): a user's seen videos are `seen_items[offsets[u]:offsets[u + 1]]`.
         seen_items: int32 item_index of each interaction trained on.
         authors: bytes; the authors' ids.
@@ -171,6 +174,8 @@ class ModelArrays:
     history_factors: Floats
     history_offsets: Offsets
     history_items: Codes
+    features: Texts
+    feature_factors: Floats
     seen_offsets: Offsets
     seen_items: Codes
     authors: Texts
@@ -263,10 +268,10 @@ def check_arrays(named: Mapping[str, Array], dimensions: int) -> ModelArrays:
         raise _bad(f"arrays {sorted(set(named) ^ set(ARRAY_NAMES))} are missing or unknown")
     arrays = ModelArrays(**named)
     _check_shapes(arrays, dimensions)
-    for name in ("user_factors", "item_factors", "item_prior", "history_factors", "item_duration_s"):
+    for name in ("user_factors", "item_factors", "item_prior", "history_factors", "feature_factors", "item_duration_s"):
         if not np.isfinite(named[name]).all():
             raise BundleError(BundleFault.NOT_FINITE, f"{name} holds a number that is not finite")
-    for name in ("user_ids", "video_ids", "authors", "languages", "countries", "tags"):
+    for name in ("user_ids", "video_ids", "features", "authors", "languages", "countries", "tags"):
         if not (named[name][1:] > named[name][:-1]).all():
             raise _bad(f"{name} is not sorted and unique")
     _check_lists("seen_offsets", arrays.seen_offsets, len(arrays.seen_items))
@@ -294,6 +299,8 @@ def _check_shapes(arrays: ModelArrays, dimensions: int) -> None:
         "history_factors": ((videos, columns), "<f4"),
         "history_offsets": ((users + 1,), "<i8"),
         "history_items": ((arrays.history_items.size,), "<i4"),
+        "features": ((arrays.features.size,), "S"),
+        "feature_factors": ((arrays.features.size, columns), "<f4"),
         "seen_offsets": ((users + 1,), "<i8"),
         "seen_items": ((arrays.seen_items.size,), "<i4"),
         "authors": ((arrays.authors.size,), "S"),

@@ -13,10 +13,16 @@ _LANGUAGE_PREFIX: Final = "lang:"
 _LANGUAGE: Final = re.compile(r"([A-Za-z]{2,8})(?:[-_].*)?", re.ASCII)
 
 
+def language_of(locale: str | None) -> str:
+    """Returns a locale's language, "en" for "en-GB"; empty when it names none."""
+    found = _LANGUAGE.fullmatch(locale) if locale else None
+    return found[1].lower() if found else ""
+
+
 def language_segment(locale: str | None) -> str | None:
     """Returns the segment of a locale's language, "lang:en" for "en-GB"; None when it names none."""
-    found = _LANGUAGE.fullmatch(locale) if locale else None
-    return _LANGUAGE_PREFIX + found[1].lower() if found else None
+    language = language_of(locale)
+    return _LANGUAGE_PREFIX + language if language else None
 
 
 def is_language(segment: str) -> bool:

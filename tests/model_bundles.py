@@ -46,6 +46,7 @@ def arrays_of(
     prior: Sequence[float] | None = None,
     history: Mapping[str, Sequence[str]] | None = None,
     catalogue: Mapping[str, Mapping[str, Any]] | None = None,
+    features: Mapping[str, Sequence[float]] | None = None,
 ) -> ModelArrays:
     """A model that gives each user exactly these scores for the sorted videos; at most two videos may differ.
 
@@ -55,6 +56,7 @@ def arrays_of(
         seen: Seen videos by user.
         prior: Prior of each sorted video.
         history: Liked videos by user, newest first; video i adds (i, 1) / sqrt(their number) to its user.
+        features: By feature of users, what it adds: bias and two factors.
         catalogue: By video: author, language, country, tags, duration_s, published_ms, active.
     """
     users = sorted(scores)
@@ -67,7 +69,7 @@ def arrays_of(
     authors = text_table([each["author"] for each in known if "author" in each])
     languages = text_table([each["language"] for each in known if "language" in each])
     countries = text_table([each["country"] for each in known if "country" in each])
-    count = len(names)
+    count, told = len(names), features or {}
     return ModelArrays(
         user_ids=text_table(users),
         video_ids=text_table(names),
@@ -81,6 +83,8 @@ def arrays_of(
         ),
         history_offsets=np.cumsum([0, *map(len, histories)], dtype=np.int64),
         history_items=np.concatenate([*histories, np.empty(0, np.int32)]).astype(np.int32),
+        features=text_table(list(features or ())),
+        feature_factors=np.array([[0.0, *told[each]] for each in sorted(told)], np.float32).reshape(-1, DIMENSIONS + 2),
         seen_offsets=np.cumsum([0, *map(len, lists)], dtype=np.int64),
         seen_items=np.concatenate([*lists, np.empty(0, np.int32)]).astype(np.int32),
         authors=authors,

@@ -29,6 +29,7 @@ SMALL_MODEL: Final = {
     "FEED_TRAINER_EPOCHS": "15",
     "FEED_TRAINER_THREADS": "1",
     "FEED_TRAINER_GATE_MIN_INTERACTIONS": "100",
+    "FEED_TRAINER_FEATURE_MIN_USERS": "20",
     # Every video is watched as often as the others: which of a topic's comes next is chance, and not to be foretold.
     "FEED_TRAINER_GATE_POPULARITY_RATIO": "0",
 }
@@ -70,7 +71,7 @@ def fill(url: str, now: datetime) -> None:
     engine = sync_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.insert(videos), [_video(number, now) for number in range(TOPICS * VIDEOS_A_TOPIC)])
-        connection.execute(sa.insert(users), [_user(number) for number in range(USERS)])
+        connection.execute(sa.insert(users), [user_row(f"u{number:03}", number % TOPICS) for number in range(USERS)])
         connection.execute(sa.insert(user_interactions), list(_views(now)))
         rebuild(connection)
     engine.dispose()
@@ -88,8 +89,9 @@ def _video(number: int, now: datetime) -> dict[str, Any]:
     }
 
 
-def _user(number: int) -> dict[str, Any]:
-    return {"user_id": f"u{number:03}", "features": {}, "personalised": True}
+def user_row(user_id: str, topic: int) -> dict[str, Any]:
+    """Returns a row of `users`: what is known of a user beside what the user did tells the topic."""
+    return {"user_id": user_id, "features": {"club": f"c{topic}"}, "personalised": True}
 
 
 def _views(now: datetime) -> Iterator[dict[str, Any]]:

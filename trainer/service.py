@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -22,6 +22,7 @@ from trainer.domain.evaluation import Evaluation, evaluate, split
 from trainer.domain.log import InteractionLog
 from trainer.domain.merge import merge_repeats
 from trainer.domain.model import FactorModel, item_prior
+from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
 from trainer.ports import Fitter, Progress
 from trainer.settings import TrainerSettings
@@ -37,10 +38,11 @@ def version_name(now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """The log and the catalogue, in the same order of videos."""
+    """The log, the catalogue in the same order of videos, and what is known of users in the same order of users."""
 
     log: InteractionLog
     catalogue: CatalogueArrays
+    features: UserFeatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,13 @@ class Training:
         return len(changed)
 
     def load(self) -> TrainingData:
-        """Reads the export and the catalogue."""
+        """Reads the export, the catalogue and what is known of users."""
         with self.progress.step("load", 1) as advance:
             videos = self.database.videos()
             log = with_catalogue(self.export.read(), videos)
+            features = features_of(log.user_ids, self.database.user_words(), self.settings.feature_rules)
             advance()
-        return TrainingData(log, catalogue_arrays(log.video_ids, videos))
+        return TrainingData(log, catalogue_arrays(log.video_ids, videos), features)
 
     def evaluate(self, data: TrainingData) -> Evaluation:
         """Fits on the past and measures on the last days."""
@@ -164,7 +167,9 @@ class Training:
         self, version: str, data: TrainingData, dataset: Dataset, model: FactorModel, found: Evaluation
     ) -> None:
         prior = item_prior(dataset, model, self.settings.prior_rules)
-        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue)
+        told = learn(data.features, dataset, model.user_factors, self.settings.feature_rules)
+        model = replace(model, user_factors=with_features(data.features, told, dataset, model.user_factors))
+        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue, told)
         manifest = self._manifest(version, data.log, found)
         if not wants_index(arrays, self.settings.index_rules):
             self.store.publish(manifest, by_columns(arrays))

@@ -11,6 +11,7 @@ from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, Kind
 from trainer.domain.model import PriorRules
 from trainer.domain.signal import SignalRules
+from trainer.domain.user_features import FeatureRules
 from trainer.domain.video_index import IndexRules
 from trainer.ports import FitParams
 
@@ -50,6 +51,10 @@ class TrainerSettings(CommonSettings):
     )
     trainer_recent_weight: float = Field(0.35, ge=0, le=100, description="Weight of log(1 + recent long views).")
     trainer_bias_share: float = Field(0.5, ge=0, le=1, description="Share of a video's bias that freshness replaces.")
+
+    trainer_features: int = Field(1000, ge=0, le=5000, description="Most features of users, for whom no model knows.")
+    trainer_feature_min_users: int = Field(100, ge=1, description="Features that fewer users have are left out.")
+    trainer_feature_penalty: float = Field(3.0, gt=0, le=1e6, description="L2 penalty of what a feature says.")
 
     trainer_index_from_videos: int = Field(200_000, ge=1, description="So many videos and more get an index.")
     trainer_index_lists: int = Field(2048, ge=1, le=65_536, description="Groups of videos in an index.")
@@ -114,6 +119,11 @@ class TrainerSettings(CommonSettings):
     def prior_rules(self) -> PriorRules:
         """How fresh popularity enters the score."""
         return PriorRules(self.trainer_recent_weight, self.trainer_bias_share)
+
+    @property
+    def feature_rules(self) -> FeatureRules:
+        """Which features of users count, and how much."""
+        return FeatureRules(self.trainer_feature_min_users, self.trainer_features, self.trainer_feature_penalty)
 
     @property
     def index_rules(self) -> IndexRules:

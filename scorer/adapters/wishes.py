@@ -43,6 +43,7 @@ def wish_of(request: pb.RankRequest) -> Wish:
         _stages(request.stages) if request.HasField("stages") else NO_STAGES,
         [_correction(each) for each in request.corrections],
         request.parts,
+        tuple(request.user_features),
     )
 
 

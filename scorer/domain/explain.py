@@ -79,7 +79,7 @@ class _Story:
         self._scored = scored
         self._removals = list(ranker.removals.of(scored.user.index, wish))
         recent = () if wish.stages.skip_fold_in else wish.recent
-        self._user = describe(self._arrays, ranker.fold_rules, scored.user.index, recent)
+        self._user = describe(self._arrays, ranker.fold_rules, scored.user.index, recent, wish.features)
 
     def of(self, video_id: str) -> Explanation:
         """Explains one video."""

@@ -2,7 +2,8 @@
 
 LightFM describes a user by an own embedding and by those of the newest videos that the user liked, each over the square
 root of their number. So a like of a minute ago enters exactly as training would have entered it, without a fit, and a
-user whom the model has never met is described by the likes alone.
+user whom the model has never met is described by the likes, and by what is known of the user beside: together it counts
+as one like more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +82,9 @@ def rules_of(params: Mapping[str, float | int | str]) -> FoldRules:
     )
 
 
-def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent]) -> Floats | None:
+def fold_in(
+    arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent], features: Sequence[str] = ()
+) -> Floats | None:
     """Returns the row of a user after what was done of late, float32, shape (d + 2,); None when nothing is known.
 
     Args:
@@ -89,14 +92,17 @@ def fold_in(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequ
         rules: How it was trained.
         user_index: The user's row, or UNKNOWN_CODE.
         recent: What the user did, in any order.
+        features: What is known of the user beside; of one whom the model knows it says nothing more.
     """
-    if not recent or not rules.history_length:
-        return arrays.user_factors[user_index] if user_index != UNKNOWN_CODE else None
-    description = describe(arrays, rules, user_index, recent)
+    if user_index != UNKNOWN_CODE and not (recent and rules.history_length):
+        return np.asarray(arrays.user_factors[user_index], np.float32)
+    description = describe(arrays, rules, user_index, recent, features)
     return None if description is None else description.row
 
 
-def describe(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent]) -> Description | None:
+def describe(
+    arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Sequence[Recent], features: Sequence[str] = ()
+) -> Description | None:
     """Returns the same row with what it is the sum of; None when nothing is known."""
     known = user_index != UNKNOWN_CODE
     history = arrays.history_of(user_index) if known else _NOTHING
@@ -105,11 +111,13 @@ def describe(arrays: ModelArrays, rules: FoldRules, user_index: int, recent: Seq
         liked = _renewed(history, *_said(arrays, rules, recent))[: rules.history_length]
     if known:
         own = arrays.user_factors[user_index] - _described(arrays, history)
-    elif len(liked):
-        own = np.zeros(arrays.user_factors.shape[1], np.float32)
-        own[0] = 1.0
     else:
-        return None
+        told = find_texts(arrays.features, features)
+        told = told[told != UNKNOWN_CODE]
+        if not len(liked) and not len(told):
+            return None
+        own = _summed(arrays.feature_factors, told) / np.float32(np.sqrt(1 + len(liked)))
+        own[0] = 1.0
     return Description(np.asarray(own + _described(arrays, liked), np.float32), own, liked)
 
 
@@ -118,8 +126,13 @@ _NOTHING: Final = np.empty(0, np.int32)
 
 def _described(arrays: ModelArrays, items: Codes) -> Floats:
     """Returns what some liked videos say of a user; zeros for none."""
-    total = arrays.history_factors[items].sum(axis=0, dtype=np.float32)
-    return np.asarray(total / np.float32(np.sqrt(max(len(items), 1))), np.float32)
+    return _summed(arrays.history_factors, items)
+
+
+def _summed(factors: Floats, rows: Codes) -> Floats:
+    """Returns the sum of some rows over the square root of their number; zeros for none."""
+    total = factors[rows].sum(axis=0, dtype=np.float32)
+    return np.asarray(total / np.float32(np.sqrt(max(len(rows), 1))), np.float32)
 
 
 def _said(arrays: ModelArrays, rules: FoldRules, recent: Sequence[Recent]) -> tuple[list[int], set[int]]:

@@ -149,7 +149,7 @@ class Ranker:
     def _user(self, wish: Wish) -> User | None:
         index = find_text(self._arrays.user_ids, wish.user_id)
         recent = () if wish.stages.skip_fold_in else wish.recent
-        row = fold_in(self._arrays, self.fold_rules, index, recent)
+        row = fold_in(self._arrays, self.fold_rules, index, recent, wish.features)
         return None if row is None else User(index, row)
 
     def _by_all(self, user: User, wish: Wish, buffer: Floats) -> Picked:

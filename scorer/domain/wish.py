@@ -53,6 +53,7 @@ class Wish:
         stages: What is done with the scores.
         corrections: What editors changed.
         parts: How many of the best videos come with the parts of their scores.
+        features: What is known of the user beside what the user did, such as `country=AT`.
     """
 
     user_id: str
@@ -66,6 +67,7 @@ class Wish:
     stages: Stages = NO_STAGES
     corrections: Sequence[Correction] = ()
     parts: int = 0
+    features: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

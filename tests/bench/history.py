@@ -158,7 +158,13 @@ def _drawn(arrays: ModelArrays) -> ModelArrays:
         return np.column_stack([np.ones((count, 2)), lot.normal(size=(count, DIMENSIONS))]).astype(np.float32)
 
     users, items = len(arrays.user_ids), len(arrays.video_ids)
-    return dataclasses.replace(arrays, user_factors=rows(users), item_factors=rows(items), history_factors=rows(items))
+    return dataclasses.replace(
+        arrays,
+        user_factors=rows(users),
+        item_factors=rows(items),
+        history_factors=rows(items),
+        feature_factors=rows(0),
+    )
 
 
 @contextlib.contextmanager

@@ -43,6 +43,8 @@ def large_model(videos: int, users: int = 2_000, *, seed: int = 1, jitter: float
         history_factors=np.zeros_like(items),
         history_offsets=np.zeros(users + 1, np.int64),
         history_items=np.empty(0, np.int32),
+        features=text_table(()),
+        feature_factors=np.zeros((0, items.shape[1]), np.float32),
         seen_offsets=np.arange(users + 1, dtype=np.int64) * SEEN,
         seen_items=draw.integers(0, videos, users * SEEN, dtype=np.int32),
         authors=authors,

@@ -105,7 +105,7 @@ def test_a_killed_worker_is_missed_by_nobody(tmp_path: Path, bridge: Running, cr
         longest_back_s=max(back_s),
         failed=failed,
         shed=shed,
-        statuses={name: each.statuses for name, each in outcomes.items()},
+        statuses=str({name: each.statuses for name, each in outcomes.items()}),
         python_calls=outcomes["python"].calls,
         python_max_ms=outcomes["python"].max_ms,
         grpc_go_calls=outcomes["grpc_go"].calls,

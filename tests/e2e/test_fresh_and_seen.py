@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
+from storage.database import sync_engine
+from storage.tables import users
 from tests.chaos.processes import Running
 from tests.chaos.watching import feed_of
 from tests.http import post_json
 from tests.polling import wait_for
 from tests.system import System, free_ports
-from tests.tastes import SMALL_MODEL, TOPICS, fans_of, fill, nearness, new_fans_of, videos_about
+from tests.tastes import SMALL_MODEL, TOPICS, fans_of, fill, nearness, new_fans_of, user_row, videos_about
 
 PAGE_SIZE = 20
 CLIENT_TIMEOUT_S = 2.0
@@ -151,6 +154,20 @@ def test_one_like_makes_the_feed_of_a_stranger(tastes: System):
         after.append((liked, personal(tastes, stranger, recent_interactions=[like_now(stranger, liked)])))
     assert {page.source for _, page in before} == {pb.TRENDING}
     assert mean_nearness(after) >= mean_nearness(before) + MUCH_NEARER
+
+
+def test_what_else_is_known_of_a_stranger_makes_the_feed(tastes: System):
+    """They came after the training and did nothing yet; the first page is of their clubs' topics."""
+    strangers = {f"newcomer-{uuid.uuid4().hex[:8]}": topic for topic in range(TOPICS)}
+    engine = sync_engine(f"sqlite:///{tastes.folder / 'feed.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.insert(users), [user_row(*stranger) for stranger in strangers.items()])
+    engine.dispose()
+
+    pages = [(videos_about(topic)[0], tastes.page(stranger)) for stranger, topic in strangers.items()]
+
+    assert {page.source for _, page in pages} == {pb.LIGHTFM}
+    assert mean_nearness(pages) >= 0.4, "by chance 0.13"
 
 
 DONE = (("VIEW", 20.0), ("SKIP", 0.5), ("HIDE", 0.0))

@@ -14,6 +14,7 @@ from trainer.domain.dataset import Dataset
 from trainer.domain.evaluation import Split, evaluate, split
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.ranking_metrics import RankingMetrics, measure, rank_metrics
+from trainer.domain.user_features import learn
 from trainer.ports import Fitter
 from trainer.service import TrainingData
 from trainer.settings import TrainerSettings
@@ -76,7 +77,8 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
     found = evaluate(parts, fit, settings.prior_rules, settings.gate_rules)
     model = fit.models[0]
     prior = item_prior(parts.train, model, settings.prior_rules)
-    arrays = model_arrays(data.log.user_ids, data.log.video_ids, parts.train, model, prior, data.catalogue)
+    told = learn(data.features, parts.train, model.user_factors, settings.feature_rules)
+    arrays = model_arrays(data.log.user_ids, data.log.video_ids, parts.train, model, prior, data.catalogue, told)
     publish(folder, arrays)
     stages = default_stages()
     return Measured(

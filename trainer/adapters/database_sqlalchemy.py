@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from storage import recent_views, trainings
+from storage import recent_views, trainings, user_features
 from storage.database import reading, sync_engine
 from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
@@ -37,6 +37,11 @@ class TrainingDatabase:
         """Reads the catalogue."""
         with reading(self._engine) as connection:
             return [Video(*row) for row in catalogue(connection)]
+
+    def user_words(self) -> Iterator[tuple[str, list[str]]]:
+        """Streams what is known of users beside what they did."""
+        with reading(self._engine) as connection:
+            yield from user_features.all_users(connection)
 
     def newest(self) -> Newest | None:
         """Tells how far the interactions go; None when there are none."""

@@ -6,10 +6,17 @@ from runtime.model_bundle import Floats, ModelArrays, Texts
 from trainer.domain.catalogue import CatalogueArrays
 from trainer.domain.dataset import Dataset
 from trainer.domain.model import FactorModel
+from trainer.domain.user_features import FeatureModel
 
 
 def model_arrays(
-    user_ids: Texts, video_ids: Texts, dataset: Dataset, model: FactorModel, prior: Floats, catalogue: CatalogueArrays
+    user_ids: Texts,
+    video_ids: Texts,
+    dataset: Dataset,
+    model: FactorModel,
+    prior: Floats,
+    catalogue: CatalogueArrays,
+    features: FeatureModel,
 ) -> ModelArrays:
     """Puts a model together with everything that ranking needs beside it.
 
@@ -20,6 +27,7 @@ def model_arrays(
         model: The factors.
         prior: float32, shape (n_videos,), added to every user's score.
         catalogue: The catalogue, by row of `video_ids`.
+        features: What is known of users beside, and what it says.
     """
     return ModelArrays(
         user_ids=user_ids,
@@ -30,6 +38,8 @@ def model_arrays(
         history_factors=model.history_factors,
         history_offsets=dataset.history.offsets,
         history_items=dataset.history.videos,
+        features=features.table,
+        feature_factors=features.factors,
         seen_offsets=dataset.seen.offsets,
         seen_items=dataset.seen.videos,
         **{each.name: getattr(catalogue, each.name) for each in fields(catalogue)},

@@ -40,6 +40,7 @@ OFF: dict[str, object] = {
     "fold_in_enabled": False,
     "recent_events": 0,
     "corrections_poll_ms": 0,
+    "strangers": 0,
     "seen_watched_h": 0,
     "seen_skipped_h": 0,
     "seen_hidden_h": 0,

@@ -40,6 +40,7 @@ def arrays() -> ModelArrays:
         item_factors=items.astype(np.float32),
         user_factors=users.astype(np.float32),
         history_factors=np.zeros((VIDEOS, DIMENSIONS + 2), np.float32),
+        feature_factors=np.zeros((0, DIMENSIONS + 2), np.float32),
         item_prior=draw.normal(0, 0.2, VIDEOS).astype(np.float32),
         item_active=np.arange(VIDEOS) % 10 > 0,
     )

@@ -15,6 +15,7 @@ from trainer.adapters.fit_lightfm import factor_model, fit_lightfm, user_feature
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import catalogue_arrays
 from trainer.domain.dataset import Dataset, Lists, Positives, lists_of
+from trainer.domain.user_features import FeatureModel
 from trainer.ports import FitParams
 
 USERS, VIDEOS, DIMENSIONS = 80, 300, 16
@@ -58,7 +59,8 @@ def fitted() -> Fitted:
     video_ids = text_table([f"v{number:03}" for number in range(VIDEOS)])
     user_ids = text_table([f"u{number:03}" for number in range(USERS)])
     catalogue = catalogue_arrays(video_ids, [])
-    arrays = model_arrays(user_ids, video_ids, data, model, np.zeros(VIDEOS, np.float32), catalogue)
+    nothing = FeatureModel(text_table(()), np.zeros((0, DIMENSIONS + 2), np.float32))
+    arrays = model_arrays(user_ids, video_ids, data, model, np.zeros(VIDEOS, np.float32), catalogue, nothing)
     check_arrays(arrays.named(), DIMENSIONS)
     params: dict[str, float | int | str] = {"long_view_s": 18.0, "history_length": HISTORY}
     return Fitted(Ranker(ModelBundle(manifest_of(dimensions=DIMENSIONS, params=params), arrays)), lightfm, data)

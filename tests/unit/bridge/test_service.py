@@ -640,6 +640,66 @@ async def test_for_whom_nothing_is_left_a_new_feed_starts_over() -> None:
     assert len(made.scorers[0].requests) == 2
 
 
+class FixedStrangers:
+    """The port `Strangers`: what is known of everybody, once it was read."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.kept: Sequence[str] | None = None
+        self.asked: list[tuple[str, str, str]] = []
+
+    def known(self, user_id: str) -> Sequence[str] | None:
+        del user_id
+        return self.kept
+
+    async def read(self, user_id: str, locale: str, country: str, left_s: float) -> Sequence[str]:
+        assert 0 < left_s < 0.15
+        self.asked.append((user_id, locale, country))
+        self.kept = self.words
+        return self.words
+
+
+STRANGE = Act(scoring_pb2.RankResponse())
+BY_FEATURES = Act(scoring_pb2.RankResponse(video_ids=["v0", "v1", "v2", "v3"], scores=[4, 3, 2, 1]))
+
+
+def meeting(strangers: FixedStrangers, *acts: Act) -> Bridge:
+    made = bridge(acts)
+    made.service._knowledge = Knowledge(WishPolicy(candidates=50), strangers=strangers)
+    return made
+
+
+async def test_a_stranger_is_asked_for_again_by_what_else_is_known() -> None:
+    strangers = FixedStrangers("country=AT", "age=old")
+    made = meeting(strangers, STRANGE, BY_FEATURES)
+    page = await made.page(page_size=2, context=pb.RequestContext(locale="de-AT", country="AT"))
+    assert (page.source, ids(page)) == (pb.LIGHTFM, ["v0", "v1"])
+    assert len(made.scorers[0].requests) == 2
+    assert list(made.scorers[0].requests[-1].user_features) == ["country=AT", "age=old"]
+    assert strangers.asked == [("u1", "de-AT", "AT")]
+    await made.page(page_size=2)
+    assert list(made.scorers[0].requests[-1].user_features) == ["country=AT", "age=old"]
+    assert len(made.scorers[0].requests) == 3
+    assert len(strangers.asked) == 1
+
+
+async def test_a_stranger_of_whom_nothing_is_known_gets_what_trends_and_is_not_asked_for_again() -> None:
+    strangers = FixedStrangers()
+    made = meeting(strangers, STRANGE)
+    for _ in range(2):
+        page = await made.page(page_size=2)
+        assert (page.source, page.fallback_reason) == (pb.TRENDING, pb.EMPTY_RANKING)
+    assert len(made.scorers[0].requests) == 2
+    assert len(strangers.asked) == 1
+
+
+async def test_of_users_whom_the_model_knows_nothing_is_read() -> None:
+    strangers = FixedStrangers("country=AT")
+    made = meeting(strangers, OK)
+    assert (await made.page()).source == pb.LIGHTFM
+    assert strangers.asked == []
+
+
 async def test_a_whole_page_of_the_ladder_is_better_than_what_little_is_left() -> None:
     few = Act(scoring_pb2.RankResponse(video_ids=["v0"], scores=[1.0], known_user=True))
     made = remembering(FixedHistory("v1"), few, fails(Outcome.UNAVAILABLE))

@@ -35,7 +35,8 @@ def arrays() -> ModelArrays:
     history = rng.normal(size=(VIDEOS, DIMENSIONS + 2)).astype(np.float32)
     user[:, 0] = item[:, 1] = 1
     history[:, 0] = 0
-    changed = {"user_factors": user, "item_factors": item, "history_factors": history}
+    features = np.zeros((0, DIMENSIONS + 2), np.float32)
+    changed = {"user_factors": user, "item_factors": item, "history_factors": history, "feature_factors": features}
     prior = rng.normal(size=VIDEOS).astype(np.float32)
     return ModelArrays(**(small.named() | changed | {"item_prior": prior, "user_ids": text_table(USERS)}))
 

@@ -118,3 +118,38 @@ def test_a_like_changes_the_page() -> None:
     assert (before.video_ids, after.video_ids) == (["v0", "v1"], ["v3", "v2"])
     assert (stranger.video_ids, stranger.known) == (["v3", "v2"], False)
     assert ranker.rank(Wish("new", recent=[did("v4", Did.NOTHING)]), ranker.buffer()) == UNKNOWN_USER
+
+
+FEATURES = {"age=old": (0.5, 4.0, 8.0), "age=young": (0.0, 1.0, 0.0), "device=tv": (1.5, 0.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("recent", "features", "expected"),
+    [
+        pytest.param([], ["age=old"], [1, 0.5, 4, 8], id="one feature"),
+        pytest.param([], ["age=old", "device=tv"], [1, 2 / 2**0.5, 4 / 2**0.5, 10 / 2**0.5], id="two"),
+        pytest.param([], ["age=old", "hobby=unknown"], [1, 0.5, 4, 8], id="one that the model does not know"),
+        pytest.param([did("v4")], ["age=old"], [1, 0.5 / 2**0.5, 4 + 4 / 2**0.5, 1 + 8 / 2**0.5], id="and a like"),
+        pytest.param([did("v4")], [], [1, 0, 4, 1], id="a like alone"),
+    ],
+)
+def test_a_stranger_is_described_by_features_as_by_one_like_more(
+    recent: list[Recent], features: list[str], expected: list[float]
+) -> None:
+    row = fold_in(arrays(features=FEATURES), RULES, NEW, recent, features)
+    assert row is not None
+    assert row.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_stranger_of_whom_the_model_knows_no_feature_stays_one() -> None:
+    assert fold_in(arrays(features=FEATURES), RULES, NEW, [], ["hobby=unknown"]) is None
+    assert fold_in(arrays(), RULES, NEW, [], ["age=old"]) is None
+
+
+def test_features_of_a_user_whom_the_model_knows_change_nothing() -> None:
+    for recent in ([], [did("v4")]):
+        with_features = fold_in(arrays(features=FEATURES), RULES, ANN, recent, ["age=old"])
+        without = fold_in(arrays(features=FEATURES), RULES, ANN, recent)
+        assert with_features is not None
+        assert without is not None
+        assert with_features.tolist() == without.tolist()

@@ -64,6 +64,7 @@ def test_every_field_is_taken_over() -> None:
             pb.ScoreCorrection(kind=pb.REWEIGHT, value=0.5, part="what no score has"),
         ],
         parts=20,
+        user_features=["country=AT", "age=old"],
     )
     filters = Filters(("a",), ("b",), ("c",), ("en",), 9.0, 1001, ("d",), ("de",), 3.0, 2000, ("AT",))
     assert wish_of(request) == Wish(
@@ -84,6 +85,7 @@ def test_every_field_is_taken_over() -> None:
             Correction(Kind.REWEIGHT, 0.5),
         ],
         20,
+        ("country=AT", "age=old"),
     )
 
 

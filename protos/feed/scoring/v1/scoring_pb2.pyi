@@ -72,6 +72,7 @@ class RankRequest(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     CORRECTIONS_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    USER_FEATURES_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     k: _builtins.int
@@ -108,6 +109,12 @@ class RankRequest(_message.Message):
     def corrections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreCorrection]:
         """What editors changed by hand. At most 1000."""
 
+    @_builtins.property
+    def user_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is known of the user beside what the user did, such as "country=AT"; only users whom the model does not know
+        are ranked by it. At most 200, each of at most 128 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -123,10 +130,11 @@ class RankRequest(_message.Message):
         stages: Global___Stages | None = ...,
         corrections: _abc.Iterable[Global___ScoreCorrection] | None = ...,
         parts: _builtins.int = ...,
+        user_features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "compact_exclude_video_ids", b"compact_exclude_video_ids", "corrections", b"corrections", "filters", b"filters", "k", b"k", "parts", b"parts", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "seed", b"seed", "stages", b"stages", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "compact_exclude_video_ids", b"compact_exclude_video_ids", "corrections", b"corrections", "filters", b"filters", "k", b"k", "parts", b"parts", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "seed", b"seed", "stages", b"stages", "timeout_ms", b"timeout_ms", "user_features", b"user_features", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
