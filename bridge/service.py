@@ -298,8 +298,7 @@ class RecommendationService:
         self, request: Request, session: Session, ranked: Ranked, page: Page, progress: Progress
     ) -> Sequence[Reasons]:
         left_s = progress.until - self._clock.monotonic() - self._policy.deadline.reserve_s
-        items = list(zip(page.video_ids, page.scores, strict=True))
-        return await self._explainer.reasons(request, session, ranked.origin, ranked.rung, items, left_s)
+        return await self._explainer.reasons(request, session, ranked.origin, ranked.rung, page, left_s)
 
     def _answer(
         self,
