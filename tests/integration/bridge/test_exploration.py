@@ -80,6 +80,7 @@ async def test_new_videos_outlive_the_database_and_a_restart_and_filters_hold(
     odd = common_pb2.VideoFilters(include_tags=["odd"], exclude_video_ids=["e01", "e03"])
     async with start_bridge("127.0.0.1:1", empty=True, exploration=0.5) as bridge:
         pages = [await bridge.page(f"u{number}", page_size=PAGE_SIZE, filters=odd) for number in range(USERS)]
+        assert bridge.metric("feed_bridge_list_failures_total", list="newcomers", trouble="not_refreshed") == 1
 
     new = {video_id for page in pages for video_id in ids(page)} & UNMET
     assert new == {f"e{number:02}" for number in range(5, 20, 2)}, "every one that fits, and none that does not"
