@@ -343,6 +343,7 @@ def _policy(settings: BridgeSettings) -> ServicePolicy:
         token_ttl_s=settings.bridge_token_ttl_s,
         token_key=load_or_create_secret(settings.token_key_path),
         proves_served=settings.bridge_served_tokens_enabled,
+        exploration=settings.bridge_exploration,
     )
 
 

@@ -5,8 +5,9 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.explanation import SINCE_RANKED, STAGES, Decision, Explanation, adding_up, in_words
+from bridge.domain.explanation import NEW, SINCE_RANKED, STAGES, Decision, Explanation, adding_up, in_words
 from bridge.domain.outcome import VERDICTS, Outcome, Source
+from bridge.domain.page import Page
 from bridge.knowledge import Knowledge
 from bridge.pool import ScorerPool
 from bridge.ports import Chance, Clock, Decisions, ExplainCalls, ListError, ScorerError
@@ -26,7 +27,7 @@ _PATIENCE_S: Final = 1.0
 # Less is not worth asking.
 _SHORTEST_S: Final = 0.002
 
-Page = recommendations_pb2.GetRecommendationsRequest
+Request = recommendations_pb2.GetRecommendationsRequest
 Asked = recommendations_pb2.ExplainRecommendationRequest
 Told = recommendations_pb2.ExplainRecommendationResponse
 
@@ -64,11 +65,11 @@ class Explainer:
 
     async def reasons(
         self,
-        request: Page,
+        request: Request,
         session: Session,
         origin: Origin,
         rung: str,
-        items: Sequence[tuple[str, float]],
+        page: Page,
         left_s: float,
     ) -> list[Reasons]:
         """Returns for each video of a page the parts of its score and a few words.
@@ -78,15 +79,21 @@ class Explainer:
             session: Where the scroll is.
             origin: Where the ranking came from.
             rung: The ladder's rung, or empty.
-            items: Videos and scores.
+            page: The page.
             left_s: What is left of the request's time, in seconds.
         """
         told = None
-        if origin.source is Source.LIGHTFM and items:
-            told = await self._ask(self._knowledge.wish(request, session), [video_id for video_id, _ in items], left_s)
+        if origin.source is Source.LIGHTFM and page.video_ids:
+            told = await self._ask(self._knowledge.wish(request, session), page.video_ids, left_s)
         rest = STAGES if told is not None and told.model_version == origin.model_version else SINCE_RANKED
         found = _by_video(told)
-        return [_reason(found.get(video_id), score, rest, origin, rung) for video_id, score in items]
+        reasons = [
+            _reason(found.get(video_id), score, rest, origin, rung)
+            for video_id, score in zip(page.video_ids, page.scores, strict=True)
+        ]
+        for place, _ in page.explored:
+            reasons[place] = _reason_of_new(found.get(page.video_ids[place]), page.scores[place], rest)
+        return reasons
 
     async def explain(self, asked: Asked) -> Told:
         """Explains one video, as it was served or as it would be scored now.
@@ -120,7 +127,7 @@ class Explainer:
         return found
 
     async def _now(self, asked: Asked) -> scoring_pb2.ExplainResponse | None:
-        request = Page(user_id=asked.user_id)
+        request = Request(user_id=asked.user_id)
         self._knowledge.complete(request)
         return await self._ask(self._knowledge.wish(request, Session("")), [asked.video_id], _PATIENCE_S)
 
@@ -169,6 +176,13 @@ def _reason(explanation: Explanation | None, score: float, rest: str, origin: Or
     return adding_up(explanation.parts, score, rest), words
 
 
+def _reason_of_new(explanation: Explanation | None, score: float, rest: str) -> Reasons:
+    """Tells of a video whose place was kept for new ones: where no scorer scored it, its score is that of its place."""
+    if explanation is None or not explanation.parts:
+        return {STAGES: score}, NEW
+    return adding_up(explanation.parts, score, rest), NEW
+
+
 def _told_of_page(decision: Decision, now: scoring_pb2.ExplainResponse | None) -> Told:
     """Tells of a page: by what was written down; of a later page of a session, by what the model says now."""
     explanation = None if now is None else _explanation(now.explanations[0])
@@ -177,7 +191,7 @@ def _told_of_page(decision: Decision, now: scoring_pb2.ExplainResponse | None) -
         rest = STAGES if now.model_version == decision.model_version else SINCE_RANKED
         parts = adding_up(explanation.parts, decision.score, rest)
     told = _told(
-        parts or {decision.algorithm: decision.score},
+        parts or {STAGES if decision.new else decision.algorithm: decision.score},
         decision.score,
         decision.source,
         decision.algorithm,
@@ -185,6 +199,8 @@ def _told_of_page(decision: Decision, now: scoring_pb2.ExplainResponse | None) -
         explanation,
     )
     told.position = decision.position
+    if decision.new:
+        told.explanation = NEW
     told.removed.update(decision.removed)
     return told
 

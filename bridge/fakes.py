@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bridge.domain.corrections import NO_CORRECTIONS, Corrections
 from bridge.domain.explanation import Decision
+from bridge.domain.exploration import NO_NEWCOMERS, NewcomerList, Newcomers, unblocked
 from bridge.domain.filters import Conditions
 from bridge.domain.history import OlderHistory
 from bridge.domain.ladder import Rung, Skipped, with_corrections
@@ -152,11 +153,13 @@ class FixedLists:
     Args:
         ladders: The lists.
         own: The rung of every user's own list, or none.
+        newcomers: The new videos of every page.
     """
 
-    def __init__(self, ladders: Ladders, *own: Rung | Skipped) -> None:
+    def __init__(self, ladders: Ladders, *own: Rung | Skipped, newcomers: Newcomers = NO_NEWCOMERS) -> None:
         self._ladders = ladders
         self._own = own
+        self._newcomers = newcomers
         self.lefts_s: list[float] = []
 
     async def ladder(
@@ -167,6 +170,11 @@ class FixedLists:
         self.lefts_s.append(left_s)
         steps = (*self._own, *self._ladders.of(viewer.country, viewer.locale))
         return with_corrections(steps, corrections) if corrections else steps
+
+    def newcomers(self, lot: float, corrections: Corrections) -> Newcomers:
+        """Returns the same each time, but for what is blocked."""
+        del lot
+        return unblocked(self._newcomers, corrections)
 
 
 class FixedCorrections:
@@ -188,9 +196,15 @@ class FixedCorrections:
 class ScriptedLists:
     """The port `ListReader`; a list that is None cannot be read."""
 
-    def __init__(self, trending: TrendingLists | None = None, editorial: EditorialList | None = None) -> None:
+    def __init__(
+        self,
+        trending: TrendingLists | None = None,
+        editorial: EditorialList | None = None,
+        newcomers: NewcomerList | None = None,
+    ) -> None:
         self.trending_lists = trending
         self.editorial_list = editorial
+        self.newcomer_list = newcomers
 
     async def trending(self, now: float) -> TrendingLists:
         """Returns the list, or raises."""
@@ -204,6 +218,12 @@ class ScriptedLists:
         if self.editorial_list is None:
             raise ListError("editorial")
         return self.editorial_list
+
+    async def newcomers(self) -> NewcomerList:
+        """Returns the list, or raises."""
+        if self.newcomer_list is None:
+            raise ListError("newcomers")
+        return self.newcomer_list
 
 
 class MemoryLists:

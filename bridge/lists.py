@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import structlog
 
 from bridge.domain.corrections import Corrections
+from bridge.domain.exploration import NO_NEWCOMERS, NewcomerList, Newcomers, in_groups, unblocked
 from bridge.domain.filters import Conditions
 from bridge.domain.ladder import Rung, Skipped, with_corrections
 from bridge.domain.lists import EditorialList, Ladders, RefreshPolicy, TrendingLists, Viewer, ladders
@@ -20,14 +21,16 @@ _LOG = structlog.get_logger(__name__)
 
 TRENDING: Final = "trending"
 EDITORIAL: Final = "editorial"
+NEWCOMERS: Final = "newcomers"
 
 # With lists from the last run at hand, a database that does not answer holds up a start no longer than this.
 _FIRST_REFRESH_S: Final = 2.0
 
-# Ladders as corrected that are kept until the next refresh: everybody's corrections of each segment, and some users'.
+# Ladders, and groups of new videos, as corrected that are kept until the next refresh: everybody's corrections of each
+# segment, and some users'.
 _CORRECTED: Final = 256
 
-_ListT = TypeVar("_ListT", TrendingLists, EditorialList)
+_ListT = TypeVar("_ListT", TrendingLists, EditorialList, NewcomerList)
 
 
 class ListKeeper:
@@ -57,10 +60,11 @@ class ListKeeper:
         self._clock = clock
         self._observer = observer
         self._personal = personal
-        self._editorial_due = clock.monotonic()
+        self._editorial_due = self._newcomers_due = clock.monotonic()
         self._trending: TrendingLists | None = None
         self._editorial: EditorialList | None = None
         self._use(ladders(None, None))
+        self._use_newcomers(None)
         self._task: asyncio.Task[None] | None = None
 
     async def ladder(
@@ -73,6 +77,13 @@ class ListKeeper:
             return steps
         own = await self._personal.step(viewer.user_id, asked, reason, left_s, need_facts=corrections.need_facts)
         return (*(with_corrections([own], corrections) if corrections else [own]), *steps)
+
+    def newcomers(self, lot: float, corrections: Corrections) -> Newcomers:
+        """Returns a group of new videos, drawn by lot, without those that editors block."""
+        if not self._groups:
+            return NO_NEWCOMERS
+        number = int(lot * len(self._groups))
+        return self._unblocked(number, corrections) if corrections else self._groups[number]
 
     def rungs(self, country: str = "", locale: str = "") -> Sequence[Rung]:
         """Returns the ladder of a country and a locale in memory, best rung first, without corrections."""
@@ -94,6 +105,8 @@ class ListKeeper:
         self._trending = await self._load(TRENDING, TrendingLists)
         self._editorial = await self._load(EDITORIAL, EditorialList)
         self._use(ladders(self._trending, self._editorial))
+        if self._policy.newcomers:
+            self._use_newcomers(await self._load(NEWCOMERS, NewcomerList))
         first = asyncio.create_task(self._try_to_refresh(), name="fallback-lists-first")
         await asyncio.wait({first}, timeout=None if self.empty else _FIRST_REFRESH_S)
         self._task = asyncio.create_task(self._keep_fresh(first), name="fallback-lists")
@@ -112,6 +125,8 @@ class ListKeeper:
         if self._editorial is None or self._clock.monotonic() >= self._editorial_due:
             await self._refresh_editorial()
         self._use(ladders(self._trending, self._editorial))
+        if self._policy.newcomers and self._clock.monotonic() >= self._newcomers_due:
+            await self._refresh_newcomers()
 
     def _use(self, made: Ladders) -> None:
         def climb(segments: Sequence[str], corrections: Corrections) -> tuple[Rung | Skipped, ...]:
@@ -119,6 +134,15 @@ class ListKeeper:
 
         self._ladders = made
         self._corrected = lru_cache(maxsize=_CORRECTED)(climb)
+
+    def _use_newcomers(self, found: NewcomerList | None) -> None:
+        groups = in_groups(found)
+
+        def group(number: int, corrections: Corrections) -> Newcomers:
+            return unblocked(groups[number], corrections)
+
+        self._groups = groups
+        self._unblocked = lru_cache(maxsize=_CORRECTED)(group)
 
     async def _refresh_trending(self) -> None:
         try:
@@ -139,6 +163,17 @@ class ListKeeper:
         self._editorial = fresh
         self._editorial_due = self._clock.monotonic() + self._policy.editorial_s
         await self._save(EDITORIAL, fresh)
+
+    async def _refresh_newcomers(self) -> None:
+        # Whether it can be read or not: nobody misses it, and it is the dearest read of all.
+        self._newcomers_due = self._clock.monotonic() + self._policy.editorial_s
+        try:
+            fresh = await self._reader.newcomers()
+        except ListError:
+            self._tell(NEWCOMERS, ListTrouble.NOT_REFRESHED)
+            return
+        self._use_newcomers(fresh)
+        await self._save(NEWCOMERS, fresh)
 
     async def _keep_fresh(self, first: asyncio.Task[None]) -> None:
         await first

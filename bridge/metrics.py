@@ -33,7 +33,7 @@ _REASONS: Final = tuple(reason for reason in FallbackReason if reason is not Fal
 # Why a list in memory is passed over.
 _LIST_SKIPS: Final = (Skip.EMPTY, Skip.FILTERED_OUT, Skip.TOO_SHORT)
 _LISTS: Final = (
-    *("trending", "editorial", "recent", "corrections", "history", "older_history", "served_pages"),
+    *("trending", "editorial", "newcomers", "recent", "corrections", "history", "older_history", "served_pages"),
     RungName.PRECOMPUTED,
 )
 

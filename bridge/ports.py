@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from bridge.domain.corrections import ActiveCorrections, Corrections
 from bridge.domain.explanation import Decision
+from bridge.domain.exploration import NewcomerList, Newcomers
 from bridge.domain.filters import Conditions
 from bridge.domain.history import FollowedPage, OlderHistory
 from bridge.domain.ladder import Rung, Skipped
@@ -108,15 +109,26 @@ class FallbackLists(Protocol):
             left_s: What is left of the request's time, in seconds; not all of it is used.
         """
 
+    def newcomers(self, lot: float, corrections: Corrections) -> Newcomers:
+        """Returns the new videos that a page may draw from, out of memory.
+
+        Args:
+            lot: Draws the group, 0 to below 1.
+            corrections: What editors changed; what they block is left out.
+        """
+
 
 class ListReader(Protocol):
-    """Where fresh fallback lists come from. Both methods raise ListError."""
+    """Where fresh fallback lists come from. Its methods raise ListError."""
 
     async def trending(self, now: float) -> TrendingLists:
         """Reads what is watched most; `now` in Unix seconds is noted as its time."""
 
     async def editorial(self) -> EditorialList:
         """Reads what serves when nothing else is left."""
+
+    async def newcomers(self) -> NewcomerList:
+        """Reads new videos."""
 
 
 class ListStore(Protocol):

@@ -51,7 +51,8 @@ class ServedPages(NullObserver):
                 record.attempts,
                 round(record.elapsed_s * 1000, 3),
                 {} if answer is None else score_parts(answer, places),
-                *(((), ()) if answer is None or not answer.explored else _explored(answer, places)),
+                tuple(place for place, _ in page.explored),
+                tuple(propensity for _, propensity in page.explored),
                 served_filters(request.filters) if request.HasField("filters") else {},
                 {} if answer is None else dict(answer.removed),
             )
@@ -85,10 +86,3 @@ def score_parts(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> Mapp
     told = answer.compact_parts[: (max(places) + 1) * row_bytes]
     rows = list(struct.iter_unpack(f"<{len(names)}f", told))
     return columns(names, [value for place in places for value in rows[place]])
-
-
-def _explored(answer: scoring_pb2.RankResponse, places: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:
-    """Returns which of the page's places were kept for new videos, and with which probability each got its place."""
-    propensity_of = dict(zip(answer.explored, answer.propensities, strict=True))
-    explored = [number for number, place in enumerate(places) if place in propensity_of]
-    return explored, [propensity_of[places[number]] for number in explored]

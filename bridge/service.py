@@ -1,7 +1,7 @@
 """The story of one request: from its arrival to the page, whatever the scorers do."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -11,9 +11,12 @@ import structlog
 from bridge import wire
 from bridge.admission import Admission, Entry
 from bridge.attempts import Answered, Attempts, Progress
+from bridge.domain.corrections import Corrections
 from bridge.domain.deadline import DeadlinePolicy, deadline
+from bridge.domain.exploration import explore, lots
+from bridge.domain.filters import Conditions, excluding, keeper
 from bridge.domain.history import among
-from bridge.domain.ladder import Skip, choose
+from bridge.domain.ladder import Rung, Skip, choose
 from bridge.domain.lists import Viewer
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, cut, without
@@ -46,12 +49,14 @@ class ServicePolicy:
         token_ttl_s: How long a page token holds, in seconds.
         token_key: The secret that signs page tokens and what proves that a video was served.
         proves_served: Whether each video carries such a proof.
+        exploration: Share of the places of trending pages that go to new videos, 0 to 0.5; 0: none.
     """
 
     deadline: DeadlinePolicy
     token_ttl_s: int
     token_key: bytes
     proves_served: bool = True
+    exploration: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,18 +271,34 @@ class RecommendationService:
             # Better a feed of what was seen than half of one.
             choice = choose(steps, asked, page_size, most)
         rung = choice.rung
+        ranking = self._explored(session, rung, asked, corrections, gone_of)
         progress.fallback_s = self._clock.monotonic() - start
         origin = Origin(rung.source, reason, rung.algorithm, rung.model_version)
         more = len(rung.video_ids) >= page_size or any(why is Skip.TOO_SHORT for _, why in choice.skipped)
-        ranking = Ranking(rung.video_ids, rung.scores)
         return Ranked(ranking, origin, rung=rung.name, skipped=choice.skipped, more=more)
+
+    def _explored(
+        self,
+        session: Session,
+        rung: Rung,
+        asked: Conditions,
+        corrections: Corrections,
+        gone_of: Callable[[Sequence[str]], AbstractSet[str]],
+    ) -> Ranking:
+        """Returns what a rung holds; of trending with some places for new videos: by itself it never meets one."""
+        ranking = Ranking(rung.video_ids, rung.scores)
+        if not self._policy.exploration or rung.source is not Source.TRENDING:
+            return ranking
+        drawn = lots(session.seed)
+        newcomers = self._lists.newcomers(next(drawn), corrections)
+        may_appear = keeper(excluding(asked, gone_of(newcomers.video_ids)), newcomers.facts)
+        return explore(ranking, newcomers, may_appear, self._policy.exploration, drawn)
 
     async def _reasons(
         self, request: Request, session: Session, ranked: Ranked, page: Page, progress: Progress
     ) -> Sequence[Reasons]:
         left_s = progress.until - self._clock.monotonic() - self._policy.deadline.reserve_s
-        items = list(zip(page.video_ids, page.scores, strict=True))
-        return await self._explainer.reasons(request, session, ranked.origin, ranked.rung, items, left_s)
+        return await self._explainer.reasons(request, session, ranked.origin, ranked.rung, page, left_s)
 
     def _answer(
         self,

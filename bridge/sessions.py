@@ -98,7 +98,7 @@ class Sessions:
     def token(self, request: Request, session: Session, origin: Origin, page: Page, most: int) -> str:
         """Makes the token of the next page, with at most so many videos still to come."""
         issued = int(self._clock.wall())
-        rest = Ranking(page.rest.video_ids[:most], page.rest.scores[:most])
+        rest = Ranking(page.rest.video_ids[:most], page.rest.scores[:most], page.rest.propensities)
         cursor = tokens.Cursor(
             feed_session_id=session.feed_session_id,
             user_id=request.user_id,
@@ -113,5 +113,6 @@ class Sessions:
             video_ids=join_ids(rest.video_ids),
             scores=pack_scores(rest.scores),
             shown=joined(session.shown, marks_of(page.video_ids)),
+            explored=dict(rest.explored()),
         )
         return tokens.seal(cursor, self._key)

@@ -219,7 +219,11 @@ class BridgeSettings(CommonSettings):
 
     def refresh_policy(self) -> RefreshPolicy:
         """Returns how often the fallback lists are read."""
-        return RefreshPolicy(self.bridge_trending_refresh_ms / 1000, self.bridge_editorial_refresh_ms / 1000)
+        return RefreshPolicy(
+            self.bridge_trending_refresh_ms / 1000,
+            self.bridge_editorial_refresh_ms / 1000,
+            newcomers=self.bridge_exploration > 0,
+        )
 
     def personal_policy(self) -> PersonalPolicy | None:
         """Returns how users' own lists are read; None: they are not."""

@@ -153,7 +153,7 @@ class ListFailed:
     """A fallback list could not be read, written or refreshed; the last good one goes on serving.
 
     Args:
-        name: The list: `trending` or `editorial`.
+        name: The list: `trending`, `editorial` or `newcomers`.
         trouble: What went wrong.
     """
 

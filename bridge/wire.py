@@ -69,11 +69,22 @@ def with_interaction(event: FollowedEvent) -> bytes:
 def ranked(response: scoring_pb2.RankResponse) -> Ranking | None:
     """Returns the ranking that a scorer answered, whichever way it wrote it; None when it makes no sense."""
     if not response.compact_video_ids:
-        return tidy(list(response.video_ids), list(response.scores))
-    try:
-        return tidy(split_ids(response.compact_video_ids), unpack_scores(response.compact_scores))
-    except struct.error:
-        return None
+        video_ids, scores = list(response.video_ids), tuple(response.scores)
+    else:
+        try:
+            video_ids, scores = split_ids(response.compact_video_ids), unpack_scores(response.compact_scores)
+        except struct.error:
+            return None
+    ranking = tidy(video_ids, scores)
+    if ranking is None or not response.explored:
+        return ranking
+    return Ranking(ranking.video_ids, ranking.scores, _propensities(response, video_ids))
+
+
+def _propensities(response: scoring_pb2.RankResponse, video_ids: Sequence[str]) -> dict[str, float]:
+    """Returns which videos hold a place kept for new ones, and with which probability each got it."""
+    told = zip(response.explored, response.propensities, strict=False)
+    return {video_ids[place]: propensity for place, propensity in told if 0 <= place < len(video_ids)}
 
 
 def excluded(request: recommendations_pb2.GetRecommendationsRequest) -> frozenset[str]:

@@ -19,6 +19,7 @@ class StoredDecision(NamedTuple):
     source_type: str
     algorithm: str
     model_version: str | None
+    propensity: float | None
 
 
 async def read_decision(

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.tables import videos
+from storage.tables import user_interactions, videos
 
 # Rows of one query are turned into values between two requests: some milliseconds for this many.
 _IDS_A_QUERY: Final = 100
@@ -56,6 +56,35 @@ async def newest_active(connection: AsyncConnection, limit: int) -> list[Catalog
         .limit(limit)
     )
     return _read(await connection.execute(newest))
+
+
+async def newest_unmet(connection: AsyncConnection, *, newest: int, few: int, limit: int) -> list[str]:
+    """Returns the ids of active videos that hardly anybody has met, last published first.
+
+    Of a video's interactions no more than `few` entries of an index are read, and of no more videos than `newest`: it
+    takes the database as long however many of both there are.
+
+    Args:
+        connection: An open transaction.
+        newest: So many videos are looked at, the last published.
+        few: A video with fewer interactions counts.
+        limit: Most videos returned.
+    """
+    last = (
+        sa.select(videos.c.video_id, videos.c.published_at)
+        .where(videos.c.is_active, videos.c.published_at.is_not(None))
+        .order_by(videos.c.published_at.desc(), videos.c.video_id)
+        .limit(newest)
+        .subquery()
+    )
+    met = sa.select(sa.literal(1)).where(user_interactions.c.video_id == last.c.video_id).limit(1).offset(few - 1)
+    unmet = (
+        sa.select(last.c.video_id)
+        .where(~met.exists())
+        .order_by(last.c.published_at.desc(), last.c.video_id)
+        .limit(limit)
+    )
+    return list(await connection.scalars(unmet))
 
 
 async def active_videos(connection: AsyncConnection, video_ids: Sequence[str]) -> list[CatalogueVideo]:

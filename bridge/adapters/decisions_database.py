@@ -38,4 +38,5 @@ def _decision(found: StoredDecision) -> Decision:
         found.algorithm,
         found.model_version or "",
         found.rejections or {},
+        new=found.propensity is not None,
     )

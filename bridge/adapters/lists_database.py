@@ -6,12 +6,13 @@ from pathlib import Path
 
 from bridge.adapters.lists_file import load_video_ids
 from bridge.adapters.reading import reading
+from bridge.domain.exploration import NewcomerList
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import EditorialList, TrendingLists, active_only
 from bridge.domain.trending import Gathered, ListPolicy, Trend, trends
 from bridge.ports import ListError
 from storage.database import Database
-from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active
+from storage.feed_catalogue import CatalogueVideo, active_videos, newest_active, newest_unmet
 from storage.trending import Decay, DecayedSum, load_sums
 
 
@@ -62,6 +63,18 @@ class DatabaseLists:
                 return EditorialList(chosen, {})
             raise
         return EditorialList(video_ids, facts)
+
+    async def newcomers(self) -> NewcomerList:
+        """Reads the active videos that were published last and that few have met.
+
+        Raises:
+            ListError: When the database does not answer.
+        """
+        policy = self._policy
+        async with reading(self._database, "newcomers", policy.timeout_s) as connection:
+            found = await newest_unmet(connection, newest=policy.newest, few=policy.few, limit=policy.newcomers)
+            facts = facts_of(await active_videos(connection, found))
+        return NewcomerList(tuple(video_id for video_id in found if video_id in facts), facts)
 
     async def _chosen(self) -> tuple[str, ...]:
         if self._editorial_path is None:

@@ -68,6 +68,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         scores: Their scores, as `page.pack_scores` writes them.
         shown: What the session has shown, as `shown.marks_of` writes it: what follows when these videos have run out
             must be others.
+        explored: Which of the places still to come, from 0, were kept for new videos, and with which probability each
+            got its place.
     """
 
     feed_session_id: str
@@ -83,10 +85,13 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     video_ids: str
     scores: bytes
     shown: bytes = b""
+    explored: dict[int, float] = {}
 
     def to_come(self) -> Ranking:
         """Returns the ranking still to be served."""
-        return Ranking(split_ids(self.video_ids), unpack_scores(self.scores))
+        video_ids = split_ids(self.video_ids)
+        propensities = {video_ids[place]: propensity for place, propensity in self.explored.items()}
+        return Ranking(video_ids, unpack_scores(self.scores), propensities)
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -102,7 +107,10 @@ def seal(cursor: Cursor, key: bytes) -> str:
         rest = cursor.to_come()
         kept = len(rest.video_ids) * MAX_CHARS * 9 // (len(token) * 10)
         cursor = msgspec.structs.replace(
-            cursor, video_ids=join_ids(rest.video_ids[:kept]), scores=cursor.scores[: kept * _SCORE_BYTES]
+            cursor,
+            video_ids=join_ids(rest.video_ids[:kept]),
+            scores=cursor.scores[: kept * _SCORE_BYTES],
+            explored={place: propensity for place, propensity in cursor.explored.items() if place < kept},
         )
 
 

@@ -16,6 +16,9 @@ SINCE_RANKED: Final = "since_ranked"
 
 _PRIOR: Final = "prior"
 
+# In words, of a video whose place was kept for new ones, whoever ranked the others.
+NEW: Final = "new: hardly anybody has met it"
+
 _BY_RUNG: Final[Mapping[str, str]] = {
     RungName.PRECOMPUTED: "picked for you",
     RungName.TRENDING_COUNTRY: "trending in your country",
@@ -58,6 +61,7 @@ class Decision:
         algorithm: What ranked it.
         model_version: The model; empty when none did.
         removed: How many videos each rule took out of the ranking.
+        new: Whether its place was kept for new videos.
     """
 
     position: int
@@ -67,6 +71,7 @@ class Decision:
     algorithm: str
     model_version: str
     removed: Mapping[str, int]
+    new: bool = False
 
 
 def adding_up(parts: Mapping[str, float], score: float, rest: str) -> dict[str, float]:

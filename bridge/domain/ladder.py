@@ -98,7 +98,8 @@ def choose(
 ) -> Choice:
     """Chooses the first rung that fills a page, else the one that comes nearest.
 
-    A page never mixes rungs, so that its source is true for each of its videos.
+    A page never mixes rungs, so that its source is true for each of its videos (but for new ones, which are told of:
+    `exploration.py`).
 
     Args:
         steps: The ladder, best first; at least one rung that can serve.

@@ -22,11 +22,14 @@ class RefreshPolicy:
 
     Args:
         trending_s: Time between two reads of trending, in seconds.
-        editorial_s: The same for the editorial list: it hardly changes, and its facts take long to read.
+        editorial_s: The same for the editorial list and for new videos: they hardly change, and their facts take long
+            to read.
+        newcomers: Whether new videos are read.
     """
 
     trending_s: float = 30.0
     editorial_s: float = 300.0
+    newcomers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Cuts a page off a ranking."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final
 
@@ -14,10 +14,25 @@ _SCORE_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Videos best first, all different, with scores that are finite and never rise, one a video."""
+    """Videos best first, all different, with scores that are finite and never rise, one a video.
+
+    Args:
+        video_ids: The videos.
+        scores: Their scores.
+        propensities: Of the videos that hold a place kept for new ones: with which probability each got it. It may
+            name videos that are not here any more.
+    """
 
     video_ids: Sequence[str]
     scores: Sequence[float]
+    propensities: Mapping[str, float] = field(default_factory=dict)
+
+    def explored(self) -> Sequence[tuple[int, float]]:
+        """Returns the places, from 0, that were kept for new videos, each with its video's probability to get it."""
+        if not self.propensities:
+            return ()
+        places = enumerate(self.video_ids)
+        return [(place, self.propensities[each]) for place, each in places if each in self.propensities]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +44,15 @@ class Page:
         scores: Their scores.
         first_position: Place of the first one in the feed session, from 1.
         rest: The videos still to come.
+        explored: Places of the page, from 0, that were kept for new videos, each with its video's probability of
+            getting it.
     """
 
     video_ids: Sequence[str]
     scores: Sequence[float]
     first_position: int
     rest: Ranking
+    explored: Sequence[tuple[int, float]] = ()
 
 
 def join_ids(video_ids: Sequence[str]) -> str:
@@ -82,14 +100,11 @@ def without(ranking: Ranking, excluded: AbstractSet[str]) -> Ranking:
     if not excluded or excluded.isdisjoint(ranking.video_ids):
         return ranking
     kept = [pair for pair in zip(ranking.video_ids, ranking.scores, strict=True) if pair[0] not in excluded]
-    return Ranking([video_id for video_id, _ in kept], [score for _, score in kept])
+    return Ranking([video_id for video_id, _ in kept], [score for _, score in kept], ranking.propensities)
 
 
 def cut(ranking: Ranking, page_size: int, first_position: int) -> Page:
     """Cuts the next page off a ranking."""
-    return Page(
-        ranking.video_ids[:page_size],
-        ranking.scores[:page_size],
-        first_position,
-        Ranking(ranking.video_ids[page_size:], ranking.scores[page_size:]),
-    )
+    head = Ranking(ranking.video_ids[:page_size], ranking.scores[:page_size], ranking.propensities)
+    rest = Ranking(ranking.video_ids[page_size:], ranking.scores[page_size:], ranking.propensities)
+    return Page(head.video_ids, head.scores, first_position, rest, head.explored())

@@ -22,6 +22,9 @@ class ListPolicy:
         rising: How much what grows now is put before what is merely big; 0: not at all. Measured on KuaiRand by what
             is watched in the three hours after (NDCG@20, a look every two hours): 0.534 with 0, 0.552 with 1, 0.564
             with 2, 0.569 with 4, which is worse further down the list.
+        newcomers: Most new videos kept, as many as scorers look at (decision 0029).
+        newest: So many videos are looked at for new ones, the last published.
+        few: A video with fewer interactions than this is new.
     """
 
     half_life_s: float = 86_400.0
@@ -29,6 +32,9 @@ class ListPolicy:
     videos: int = 500
     timeout_s: float = 5.0
     rising: float = 2.0
+    newcomers: int = 2_000
+    newest: int = 10_000
+    few: int = 20
 
     @property
     def short_half_life_s(self) -> float:

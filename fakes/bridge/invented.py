@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from fakes.script.acts import Fallback
 from storage.database import sync_engine
-from storage.tables import metadata, trending, user_recommendations, videos
+from storage.tables import metadata, trending, user_interactions, user_recommendations, videos
 
 MOST_VIDEOS: Final = 1_000
 USERS_WITH_LISTS: Final = 20
@@ -31,7 +31,7 @@ def fill(url: str, count: int, fallback: Fallback) -> None:
     numbers = range(1, min(count, MOST_VIDEOS) + 1)
     now = datetime.now(UTC)
     engine = sync_engine(url)
-    metadata.create_all(engine, [videos, trending, user_recommendations])
+    metadata.create_all(engine, [videos, trending, user_recommendations, user_interactions])
     with engine.begin() as connection:
         if fallback is not Fallback.NOTHING:
             connection.execute(sa.insert(videos), [_video(number, now) for number in numbers])

@@ -89,7 +89,8 @@ class FakeBridge:
             "FEED_SCORER_TARGETS": self.scorer.target,
             "FEED_BRIDGE_PRECOMPUTED_ENABLED": str(self._script.fallback is Fallback.PRECOMPUTED),
         }
-        return load(BridgeSettings, {**self._environ, **own})
+        # Pages that come of lots are no fixed answers; who wants them says so.
+        return load(BridgeSettings, {"FEED_BRIDGE_EXPLORATION": "0", **self._environ, **own})
 
 
 class FakeBridgeApp:

@@ -204,8 +204,8 @@ def test_a_fresh_session_shows_nothing_that_was_sent(tastes: System):
 def test_what_one_bridge_sent_another_one_does_not_send(bridge_of: Callable[..., Bridge]):
     """Both have no scorers, so that without this rule they would send the same; it travels through the log."""
     user = f"reader-{uuid.uuid4().hex[:8]}"
-    one = bridge_of("bridge-one", scorers="127.0.0.1:1")
-    other = bridge_of("bridge-other", scorers="127.0.0.1:1")
+    one = bridge_of("bridge-one", scorers="127.0.0.1:1", exploration=0)
+    other = bridge_of("bridge-other", scorers="127.0.0.1:1", exploration=0)
     sent = ids(one.page(user))
     assert len(sent) == PAGE_SIZE
     assert ids(other.page("somebody-else")) == sent, "everybody's page"

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.adapters.lists_database import DatabaseLists
+from bridge.domain.exploration import NewcomerList
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import ladders
 from bridge.domain.trending import ListPolicy, Trend
@@ -18,7 +19,7 @@ from interactions.domain.log_record import record_of
 from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.ports import StoredEvent
 from storage.database import Database, sync_engine
-from storage.tables import trending, users, videos
+from storage.tables import trending, user_interactions, users, videos
 
 HOUR = datetime(2022, 4, 1, 10, tzinfo=UTC)
 
@@ -127,6 +128,59 @@ async def test_an_unreadable_operators_list_is_an_error_not_an_empty_list(databa
     await database.close()
 
 
+def meet(url: str, video_id: str, times: int) -> None:
+    """Has a video watched so many times, by as many users."""
+    watched = [
+        {
+            "event_id": str(uuid.uuid4()),
+            "user_id": f"u{number}",
+            "video_id": video_id,
+            "interaction_type": "VIEW",
+            "watch_time_s": 1.0,
+            "event_time": HOUR,
+            "ingest_time": HOUR,
+        }
+        for number in range(times)
+    ]
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(user_interactions), watched)
+    engine.dispose()
+
+
+async def newcomers(url: str, policy: ListPolicy) -> NewcomerList:
+    database = Database(url)
+    found = await DatabaseLists(database, policy, None).newcomers()
+    await database.close()
+    return found
+
+
+async def test_new_is_what_was_published_is_active_and_was_met_by_few(database_url: str) -> None:
+    fill(database_url)
+    meet(database_url, "new", 2)
+    meet(database_url, "old", 3)
+    found = await newcomers(database_url, ListPolicy(few=3))
+    assert found.video_ids == ("new",)
+    assert found.facts == {"new": VideoFacts("ann", frozenset({"cats"}), "en", 9.5, HOUR.timestamp(), "GB")}
+    assert (await newcomers(database_url, ListPolicy(few=4))).video_ids == ("new", "old"), "the last published first"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        pytest.param(ListPolicy(newcomers=1), ("new",), id="no more than are kept"),
+        pytest.param(ListPolicy(newest=1), ("new",), id="no more than are looked at"),
+        pytest.param(ListPolicy(newest=1, few=2), (), id="and of these only what few have met"),
+    ],
+)
+async def test_of_new_videos_the_last_published_count(
+    policy: ListPolicy, expected: tuple[str, ...], database_url: str
+) -> None:
+    fill(database_url)
+    meet(database_url, "new", 2)
+    assert (await newcomers(database_url, policy)).video_ids == expected
+
+
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/feed.db", "postgresql://nobody@127.0.0.1:1/feed"])
 async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path) -> None:
     path = tmp_path / "chosen.json"
@@ -134,5 +188,7 @@ async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path)
     database = Database(url)
     with pytest.raises(ListError):
         await DatabaseLists(database, ListPolicy(), None).trending(0.0)
+    with pytest.raises(ListError):
+        await DatabaseLists(database, ListPolicy(), None).newcomers()
     assert (await DatabaseLists(database, ListPolicy(), path).editorial()).video_ids == ("a",)
     await database.close()

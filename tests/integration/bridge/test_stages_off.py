@@ -138,5 +138,6 @@ def test_every_switch_of_a_stage_is_here():
     """A new stage of scorers must come with its switch, and the switch with its case above."""
     stages = load(BridgeSettings, {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in OFF.items()})
     off = stages.wish_policy().stages
+    assert not stages.refresh_policy().newcomers
     assert (off.shuffle, off.diversity, off.max_run, off.exploration) == (0, 0, 0, 0)
     assert (off.skip_prior, off.skip_fold_in) == (True, True)

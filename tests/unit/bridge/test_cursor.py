@@ -50,6 +50,11 @@ def test_a_token_gives_back_what_was_sealed() -> None:
     assert opened.to_come() == Ranking(["v1", "v2"], (0.5, 0.25))
 
 
+def test_places_of_new_videos_come_back_with_their_videos() -> None:
+    sealed = seal(msgspec.structs.replace(CURSOR, explored={1: 0.125}), KEY)
+    assert open_token(sealed, KEY, ISSUED).to_come().propensities == {"v2": 0.125}
+
+
 @pytest.mark.parametrize(
     ("token", "expected"),
     [
@@ -111,7 +116,9 @@ def test_the_right_user_may_use_it(session: str) -> None:
 def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
     """200 ids of 128 incompressible characters are 26 KB; the contract takes 16,384 characters."""
     ids = [hashlib.sha512(str(number).encode()).hexdigest() for number in range(999)]
-    long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=pack_scores([float(-n) for n in range(999)]))
+    scores = pack_scores([float(-n) for n in range(999)])
+    explored = dict.fromkeys(range(0, 999, 2), 0.01)
+    long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=scores, explored=explored)
     token = seal(long, KEY)
     opened = open_token(token, KEY, ISSUED)
     assert len(token) <= MAX_CHARS
@@ -119,6 +126,7 @@ def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
     assert 50 < len(kept.video_ids) < 999
     assert kept.video_ids == ids[: len(kept.video_ids)]
     assert list(kept.scores) == [float(-n) for n in range(len(kept.video_ids))]
+    assert list(kept.propensities) == kept.video_ids[::2]
 
 
 def test_two_hundred_ordinary_ids_fit_whole() -> None:

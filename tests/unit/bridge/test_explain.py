@@ -1,19 +1,21 @@
 """Why a video is on a page: the parts add up to its score, and people get a few words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bridge.domain.explanation import SINCE_RANKED, STAGES, Decision, Explanation, adding_up, in_words
+from bridge.domain.explanation import NEW, SINCE_RANKED, STAGES, Decision, Explanation, adding_up, in_words
+from bridge.domain.exploration import Newcomers
 from bridge.domain.ladder import RungName
 from bridge.domain.outcome import Outcome, Source
 from bridge.explain import Explainer
-from bridge.fakes import FakeChance, MemoryDecisions
+from bridge.fakes import Act, FakeChance, MemoryDecisions
 from bridge.knowledge import Knowledge, WishPolicy
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.scoring.v1 import scoring_pb2
 from runtime.errors import NotFoundError, UnavailableError
-from tests.unit.bridge.test_service import OK, Bridge, bridge, fails, ids
+from tests.unit.bridge.test_service import OK, POLICY, Bridge, bridge, fails, ids
 
 
 def told(video_id: str, *because: str, removed_by: str = "", **parts: float) -> scoring_pb2.Explanation:
@@ -76,6 +78,26 @@ async def test_a_fallback_page_says_what_it_is() -> None:
     assert parts_of(page.recommendations[0]) == {"trending": 30.0}
 
 
+async def test_a_new_video_says_that_its_place_was_kept_for_one() -> None:
+    """Its score on the ladder is that of its place, not its own."""
+    policy, new = replace(POLICY, exploration=0.5), Newcomers(("n0", "n1", "n2"))
+    page = await bridge([fails(Outcome.UNAVAILABLE)], newcomers=new, policy=policy).page(page_size=30, explain=True)
+    found = {item.video_id: item for item in page.recommendations}
+    for video_id in {*new.video_ids} & {*found}:
+        assert (parts_of(found[video_id]), found[video_id].explanation) == ({STAGES: found[video_id].score}, NEW)
+    assert {*new.video_ids} & {*found}
+    assert found["t0"].explanation == "trending now"
+
+
+async def test_a_new_video_of_the_model_keeps_the_parts_of_its_score() -> None:
+    ranked = scoring_pb2.RankResponse(video_ids=["v0", "v1"], scores=[3.0, 2.0], explored=[1], propensities=[0.25])
+    made = bridge([Act(ranked)])
+    made.scorers[0].explanations = {"v1": told("v1", "v7", user_item=0.5)}
+    page = await made.page(page_size=2, explain=True)
+    assert parts_of(page.recommendations[1]) == {"user_item": 0.5, SINCE_RANKED: 1.5}
+    assert page.recommendations[1].explanation == NEW
+
+
 def explainer(made: Bridge, decisions: MemoryDecisions) -> Explainer:
     calls = {each.target: each for each in made.scorers}
     return Explainer(Knowledge(WishPolicy()), made.pool, calls, decisions, made.clock, FakeChance(), made.recorder)
@@ -124,6 +146,13 @@ async def test_a_fallback_page_is_explained_without_a_scorer() -> None:
     )
     assert (answer.source, parts_of(answer), answer.explanation) == (pb.TRENDING, {"trending": 12.0}, "trending now")
     assert not made.scorers[0].timeouts_s
+
+
+async def test_a_new_video_of_a_fallback_page_is_explained_as_one_afterwards() -> None:
+    decided = Decision(1, 12.0, {}, Source.TRENDING, "trending", "", {}, new=True)
+    decisions = MemoryDecisions({("r1", "u1", "v1"): decided})
+    answer = await explainer(bridge([fails(Outcome.UNAVAILABLE)]), decisions).explain(asked(recommendation_id="r1"))
+    assert (answer.source, parts_of(answer), answer.explanation) == (pb.TRENDING, {STAGES: 12.0}, NEW)
 
 
 @pytest.mark.parametrize("fields", [{"user_id": "u2"}, {"video_id": "v2"}, {"recommendation_id": "r2"}])

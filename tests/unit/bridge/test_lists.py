@@ -8,11 +8,13 @@ from typing import Self
 import pytest
 
 from bridge.adapters.lists_file import FileLists, load_video_ids
+from bridge.domain.corrections import NO_CORRECTIONS, Correction, CorrectionKind, Corrections
+from bridge.domain.exploration import NO_NEWCOMERS, NewcomerList, Newcomers
 from bridge.domain.filters import VideoFacts
 from bridge.domain.lists import EVERYBODY, EditorialList, RefreshPolicy, TrendingLists
 from bridge.domain.trending import Trend
 from bridge.fakes import FakeClock, Recorder, ScriptedLists
-from bridge.lists import EDITORIAL, TRENDING, ListKeeper
+from bridge.lists import EDITORIAL, NEWCOMERS, TRENDING, ListKeeper
 from bridge.ports import ListError
 from bridge.telemetry import ListFailed, ListTrouble
 from tests.polling import until
@@ -20,16 +22,18 @@ from tests.polling import until
 FACTS = {"a": VideoFacts("ann", frozenset({"cats"}), "en", 10.5, None)}
 TRENDS = TrendingLists(1_700_000_900.0, {EVERYBODY: Trend(("a",), (2.0,))}, FACTS)
 CHOSEN = EditorialList(("e",), {})
+NEW = NewcomerList(("n", "a"), FACTS)
 TRENDING_FILE = f"{TRENDING}.json"
 
 
 class Keeping:
     """A keeper that is started and stopped once."""
 
-    def __init__(self, folder: Path, reader: ScriptedLists) -> None:
+    def __init__(self, folder: Path, reader: ScriptedLists, *, newcomers: bool = False) -> None:
         self.recorder = Recorder()
         self.clock = StoppedClock()
-        self.keeper = ListKeeper(reader, FileLists(folder), RefreshPolicy(5.0, 60.0), self.clock, self.recorder)
+        policy = RefreshPolicy(5.0, 60.0, newcomers=newcomers)
+        self.keeper = ListKeeper(reader, FileLists(folder), policy, self.clock, self.recorder)
 
     async def __aenter__(self) -> Self:
         await self.keeper.start()
@@ -40,6 +44,9 @@ class Keeping:
 
     def serves(self) -> list[list[str]]:
         return [list(rung.video_ids) for rung in self.keeper.rungs("")]
+
+    def new(self, lot: float = 0.0, corrections: Corrections = NO_CORRECTIONS) -> Newcomers:
+        return self.keeper.newcomers(lot, corrections)
 
 
 class StoppedClock(FakeClock):
@@ -187,6 +194,66 @@ async def test_fresh_lists_come_by_themselves(tmp_path: Path) -> None:
 
     await until(served, ["new"])
     await keeper.stop()
+
+
+async def test_new_videos_outlive_a_restart_with_everything_down(tmp_path: Path) -> None:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN, NEW), newcomers=True) as first:
+        assert first.new() == Newcomers(("n", "a"), FACTS)
+    async with Keeping(tmp_path, ScriptedLists(), newcomers=True) as second:
+        assert second.new() == Newcomers(("n", "a"), FACTS)
+        assert ListFailed("newcomers", ListTrouble.NOT_REFRESHED) in second.recorder.list_failures
+
+
+async def test_where_nothing_is_explored_new_videos_are_neither_read_nor_kept(tmp_path: Path) -> None:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN, NEW)) as keeping:
+        assert keeping.new() is NO_NEWCOMERS
+    assert await FileLists(tmp_path).load(NEWCOMERS, NewcomerList) is None
+
+
+async def test_new_videos_are_read_as_seldom_as_the_editorial_list_even_when_that_fails(tmp_path: Path) -> None:
+    reader = ScriptedLists(TRENDS, CHOSEN)
+    async with Keeping(tmp_path, reader, newcomers=True) as keeping:
+        reader.newcomer_list = NEW
+        keeping.clock.now += 59.0
+        await keeping.keeper.refresh()
+        assert keeping.new() is NO_NEWCOMERS
+        keeping.clock.now += 1.0
+        await keeping.keeper.refresh()
+        assert keeping.new().video_ids == ("n", "a")
+
+
+async def test_when_there_are_no_new_videos_any_more_none_are_shown(tmp_path: Path) -> None:
+    reader = ScriptedLists(TRENDS, CHOSEN, NEW)
+    async with Keeping(tmp_path, reader, newcomers=True) as keeping:
+        reader.newcomer_list = NewcomerList((), {})
+        keeping.clock.now += 60.0
+        await keeping.keeper.refresh()
+        assert keeping.new() is NO_NEWCOMERS
+
+
+async def test_each_group_of_new_videos_is_drawn_by_its_lots(tmp_path: Path) -> None:
+    many = NewcomerList(tuple(f"n{number}" for number in range(250)), {})
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN, many), newcomers=True) as keeping:
+        drawn = [keeping.new(lot).video_ids for lot in (0.0, 0.33, 0.34, 0.66, 0.67, 0.999)]
+    assert drawn[0] == drawn[1] != drawn[2] == drawn[3] != drawn[4] == drawn[5]
+    assert {each for group in drawn for each in group} == set(many.video_ids)
+
+
+async def test_new_videos_that_editors_block_are_left_out_until_the_block_ends(tmp_path: Path) -> None:
+    block = Corrections((Correction(CorrectionKind.BLOCK, video_id="n"),))
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN, NEW), newcomers=True) as keeping:
+        assert keeping.new(corrections=block).video_ids == ("a",)
+        assert keeping.new().video_ids == ("n", "a")
+
+
+async def test_a_damaged_file_of_new_videos_costs_nothing_else(tmp_path: Path) -> None:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN, NEW), newcomers=True):
+        pass
+    (tmp_path / f"{NEWCOMERS}.json").write_bytes(b"{")
+    async with Keeping(tmp_path, ScriptedLists(), newcomers=True) as keeping:
+        assert keeping.serves() == [["a"], ["e"]]
+        assert keeping.new() is NO_NEWCOMERS
+        assert keeping.recorder.list_failures[0] == ListFailed("newcomers", ListTrouble.UNREADABLE)
 
 
 async def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:

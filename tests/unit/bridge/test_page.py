@@ -41,6 +41,14 @@ def test_a_page_and_its_rest() -> None:
     assert page == Page(["a", "b"], [3.0, 2.0], 21, Ranking(["c"], [1.0]))
 
 
+def test_places_of_new_videos_are_those_of_the_page() -> None:
+    propensities = {"b": 0.5, "d": 0.25}
+    ranking = without(Ranking(["a", "b", "c", "d"], [4.0, 3.0, 2.0, 1.0], propensities), frozenset("a"))
+    page = cut(ranking, 2, 1)
+    assert page.explored == [(0, 0.5)]
+    assert cut(page.rest, 2, 3).explored == [(0, 0.25)]
+
+
 @given(
     pairs=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(-1e6, 1e6, width=32))),
     excluded=st.frozensets(st.sampled_from("abcdefgh")),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.served_record import ServedRecord
+from bridge.domain.served_record import ServedRecord, encode
 from bridge.fakes import Act, FakeClock
 from bridge.served_pages import ServedPages
 from feed.common.v1 import common_pb2
@@ -87,6 +87,23 @@ async def test_a_later_page_is_told_with_its_places_and_without_parts() -> None:
     first, second = taken.records
     assert (first.first_position, second.first_position, second.continued) == (1, 3, True)
     assert not second.score_parts
+
+
+async def test_new_videos_keep_their_propensity_on_later_pages() -> None:
+    """Most of the places that are kept for them are there; a page without one tells of none."""
+    made, taken = telling(told())
+    page = await made.page(page_size=1)
+    for _ in range(3):
+        page = await made.page(page_size=1, page_token=page.next_page_token)
+    explored = [(list(record.explored), list(record.propensities)) for record in taken.records]
+    assert explored == [([], []), ([0], [0.25]), ([], []), ([0], [0.125])]
+    assert b"explored" not in encode(taken.records[2], 10_000)
+
+
+async def test_an_answer_that_tells_of_places_which_are_not_there_is_served_all_the_same() -> None:
+    made, taken = telling(told(explored=[1, 4, -1], propensities=[0.25, 0.5]))
+    assert ids(await made.page(page_size=4)) == ["v0", "v1", "v2", "v3"]
+    assert (list(taken.records[0].explored), list(taken.records[0].propensities)) == ([1], [0.25])
 
 
 async def test_parts_of_too_few_videos_are_not_told() -> None:

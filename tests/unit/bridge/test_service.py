@@ -12,6 +12,7 @@ from bridge.admission import Admission
 from bridge.attempts import AttemptPolicy, Attempts
 from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
 from bridge.domain.deadline import DeadlinePolicy
+from bridge.domain.exploration import NO_NEWCOMERS, Newcomers
 from bridge.domain.filters import VideoFacts
 from bridge.domain.hedge import HedgePolicy
 from bridge.domain.ladder import Skip
@@ -101,7 +102,11 @@ class Waits:
 
 
 def bridge(
-    *scripts: Sequence[Act], lists: Ladders = LADDERS, policy: ServicePolicy = POLICY, max_in_flight: int = 10
+    *scripts: Sequence[Act],
+    lists: Ladders = LADDERS,
+    newcomers: Newcomers = NO_NEWCOMERS,
+    policy: ServicePolicy = POLICY,
+    max_in_flight: int = 10,
 ) -> Bridge:
     clock = FakeClock()
     recorder = Recorder()
@@ -117,8 +122,9 @@ def bridge(
     explainer = Explainer(
         knowledge, pool, {each.target: each for each in scorers}, MemoryDecisions(), clock, FakeChance(), recorder
     )
+    fixed = FixedLists(lists, newcomers=newcomers)
     service = RecommendationService(
-        policy, knowledge, explainer, attempts, FixedLists(lists), admission, clock, FakeChance(), recorder
+        policy, knowledge, explainer, attempts, fixed, admission, clock, FakeChance(), recorder
     )
     return Bridge(service, scorers, pool, recorder, clock, budget, waits)
 
