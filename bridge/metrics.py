@@ -34,6 +34,7 @@ _REASONS: Final = tuple(reason for reason in FallbackReason if reason is not Fal
 _LIST_SKIPS: Final = (Skip.EMPTY, Skip.FILTERED_OUT, Skip.TOO_SHORT)
 _LISTS: Final = (
     *("trending", "editorial", "newcomers", "recent", "corrections", "history", "older_history", "served_pages"),
+    "user_features",
     RungName.PRECOMPUTED,
 )
 
