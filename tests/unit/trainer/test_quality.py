@@ -20,14 +20,20 @@ ORDINARY = DayQuality(
     skew_median_s=0.5,
     skew_p99_s=30.0,
 )
-UNUSUAL = ("unknown_users", "unknown_videos", "future")
 FIRST = date(2025, 9, 1)
 
 
 def ordinary(times: float) -> DayQuality:
     """An ordinary day of so many times the rows."""
-    counts = {name: int(getattr(ORDINARY, name) * times) for name in ("rows", "merged", *UNUSUAL)}
-    return replace(ORDINARY, nulls={name: int(rows * times) for name, rows in ORDINARY.nulls.items()}, **counts)
+    return replace(
+        ORDINARY,
+        rows=int(1000 * times),
+        merged=int(100 * times),
+        nulls={column: int(rows * times) for column, rows in ORDINARY.nulls.items()},
+        unknown_users=int(20 * times),
+        unknown_videos=int(10 * times),
+        future=int(5 * times),
+    )
 
 
 def days(*qualities: DayQuality | None) -> dict[str, DayQuality]:
