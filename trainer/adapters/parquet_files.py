@@ -51,7 +51,7 @@ class FileShape:
     """How rows are cut, which decides how much memory a writer and a reader need; the same cut gives the same bytes.
 
     Args:
-        chunk_rows: Rows that are Python objects at a time, some 800 bytes each.
+        chunk_rows: Rows that are Python objects at a time, some 1,200 bytes each.
         group_chunks: Chunks of a row group, which is in memory while it fills, some 200 bytes a row.
         file_groups: Row groups of a file, which the fit reads whole, some 75 bytes a row.
     """

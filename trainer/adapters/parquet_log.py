@@ -12,10 +12,11 @@ from trainer.adapters.parquet_files import DICTIONARIES, ExportError
 from trainer.domain.log import InteractionLog, Kind
 
 _READ: Final = (*DICTIONARIES, "watch_time_s", "event_time", "rating")
+_ROWS_AT_A_TIME: Final = 1_000_000
 
 
 class LogReader:
-    """Puts a log together file by file: 25 bytes a row in all, 4 more for a moment at the end, and one file.
+    """Puts a log together file by file: 25 bytes a row, the distinct ids, and one file at a time.
 
     Args:
         rows: Rows of all files.
@@ -72,10 +73,14 @@ class _Ids:
         self._number[place] = np.array(numbers, np.int32)[row]
 
     def by_text(self) -> tuple[Texts, Codes]:
-        """Returns the sorted text table, and the row of each value."""
+        """Returns the sorted text table, and the row of each value; to be asked once."""
         texts = np.array([text.encode() for text in self._known], dtype=np.bytes_)
         table, row = np.unique(texts, return_inverse=True)
-        return table, row.astype(np.int32)[self._number]
+        # In place and piece by piece: a copy would be 4 more bytes for each row of the log.
+        for start in range(0, len(self._number), _ROWS_AT_A_TIME):
+            part = self._number[start : start + _ROWS_AT_A_TIME]
+            part[:] = row[part]
+        return table, self._number
 
 
 def _dictionary(column: Any) -> tuple[list[str], Any]:
