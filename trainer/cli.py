@@ -21,7 +21,7 @@ from storage.trainings import TrainingStatus
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
 from trainer.app import build, bundle_store, progress_for, training
-from trainer.quality_report import report
+from trainer.quality_report import quality_lines
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
 
@@ -61,7 +61,7 @@ def export(
 
     def work(job: Training) -> tuple[int, list[str]]:
         exported = job.export_days(first, last)
-        return exported, report(job.export.manifest().qualities(), job.now().date())
+        return exported, quality_lines(job.export.manifest().qualities(), job.now().date())
 
     exported, lines = _with_training(work)
     for line in lines:

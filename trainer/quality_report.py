@@ -23,7 +23,7 @@ _HEADS: Final = (
 )
 
 
-def report(days: Mapping[str, DayQuality], today: date) -> list[str]:
+def quality_lines(days: Mapping[str, DayQuality], today: date) -> list[str]:
     """Returns a table of the newest days and of all, and what is odd about any.
 
     Args:

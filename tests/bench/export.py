@@ -1,6 +1,6 @@
 """What an export needs in memory: a day of ten million interactions against a day of a million.
 
-`python -m tests.bench export`; it takes some ten minutes and 12 GB of disk, so it is in no default run.
+`python -m tests.bench export`; it takes some ten minutes and 6 GB of disk, so it is in no default run.
 """
 
 import json

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.domain.quality import DayQuality, QualityCounter, in_all, oddities, with_volumes
-from trainer.quality_report import report
+from trainer.quality_report import quality_lines
 
 ORDINARY = DayQuality(
     rows=1000,
@@ -160,7 +160,7 @@ def test_the_first_day_is_odd_only_by_what_is_never_good() -> None:
 
 
 def test_the_report_is_a_table_and_what_is_odd() -> None:
-    lines = report(days(ORDINARY, replace(ordinary(0.1), unknown_users=20)), date(2025, 9, 3))
+    lines = quality_lines(days(ORDINARY, replace(ordinary(0.1), unknown_users=20)), date(2025, 9, 3))
     assert [line.split() for line in lines[1:4]] == [
         ["2025-09-01", "1,000", "100", "2.0%", "1.0%", "0.5%", "0.5", "s", "30.0", "s"],
         ["2025-09-02", "100", "10", "20.0%", "1.0%", "0.0%", "0.5", "s", "30.0", "s", "0.10"],
@@ -173,10 +173,10 @@ def test_the_report_is_a_table_and_what_is_odd() -> None:
 
 
 def test_the_report_shows_two_weeks_and_sums_all() -> None:
-    lines = report(days(*[ORDINARY] * 30), date(2025, 12, 1))
+    lines = quality_lines(days(*[ORDINARY] * 30), date(2025, 12, 1))
     assert [line.split()[0] for line in lines] == ["day", *(f"2025-09-{day}" for day in range(17, 31)), "all"]
     assert "30,000" in lines[-1]
 
 
 def test_nothing_exported_is_no_report() -> None:
-    assert report({}, FIRST) == []
+    assert quality_lines({}, FIRST) == []
