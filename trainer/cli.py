@@ -4,7 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,9 +18,10 @@ from runtime.settings import SettingsError, load
 from runtime.signing import KeyFileError
 from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
-from trainer.adapters.export_parquet import ExportError
+from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
 from trainer.app import build, bundle_store, popularity_count, progress_for, training
+from trainer.quality_report import quality_lines
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
 
@@ -48,9 +50,23 @@ def fit() -> None:
 
 
 @app.command()
-def export() -> None:
-    """Export the days that changed as parquet."""
-    typer.echo(f"days exported: {_with_training(Training.export_days)}")
+def export(
+    since: Annotated[str, typer.Option(help="First day, YYYY-MM-DD, UTC; default: the oldest.")] = "",
+    until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD, UTC; default: the newest.")] = "",
+) -> None:
+    """Export the days that changed as parquet, and show what is good and bad about them."""
+    first, last = _day(since, "--since"), _day(until, "--until")
+    if first and last and first > last:
+        raise typer.BadParameter(f"must not be after --until {until}", param_hint="--since")
+
+    def work(job: Training) -> tuple[int, list[str]]:
+        exported = job.export_days(first, last)
+        return exported, quality_lines(job.export.manifest().qualities(), job.now().date())
+
+    exported, lines = _with_training(work)
+    for line in lines:
+        typer.echo(line)
+    typer.echo(f"days exported: {exported}")
 
 
 @app.command()
@@ -114,6 +130,15 @@ def _settings() -> Iterator[TrainerSettings]:
         _fail(f"wrong settings:\n{error}", EXIT_WRONG_SETTINGS)
     except _EXPECTED as error:
         _fail(str(error), EXIT_FAILED)
+
+
+def _day(text: str, option: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day as YYYY-MM-DD, such as 2025-09-01", param_hint=option) from None
 
 
 def _report(result: Result) -> None:

@@ -3,24 +3,24 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 
 from runtime.contract import CONTRACT_RELEASE
 from runtime.lock_file import exclusive
 from runtime.model_bundle import FORMAT_VERSION, Manifest
+from storage.training_data import DayCount
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.collector import paused_collector
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
-from trainer.adapters.export_parquet import ParquetExport
+from trainer.adapters.export_parquet import ExportedDay, ParquetExport
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import CatalogueArrays, catalogue_arrays, with_catalogue
 from trainer.domain.dataset import Dataset, build_dataset
 from trainer.domain.evaluation import Evaluation, evaluate, split
 from trainer.domain.log import InteractionLog
-from trainer.domain.merge import merge_repeats
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
@@ -100,16 +100,28 @@ class Training:
             self.store.prune(self.settings.trainer_keep_models)
             return result
 
-    def export_days(self) -> int:
-        """Exports the days that changed since the last time; returns how many those were."""
-        counts = self.database.days()
-        changed = [count for count in counts if not self.export.is_current(count)]
-        with self.progress.step("export", len(changed)) as advance, paused_collector():
-            for count in changed:
-                self.export.write_day(count, merge_repeats(self.database.rows_of(count)))
-                advance()
-        self.export.keep_only([count.day.isoformat() for count in counts])
-        return len(changed)
+    def export_days(self, since: date | None = None, until: date | None = None) -> int:
+        """Exports the days that changed since the last time, or were damaged; returns how many those were.
+
+        Args:
+            since: First UTC day that is looked at; None: the oldest.
+            until: Last UTC day that is looked at; None: the newest.
+
+        Raises:
+            AlreadyRunningError: While another export runs on this data directory.
+        """
+        with exclusive(self.settings.data_dir / "export.lock", "export"):
+            self.export.remove_leftovers()
+            counts = self.database.days(since, until)
+            known = self.export.manifest().days
+            changed = [count for count in counts if not self._is_exported(count, known.get(count.day.isoformat()))]
+            with self.progress.step("export", len(changed)) as advance, paused_collector():
+                for count in changed:
+                    self.export.write_day(count, self.database.rows_of(count))
+                    advance()
+            looked_at = {day for day in known if _is_within(day, since, until)}
+            self.export.remove(looked_at - {count.day.isoformat() for count in counts})
+            return len(changed)
 
     def load(self) -> TrainingData:
         """Reads the export, the catalogue and what is known of users."""
@@ -139,6 +151,15 @@ class Training:
         self.progress.fact("evaluated", **asdict(found.model))
         self.progress.fact("popularity", **asdict(found.popularity))
         return found
+
+    def _is_exported(self, count: DayCount, known: ExportedDay | None) -> bool:
+        """Tells whether a day is on disk as the database has it; says which of its files are damaged."""
+        if known is None or not known.is_of(count):
+            return False
+        damaged = self.export.damaged(count.day.isoformat(), known)
+        for file in damaged:
+            self.progress.fact("damaged", file=file)
+        return not damaged
 
     def _train(self, version: str, *, promote: bool) -> tuple[Result, int]:
         self.export_days()
@@ -215,3 +236,7 @@ class Training:
     ) -> None:
         self.database.finish(version, TrainingEnd(status, self.now(), error, size, metrics))
         self.progress.fact("finished", model_version=version, status=status.value, error=error)
+
+
+def _is_within(day: str, since: date | None, until: date | None) -> bool:
+    return (since or date.min).isoformat() <= day <= (until or date.max).isoformat()

@@ -1,6 +1,6 @@
 """`make bench`: each figure against its bare reference measured in the same run, a JSON line each.
 
-`python -m tests.bench P07 P09` measures only these.
+`python -m tests.bench P07 P09` measures only these; `export` is measured only when it is named.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import echo, figures, ghz, history, ingest, one_core, sink
+from tests.bench import echo, export, figures, ghz, history, ingest, one_core, sink
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -35,6 +35,7 @@ TOP_K_FIGURES = ("P05", "P06")
 INGEST_FIGURES = ("P07", "P08", "P09")
 SINK_FIGURES = ("P10",)
 HISTORY_FIGURES = ("history",)
+EXPORT_FIGURES = ("export",)
 
 
 def main() -> None:
@@ -48,7 +49,10 @@ def main() -> None:
     }
     if wanted & {*TOP_K_FIGURES}:
         one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
-    if wanted <= {*TOP_K_FIGURES}:
+    if wanted & {*EXPORT_FIGURES}:
+        with tempfile.TemporaryDirectory() as name:
+            export.figure(Path(name))
+    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES}:
         return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:

@@ -1,7 +1,7 @@
 """The database as training sees it: interactions and videos to read, the register of trainings to write."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
@@ -22,13 +22,13 @@ class TrainingDatabase:
     def __init__(self, url: str) -> None:
         self._engine: sa.Engine = sync_engine(url)
 
-    def days(self) -> list[DayCount]:
-        """Counts the interactions of each day."""
+    def days(self, since: date | None, until: date | None) -> list[DayCount]:
+        """Counts the interactions of each UTC day, oldest first; None: from the oldest, to the newest."""
         with reading(self._engine) as connection:
-            return days(connection)
+            return days(connection, since, until)
 
     def rows_of(self, count: DayCount) -> Iterator[InteractionRow]:
-        """Streams the interactions of one day."""
+        """Streams the interactions of one day, those of one view side by side, the longest first."""
         with reading(self._engine) as connection:
             for batch in interactions_of(connection, count.day):
                 yield from batch

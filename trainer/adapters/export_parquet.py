@@ -1,124 +1,130 @@
-"""Interactions as parquet: one file a UTC day, and a manifest that says what they hold."""
+"""The export: a folder of parquet files for each UTC day, and a manifest that says what they hold.
+
+A day is made in a hidden folder and moved into its place whole; then the manifest names it. Whatever ends the export
+on the way, the next one finds days that hold, days that are missing, and hidden folders to remove.
+"""
 
 import hashlib
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from storage.training_data import DayCount, InteractionRow
-from trainer.domain.log import InteractionLog, Kind
+from trainer.adapters.parquet_files import (
+    SCHEMA_VERSION,
+    USUAL_SHAPE,
+    DataFile,
+    ExportError,
+    FileShape,
+    sha256_of,
+    write_files,
+)
+from trainer.adapters.parquet_log import LogReader
+from trainer.domain.log import InteractionLog
+from trainer.domain.merge import Merged
+from trainer.domain.quality import DayQuality, QualityCounter, in_all, with_volumes
 
-# 2: the recommendation that an interaction followed, and the rest of what the client told.
-SCHEMA_VERSION: Final = 2
 MANIFEST_FILE: Final = "manifest.json"
 
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("interaction_type", pa.string(), nullable=False),
-        pa.field("watch_time_s", pa.float64(), nullable=False),
-        pa.field("event_time", pa.timestamp("ms", tz="UTC"), nullable=False),
-        pa.field("feed_session_id", pa.string()),
-        pa.field("rating", pa.float64()),
-        pa.field("recommendation_id", pa.string()),
-        pa.field("position", pa.int32()),
-        pa.field("algorithm", pa.string()),
-        pa.field("model_version", pa.string()),
-        pa.field("recommendation_score", pa.float64()),
-        pa.field("experiments", pa.list_(pa.struct([("experiment", pa.string()), ("variant", pa.string())]))),
-        pa.field("metadata", pa.map_(pa.string(), pa.string())),
-    ],
-    metadata={"feed.schema_version": str(SCHEMA_VERSION)},
-)
-
-_DICTIONARIES: Final = ("user_id", "video_id", "interaction_type")
-_READ: Final = (*_DICTIONARIES, "watch_time_s", "event_time", "rating")
+_MEND: Final = "`feed trainer export` makes it again"
 
 
-class ExportError(Exception):
-    """The export on disk is missing, of another schema or not what its manifest says: export again."""
-
-
-class DayFile(msgspec.Struct, frozen=True):
+class ExportedDay(msgspec.Struct, frozen=True):
     """One exported day.
 
     Args:
-        rows: Rows in the file, repeats taken out.
+        files: Its files, in order.
         source_rows: Interactions of the day in the database.
         newest_row: Highest row number among them.
-        bytes: Size of the file.
-        sha256: Hash of the file, hexadecimal.
+        quality: What there is to know of them.
     """
 
-    rows: int
+    files: tuple[DataFile, ...]
     source_rows: int
     newest_row: int
-    bytes: int
-    sha256: str
+    quality: DayQuality
+
+    def is_of(self, count: DayCount) -> bool:
+        """Tells whether the database still has the day as it was exported."""
+        return (self.source_rows, self.newest_row) == (count.rows, count.newest_row)
 
 
 class ExportManifest(msgspec.Struct, frozen=True):
-    """What an export holds: its schema's version, and its files by day (YYYY-MM-DD)."""
+    """What an export holds.
+
+    Args:
+        schema_version: Version of the files' columns.
+        quality: What there is to know of all days.
+        days: The days by YYYY-MM-DD, in order.
+    """
 
     schema_version: int
-    days: dict[str, DayFile]
+    quality: DayQuality
+    days: dict[str, ExportedDay]
+
+    def qualities(self) -> dict[str, DayQuality]:
+        """Returns what there is to know of each day."""
+        return {day: known.quality for day, known in self.days.items()}
 
 
 class ParquetExport:
-    """The export in a folder.
+    """The export in a folder; one process at a time writes.
 
     Args:
-        folder: Holds `dt=YYYY-MM-DD/interactions.parquet` and the manifest.
+        folder: Holds `dt=YYYY-MM-DD/part-00000.parquet` and so on, and the manifest.
+        shape: How files are cut.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shape: FileShape = USUAL_SHAPE) -> None:
         self._folder = folder
+        self._shape = shape
 
     def manifest(self) -> ExportManifest:
         """Returns what is exported; an unreadable or older export counts as nothing."""
-        empty = ExportManifest(SCHEMA_VERSION, {})
         try:
             found = msgspec.json.decode((self._folder / MANIFEST_FILE).read_bytes(), type=ExportManifest)
         except (OSError, msgspec.DecodeError):
-            return empty
-        return found if found.schema_version == SCHEMA_VERSION else empty
+            return _manifest({})
+        return found if found.schema_version == SCHEMA_VERSION else _manifest({})
 
-    def is_current(self, count: DayCount) -> bool:
-        """Tells whether a day is exported as the database has it."""
-        known = self.manifest().days.get(count.day.isoformat())
-        return (
-            known is not None
-            and (known.source_rows, known.newest_row) == (count.rows, count.newest_row)
-            and self._path(count.day.isoformat()).is_file()
-        )
+    def damaged(self, day: str, known: ExportedDay) -> list[str]:
+        """Reads the files of a day; returns the names of those that are missing or not what was exported."""
+        return [f"dt={day}/{file.name}" for file in known.files if not _holds(self._path(day) / file.name, file)]
 
-    def write_day(self, count: DayCount, rows: Sequence[InteractionRow]) -> None:
-        """Writes one day: it appears whole, and the same rows give the same bytes."""
+    def write_day(self, count: DayCount, rows: Iterable[InteractionRow]) -> None:
+        """Writes one day: it appears whole, and the same rows give the same bytes.
+
+        Args:
+            count: The day as it was counted.
+            rows: What was told of one view side by side, the longest first; gone through once.
+        """
         day = count.day.isoformat()
-        path = self._path(day)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        pq.write_table(_table(rows), temporary, compression="zstd", use_dictionary=list(_DICTIONARIES))
-        content = temporary.read_bytes()
-        temporary.replace(path)
-        file = DayFile(len(rows), count.rows, count.newest_row, len(content), hashlib.sha256(content).hexdigest())
-        self._write_manifest({**self.manifest().days, day: file})
+        making = self._folder / f".making-dt={day}"
+        making.mkdir(parents=True)
+        merged, counter = Merged(rows), QualityCounter()
+        files = write_files(making, merged, counter, self._shape)
+        self._discard(self._path(day))
+        making.rename(self._path(day))
+        known = ExportedDay(files, count.rows, count.newest_row, counter.quality(merged.repeats))
+        self._write_manifest({**self.manifest().days, day: known})
+        self._remove_hidden()
 
-    def keep_only(self, days: Sequence[str]) -> None:
-        """Removes the days that the database no longer has."""
-        for gone in set(self.manifest().days) - set(days):
-            shutil.rmtree(self._path(gone).parent, ignore_errors=True)
-        self._write_manifest({day: file for day, file in self.manifest().days.items() if day in set(days)})
+    def remove(self, days: Iterable[str]) -> None:
+        """Removes days."""
+        gone = set(days)
+        self._write_manifest({day: known for day, known in self.manifest().days.items() if day not in gone})
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Removes what the manifest does not name: days that were given up, and what a killed export left."""
+        named = {self._path(day).name for day in self.manifest().days}
+        for path in self._folder.glob("dt=*"):
+            if path.name not in named:
+                self._discard(path)
+        self._remove_hidden()
 
     def read(self) -> InteractionLog:
         """Reads the whole export.
@@ -129,71 +135,50 @@ class ParquetExport:
         days = self.manifest().days
         if not days:
             raise ExportError(f"no export in {self._folder.name}: there are no interactions")
-        return _log(pa.concat_tables([self._read_day(day, file) for day, file in sorted(days.items())]))
+        reader = LogReader(sum(file.rows for known in days.values() for file in known.files))
+        for day, known in days.items():
+            for file in known.files:
+                reader.add(self._content(day, file))
+        return reader.log()
 
-    def _read_day(self, day: str, file: DayFile) -> Any:
+    def _content(self, day: str, file: DataFile) -> bytes:
+        path = self._path(day) / file.name
         try:
-            content = self._path(day).read_bytes()
+            content = path.read_bytes()
         except OSError as error:
-            raise ExportError(f"{day}: {error.strerror}") from error
+            raise ExportError(f"dt={day}/{file.name}: {error.strerror}; {_MEND}") from error
         if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise ExportError(f"{day}: the file is not the one that was exported")
-        return pq.read_table(pa.BufferReader(content), columns=list(_READ), read_dictionary=list(_DICTIONARIES))
+            raise ExportError(f"dt={day}/{file.name} is not the file that was exported; {_MEND}")
+        return content
 
     def _path(self, day: str) -> Path:
-        return self._folder / f"dt={day}" / "interactions.parquet"
+        return self._folder / f"dt={day}"
 
-    def _write_manifest(self, days: dict[str, DayFile]) -> None:
+    def _discard(self, path: Path) -> None:
+        """Hides a folder in one step, so that nobody ever sees a part of a day; it is removed later."""
+        if path.exists():
+            path.rename(path.with_name(f".old-{path.name}"))
+
+    def _remove_hidden(self) -> None:
+        for path in self._folder.glob(".*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _write_manifest(self, days: Mapping[str, ExportedDay]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        content = msgspec.json.format(msgspec.json.encode(ExportManifest(SCHEMA_VERSION, dict(sorted(days.items())))))
-        temporary = self._folder / f".{MANIFEST_FILE}.{os.getpid()}"
-        temporary.write_bytes(content)
+        temporary = self._folder / f".{MANIFEST_FILE}"
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(_manifest(days))))
         temporary.replace(self._folder / MANIFEST_FILE)
 
 
-def _table(rows: Sequence[InteractionRow]) -> Any:
-    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
-    return pa.Table.from_arrays(
-        [_array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-    )
+def _manifest(days: Mapping[str, ExportedDay]) -> ExportManifest:
+    """Puts a manifest together: days in order, each held against those before it."""
+    volumes = with_volumes({day: days[day].quality for day in sorted(days)})
+    compared = {day: msgspec.structs.replace(days[day], quality=quality) for day, quality in volumes.items()}
+    return ExportManifest(SCHEMA_VERSION, in_all(list(volumes.values())), compared)
 
 
-def _array(column: Sequence[Any], type_: Any) -> Any:
-    """Makes a column; a map is handed over as sorted pairs of texts, so that the same rows give the same bytes.
-
-    What was imported may hold numbers where clients can only tell texts.
-    """
-    if pa.types.is_map(type_):
-        column = [
-            None if value is None else sorted((key, str(each)) for key, each in value.items()) for value in column
-        ]
-    return pa.array(column, type_)
-
-
-def _log(table: Any) -> InteractionLog:
-    user_ids, user = _codes(table.column("user_id"))
-    video_ids, video = _codes(table.column("video_id"))
-    kinds, kind = _codes(table.column("interaction_type"))
-    unknown = {name.decode() for name in kinds} - set(Kind.__members__)
-    if unknown:
-        raise ExportError(f"unknown interaction types {sorted(unknown)}")
-    by_name = np.array([Kind[name.decode()] for name in kinds], np.int8)
-    rating = pc.fill_null(table.column("rating"), float("nan"))
-    return InteractionLog(
-        user_ids,
-        video_ids,
-        user,
-        video,
-        by_name[kind],
-        table.column("watch_time_s").to_numpy().astype(np.float32),
-        rating.to_numpy().astype(np.float32),
-        table.column("event_time").cast(pa.int64()).to_numpy() / 1000.0,
-    )
-
-
-def _codes(column: Any) -> tuple[Any, Any]:
-    """Returns the sorted text table of a dictionary column, and the row of each value."""
-    whole = column.unify_dictionaries().combine_chunks()
-    texts = np.array([text.encode() for text in whole.dictionary.to_pylist()], dtype=np.bytes_)
-    table, place = np.unique(texts, return_inverse=True)
-    return table, place.astype(np.int32)[whole.indices.to_numpy()]
+def _holds(path: Path, file: DataFile) -> bool:
+    try:
+        return sha256_of(path) == file.sha256
+    except OSError:
+        return False

@@ -1,15 +1,11 @@
 """What one day of the log means once repeats are taken out."""
 
-from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 
 class Exported(Protocol):
     """What merging needs to know of an interaction."""
-
-    @property
-    def event_id(self) -> str:
-        """Its unique id."""
 
     @property
     def user_id(self) -> str:
@@ -24,10 +20,6 @@ class Exported(Protocol):
         """Name of its type."""
 
     @property
-    def watch_time_s(self) -> float:
-        """Seconds watched."""
-
-    @property
     def feed_session_id(self) -> str | None:
         """Session it happened in."""
 
@@ -35,23 +27,31 @@ class Exported(Protocol):
 RowT = TypeVar("RowT", bound=Exported)
 
 
-def merge_repeats(rows: Iterable[RowT]) -> list[RowT]:
-    """Keeps one row an event id, and of the VIEWs of one (user, video, session) the longest.
+class Merged(Generic[RowT]):
+    """The rows of a day with one for each view, to be gone through once; holds one row at a time.
 
-    Clients report a view again as it goes on, so the longest watch time is the true one. Views without a session are
-    views of their own. The order of the rows stays; of equally long views the first is kept.
+    Clients report a view again as it goes on, so of the VIEWs of one (user, video, session) the longest is the true
+    one. Views without a session are views of their own.
+
+    Args:
+        rows: What was told of one view stands side by side, the longest first. Event ids are distinct.
     """
-    kept: dict[object, RowT] = {}
-    known: set[str] = set()
-    for row in rows:
-        if row.event_id in known:
-            continue
-        known.add(row.event_id)
-        key: object = row.event_id
-        if row.interaction_type == "VIEW" and row.feed_session_id:
-            key = (row.user_id, row.video_id, row.feed_session_id)
-            longest = kept.get(key)
-            if longest is not None and longest.watch_time_s >= row.watch_time_s:
+
+    def __init__(self, rows: Iterable[RowT]) -> None:
+        self._rows = rows
+        self.repeats = 0
+
+    def __iter__(self) -> Iterator[RowT]:
+        """Yields what is left, and counts what is not in `repeats`."""
+        last: object = None
+        for row in self._rows:
+            view = (row.user_id, row.video_id, row.feed_session_id) if _is_told_view(row) else None
+            if view is not None and view == last:
+                self.repeats += 1
                 continue
-        kept[key] = row
-    return list(kept.values())
+            last = view
+            yield row
+
+
+def _is_told_view(row: Exported) -> bool:
+    return row.interaction_type == "VIEW" and bool(row.feed_session_id)

@@ -95,6 +95,37 @@ def test_evaluate_and_export(folder: Path) -> None:
     assert "trainer.evaluated" in done.stdout
 
 
+def test_an_export_shows_what_it_exported_and_what_is_odd(folder: Path) -> None:
+    (folder / "export" / "interactions" / "manifest.json").unlink(missing_ok=True)
+    done = trainer(folder, "export", "--since", "2025-09-02", "--until", "2025-09-03")
+    heads, *lines = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert heads.split()[:3] == ["day", "rows", "merged"]
+    assert [line.split()[:2] for line in lines[:3]] == [["2025-09-02", "360"], ["2025-09-03", "360"], ["all", "720"]]
+    assert lines[3:] == [
+        "suspicious: 2025-09-02: 100% are of users who were never announced, 0% before",
+        "days exported: 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        pytest.param(["--since", "yesterday"], ["--since", "'yesterday'", "YYYY-MM-DD"], id="no day"),
+        pytest.param(["--until", "2025-02-30"], ["--until", "'2025-02-30'", "YYYY-MM-DD"], id="no such day"),
+        pytest.param(
+            ["--since", "2025-09-02", "--until", "2025-09-01"],
+            ["--since", "must not be after --until 2025-09-01"],
+            id="the wrong way round",
+        ),
+    ],
+)
+def test_days_that_are_none_are_named(tmp_path: Path, bounds: list[str], said: list[str]) -> None:
+    done = trainer(tmp_path, "export", *bounds)
+    assert done.returncode == 2
+    assert all(each in done.stderr for each in said), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wrong_settings_are_all_named_and_nothing_is_written(tmp_path: Path) -> None:
     done = trainer(tmp_path, "run", FEED_TRAINER_EPOCHS="-1", FEED_TRAINER_COLOUR="red")
     assert done.returncode == 2

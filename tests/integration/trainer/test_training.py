@@ -1,12 +1,9 @@
 """The nightly job on a real database, from interactions to a bundle that serves."""
 
-import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -16,8 +13,8 @@ from runtime.model_bundle import BundleError, find_texts
 from runtime.signing import load_public_key
 from storage.tables import model_trainings, user_interactions
 from storage.trainings import TrainingStatus
-from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, VIDEOS, interaction
-from trainer.adapters.export_parquet import ExportError
+from tests.integration.trainer.conftest import DAYS, USERS, VIDEOS, interaction
+from trainer.adapters.parquet_files import ExportError
 from trainer.ports import SilentProgress
 from trainer.service import Training
 
@@ -162,111 +159,6 @@ def test_a_fit_is_published_and_does_not_serve(engine: sa.Engine, job_of: Jobs) 
     job = job_of()
     version = job.run(promote=False).model_version
     assert (job.store.versions(), job.store.live()) == ([version], None)
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def test_the_export_has_a_file_a_day_and_says_what_it_holds(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
-    del engine
-    job = job_of()
-    assert job.export_days() == DAYS
-    folder = tmp_path / "export" / "interactions"
-    manifest = job.export.manifest()
-    assert manifest.schema_version == 2
-    assert list(manifest.days) == [f"2025-09-{day:02}" for day in range(1, DAYS + 1)]
-    first = manifest.days["2025-09-01"]
-    path = folder / "dt=2025-09-01" / "interactions.parquet"
-    assert (first.rows, first.source_rows) == (USERS * 3, USERS * 3)
-    assert first.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    table = pq.ParquetFile(path).read()
-    assert table.schema.metadata[b"feed.schema_version"] == b"2"
-    assert table.column("event_time").to_pylist()[0].isoformat() == "2025-09-01T12:00:00+00:00"
-    assert table.column("user_id").to_pylist()[:3] == ["u000"] * 3
-    assert not list(folder.rglob(".*"))
-
-
-def test_exporting_again_gives_the_same_bytes_and_only_what_changed(
-    engine: sa.Engine, job_of: Jobs, tmp_path: Path
-) -> None:
-    folder = tmp_path / "export" / "interactions"
-    job = job_of()
-    job.export_days()
-    before = hashes(folder)
-    assert job.export_days() == 0
-    (folder / "manifest.json").unlink()
-    assert job.export_days() == DAYS
-    assert hashes(folder) == before
-    with engine.begin() as connection:
-        connection.execute(sa.insert(user_interactions), [interaction(900_000, 1, 1, 2)])
-        connection.execute(
-            sa.delete(user_interactions).where(user_interactions.c.event_time < FIRST_DAY + timedelta(days=1))
-        )
-    assert job.export_days() == 1
-    after = hashes(folder)
-    assert "dt=2025-09-01/interactions.parquet" not in after
-    changed = {name for name, digest in after.items() if before.get(name) != digest}
-    assert changed == {"dt=2025-09-03/interactions.parquet", "manifest.json"}
-
-
-def test_the_export_has_what_the_client_told(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
-    """The recommendation that an interaction followed is what makes it evidence for or against a model."""
-    told = {
-        "feed_session_id": "s",
-        "recommendation_id": "r",
-        "position": 3,
-        "algorithm": "lightfm-warp",
-        "model_version": "m1",
-        "recommendation_score": 0.1 + 0.2,
-        "experiments": [{"experiment": "ranker", "variant": "b"}],
-        "rating": 7.5,
-        "metadata": {"screen": "feed", "age": "2"},
-    }
-    with engine.begin() as connection:
-        connection.execute(sa.delete(user_interactions))
-        connection.execute(sa.insert(user_interactions), [interaction(1, 1, 1, 0, **told)])
-        connection.execute(sa.insert(user_interactions), [interaction(2, 1, 1, 0)])
-    job_of().export_days()
-    path = tmp_path / "export" / "interactions" / "dt=2025-09-01" / "interactions.parquet"
-    full, bare = pq.ParquetFile(path).read().to_pylist()
-    assert {name: full[name] for name in told} == told | {"metadata": [("age", "2"), ("screen", "feed")]}
-    assert [bare[name] for name in told] == [None] * len(told)
-
-
-def test_an_export_of_an_older_schema_is_made_again(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
-    del engine
-    job = job_of()
-    job.export_days()
-    manifest = tmp_path / "export" / "interactions" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema_version": 2', '"schema_version": 1'))
-    assert job.export_days() == DAYS
-
-
-def test_repeated_views_of_a_session_merge_to_the_longest(engine: sa.Engine, job_of: Jobs) -> None:
-    with engine.begin() as connection:
-        connection.execute(sa.delete(user_interactions))
-        session = {"feed_session_id": "s"}
-        events = [interaction(n, 1, 1, 0, watch_time_s=seconds, **session) for n, seconds in enumerate([3.0, 9.0, 6.0])]
-        connection.execute(sa.insert(user_interactions), events)
-    job = job_of()
-    job.export_days()
-    log = job.export.read()
-    assert log.watch_time_s.tolist() == [9.0]
-
-
-def test_a_changed_export_file_is_noticed(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
-    del engine
-    job = job_of()
-    job.export_days()
-    path = tmp_path / "export" / "interactions" / "dt=2025-09-02" / "interactions.parquet"
-    path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(ExportError, match="2025-09-02: the file is not the one"):
-        job.export.read()
 
 
 def test_the_person_is_told_each_step(engine: sa.Engine, job_of: Jobs) -> None:

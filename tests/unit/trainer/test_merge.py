@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from trainer.domain.merge import merge_repeats
+from trainer.domain.merge import Merged
 
 
 class Row(NamedTuple):
@@ -16,22 +16,25 @@ class Row(NamedTuple):
     feed_session_id: str | None = "s"
 
 
+LONGEST = Row("1", watch_time_s=9)
+
+
 @pytest.mark.parametrize(
-    ("rows", "expected"),
+    ("rows", "left"),
     [
-        pytest.param([Row("1"), Row("1")], [Row("1")], id="one event twice"),
-        pytest.param([Row("1"), Row("2", watch_time_s=9)], [Row("2", watch_time_s=9)], id="the longest view"),
-        pytest.param(
-            [Row("1", watch_time_s=9), Row("2")], [Row("1", watch_time_s=9)], id="the longest view came first"
-        ),
-        pytest.param([Row("1"), Row("2")], [Row("1")], id="equally long"),
-        pytest.param([Row("1"), Row("2", feed_session_id="t")], None, id="two sessions"),
-        pytest.param([Row("1", feed_session_id=None), Row("2", feed_session_id=None)], None, id="no session"),
-        pytest.param([Row("1"), Row("2", video_id="w")], None, id="two videos"),
-        pytest.param([Row("1"), Row("2", user_id="t")], None, id="two users"),
-        pytest.param([Row("1", interaction_type="LIKE"), Row("2", interaction_type="LIKE")], None, id="likes"),
-        pytest.param([], None, id="nothing"),
+        pytest.param([LONGEST, Row("2", watch_time_s=4), Row("3")], [0], id="the longest view"),
+        pytest.param([Row("1"), Row("2")], [0], id="equally long"),
+        pytest.param([LONGEST, Row("2"), LONGEST._replace(video_id="w"), Row("4", "u", "w")], [0, 2], id="two views"),
+        pytest.param([Row("1"), Row("2", feed_session_id="t")], [0, 1], id="two sessions"),
+        pytest.param([Row("1", feed_session_id=None), Row("2", feed_session_id=None)], [0, 1], id="no session"),
+        pytest.param([Row("1", feed_session_id=""), Row("2", feed_session_id="")], [0, 1], id="an empty session"),
+        pytest.param([Row("1"), Row("2", video_id="w")], [0, 1], id="two videos"),
+        pytest.param([Row("1"), Row("2", user_id="t")], [0, 1], id="two users"),
+        pytest.param([Row("1", interaction_type="LIKE"), Row("2", interaction_type="LIKE")], [0, 1], id="likes"),
+        pytest.param([], [], id="nothing"),
     ],
 )
-def test_merging(rows: list[Row], expected: list[Row] | None) -> None:
-    assert merge_repeats(rows) == (rows if expected is None else expected)
+def test_merging(rows: list[Row], left: list[int]) -> None:
+    merged = Merged(rows)
+    assert list(merged) == [rows[place] for place in left]
+    assert merged.repeats == len(rows) - len(left)
