@@ -144,7 +144,7 @@ class RecommendationService:
         self._knowledge.complete(request)
         self._in_flight += 1
         try:
-            session = self._sessions.of(request)
+            session = self._sessions.of(request, self._knowledge.corrections(request.user_id).block_marks)
             ranked = await self._ranked(request, session, progress, entry)
             page = cut(ranked.ranking, wire.page_size_of(request), session.position + 1)
             reasons = await self._reasons(request, session, ranked, page, progress) if request.explain else ()

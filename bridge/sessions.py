@@ -23,13 +23,15 @@ class Session:
         feed_session_id: Its id.
         position: Place of the last video shown; 0: none yet.
         shown: The marks of what was shown.
-        pinned: What the token pins; None at the start.
+        pinned: What the token pins; None at the start, and when something was blocked since it was ranked.
+        blocks: Marks of what editors blocked, other than single videos.
     """
 
     feed_session_id: str
     position: int = 0
     shown: bytes = b""
     pinned: tokens.Cursor | None = None
+    blocks: frozenset[int] = frozenset()
 
     @property
     def seed(self) -> int:
@@ -75,14 +77,18 @@ class Sessions:
         self._clock = clock
         self._chance = chance
 
-    def of(self, request: Request) -> Session:
+    def of(self, request: Request, blocks: frozenset[int] = frozenset()) -> Session:
         """Returns the session that a request goes on with, or a new one.
+
+        Args:
+            request: The request.
+            blocks: Marks of what editors blocked for the user, other than single videos.
 
         Raises:
             InvalidArgumentError: When the page token is refused, with why.
         """
         if not request.page_token:
-            return Session(request.feed_session_id or self._chance.new_id())
+            return Session(request.feed_session_id or self._chance.new_id(), blocks=blocks)
         try:
             cursor = tokens.open_token(request.page_token, self._key, self._clock.wall())
             tokens.require_same(
@@ -93,7 +99,8 @@ class Sessions:
             )
         except tokens.CursorError as error:
             raise InvalidArgumentError([Violation("pageToken", error.refusal.value)]) from error
-        return Session(cursor.feed_session_id, cursor.position, cursor.shown, cursor)
+        pinned = cursor if blocks <= cursor.blocks else None
+        return Session(cursor.feed_session_id, cursor.position, cursor.shown, pinned, blocks)
 
     def token(self, request: Request, session: Session, origin: Origin, page: Page, most: int) -> str:
         """Makes the token of the next page, with at most so many videos still to come."""
@@ -114,5 +121,6 @@ class Sessions:
             scores=pack_scores(rest.scores),
             shown=joined(session.shown, marks_of(page.video_ids)),
             explored=dict(rest.explored()),
+            blocks=session.blocks,
         )
         return tokens.seal(cursor, self._key)

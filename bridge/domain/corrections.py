@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import fsum, sqrt
 from typing import Final, NamedTuple, TypeAlias
+from zlib import crc32
 
 from bridge.domain.filters import VideoFacts
 
@@ -80,18 +81,28 @@ class Corrections:
     message: bytes = b""
     # The videos that are blocked by their ids alone: what can be kept off a page that was ranked before.
     blocked_video_ids: frozenset[str] = field(init=False)
+    # Marks of the other blocks: a page that was ranked before one of them must be ranked anew, for who tells which of
+    # its videos are meant is the catalogue.
+    block_marks: frozenset[int] = field(init=False)
     # Whether the catalogue must be asked which videos they are about.
     need_facts: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Gathers once what every request asks."""
-        blocks = (each for each in self.items if each.kind is CorrectionKind.BLOCK and not each.needs_facts)
-        object.__setattr__(self, "blocked_video_ids", frozenset(each.video_id for each in blocks))
+        blocks = [each for each in self.items if each.kind is CorrectionKind.BLOCK]
+        by_id = frozenset(each.video_id for each in blocks if not each.needs_facts)
+        object.__setattr__(self, "blocked_video_ids", by_id)
+        object.__setattr__(self, "block_marks", frozenset(_mark(each) for each in blocks if each.needs_facts))
         object.__setattr__(self, "need_facts", any(each.needs_facts for each in self.items))
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self.items)
+
+
+def _mark(block: Correction) -> int:
+    conditions = (block.video_id, block.author_id, block.tag, block.language)
+    return crc32("\n".join(conditions).encode())
 
 
 NO_CORRECTIONS: Final = Corrections()

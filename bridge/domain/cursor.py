@@ -70,6 +70,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
             must be others.
         explored: Which of the places still to come, from 0, were kept for new videos, and with which probability each
             got its place.
+        blocks: Marks of what editors had blocked, other than single videos, when the videos were ranked.
     """
 
     feed_session_id: str
@@ -86,6 +87,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     scores: bytes
     shown: bytes = b""
     explored: dict[int, float] = {}
+    blocks: frozenset[int] = frozenset()
 
     def to_come(self) -> Ranking:
         """Returns the ranking still to be served."""

@@ -114,6 +114,19 @@ def test_what_can_be_kept_off_a_page_that_was_ranked_before() -> None:
     assert (NO_CORRECTIONS.need_facts, bool(NO_CORRECTIONS)) == (False, False)
 
 
+def test_blocks_of_more_than_single_videos_have_marks_that_tell_them_apart() -> None:
+    blocks = [
+        Correction(BLOCK, video_id="b", tag="cats"),
+        Correction(BLOCK, author_id="x"),
+        Correction(BLOCK, tag="x"),
+        Correction(BLOCK, language="x"),
+    ]
+    others = [Correction(BLOCK, video_id="a"), Correction(BOOST, 1.0, tag="dogs")]
+    assert len(Corrections((*blocks, *others)).block_marks) == len(blocks)
+    assert Corrections(tuple(others)).block_marks == NO_CORRECTIONS.block_marks == frozenset()
+    assert Corrections((blocks[1],)).block_marks < Corrections(tuple(blocks)).block_marks
+
+
 class ScriptedCorrections:
     """The port `CorrectionReader`; without corrections it cannot be read."""
 

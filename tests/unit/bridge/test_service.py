@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bridge.admission import Admission
 from bridge.attempts import AttemptPolicy, Attempts
 from bridge.domain.breaker import Breaker, BreakerPolicy, MemoryState, State
+from bridge.domain.corrections import Correction, CorrectionKind, Corrections
 from bridge.domain.deadline import DeadlinePolicy
 from bridge.domain.exploration import NO_NEWCOMERS, Newcomers
 from bridge.domain.filters import VideoFacts
@@ -23,7 +24,16 @@ from bridge.domain.overload import Overload, OverloadPolicy
 from bridge.domain.retry import Failure, RetryBudget, RetryPolicy
 from bridge.domain.trending import Trend
 from bridge.explain import Explainer
-from bridge.fakes import Act, FakeChance, FakeClock, FixedLists, MemoryDecisions, Recorder, ScriptedScorer
+from bridge.fakes import (
+    Act,
+    FakeChance,
+    FakeClock,
+    FixedCorrections,
+    FixedLists,
+    MemoryDecisions,
+    Recorder,
+    ScriptedScorer,
+)
 from bridge.history import NoHistory
 from bridge.knowledge import Knowledge, WishPolicy
 from bridge.pool import Member, ScorerPool
@@ -644,6 +654,23 @@ async def test_for_whom_nothing_is_left_a_new_feed_starts_over() -> None:
     page = await made.page(page_size=3)
     assert (page.source, ids(page)) == (pb.LIGHTFM, ["v0", "v1", "v2"])
     assert len(made.scorers[0].requests) == 2
+
+
+async def test_a_page_that_was_ranked_before_an_author_was_blocked_is_ranked_anew() -> None:
+    corrector = FixedCorrections()
+    made = bridge([OK])
+    made.service._knowledge = Knowledge(WishPolicy(candidates=50), corrector=corrector)
+    first = await made.page(page_size=3)
+    second = await made.page(page_size=3, page_token=first.next_page_token)
+    assert len(made.scorers[0].requests) == 1
+
+    corrector.corrections = Corrections((Correction(CorrectionKind.BLOCK, author_id="ann"),))
+    third = await made.page(page_size=3, page_token=second.next_page_token)
+    assert len(made.scorers[0].requests) == 2
+    fourth = await made.page(page_size=3, page_token=third.next_page_token)
+    assert len(made.scorers[0].requests) == 2, "it was ranked after"
+    shown = [*ids(first), *ids(second), *ids(third), *ids(fourth)]
+    assert len(set(shown)) == 12
 
 
 class FixedStrangers:
