@@ -1,8 +1,7 @@
 """The index of a bundle, opened with faiss."""
 
+import io
 from typing import Any, Final
-
-import numpy as np
 
 from runtime.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
 from scorer.domain.candidates import VideoIndex
@@ -10,6 +9,8 @@ from scorer.domain.shortlist import Rows
 
 # What faiss writes where it found fewer than were asked for.
 _NOTHING: Final = -1
+# As many groups as a trainer may be told to make.
+_MOST_LISTS: Final = 65_536
 
 
 class FaissIndex:
@@ -38,8 +39,12 @@ def open_index(bundle: ModelBundle) -> VideoIndex | None:
         return None
     import faiss  # noqa: PLC0415  # 44 MB and 0.2 s, which only large models are worth
 
+    # No part of a file is larger than the file, whatever it says of itself.
+    faiss.set_deserialization_vector_byte_limit(len(bundle.index))
+    faiss.set_deserialization_loop_limit(_MOST_LISTS)
     try:
-        index = faiss.deserialize_index(np.frombuffer(bundle.index, np.uint8))
+        # Read in pieces: `deserialize_index` would first make a copy of all of it.
+        index = faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(bundle.index).read))
         inverted = faiss.extract_index_ivf(index)
     except (RuntimeError, MemoryError) as error:
         raise BundleError(BundleFault.BAD_INDEX, "not an index of the kind that the manifest states") from error
