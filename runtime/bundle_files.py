@@ -119,9 +119,7 @@ def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBu
         raise BundleError(BundleFault.TOO_LARGE, f"{manifest.arrays_bytes} bytes are more than the arrays take")
     # The small one first: while it is missing, the large one is not read again and again.
     index = _read_index(folder, manifest.index)
-    content = _read_bounded(folder / ARRAYS_FILE, manifest.arrays_bytes)
-    if hashlib.sha256(content).hexdigest() != manifest.arrays_sha256:
-        raise BundleError(BundleFault.BAD_HASH, "the arrays are not those that were signed")
+    content = _read_signed(folder / ARRAYS_FILE, manifest.arrays_bytes, manifest.arrays_sha256)
     named = bundle_arrays.unpack(content, manifest.arrays)
     return ModelBundle(manifest, check_arrays(named, manifest.dimensions), index)
 
@@ -232,9 +230,15 @@ def _read_index(folder: Path, info: IndexInfo | None) -> bytes | None:
     """Reads the index as it was signed. Only what passed this reaches the library that opens it."""
     if info is None:
         return None
-    content = _read_bounded(folder / INDEX_FILE, min(info.size_bytes, MAX_INDEX_BYTES))
-    if hashlib.sha256(content).hexdigest() != info.sha256:
-        raise BundleError(BundleFault.BAD_HASH, "the index is not the one that was signed")
+    if info.size_bytes > MAX_INDEX_BYTES:
+        raise BundleError(BundleFault.TOO_LARGE, f"an index of {info.size_bytes} bytes")
+    return _read_signed(folder / INDEX_FILE, info.size_bytes, info.sha256)
+
+
+def _read_signed(path: Path, size_bytes: int, digest: str) -> bytes:
+    content = _read_bounded(path, size_bytes)
+    if len(content) != size_bytes or hashlib.sha256(content).hexdigest() != digest:
+        raise BundleError(BundleFault.BAD_HASH, f"{path.name} is not the file that was signed")
     return content
 
 

@@ -1,6 +1,8 @@
 """The index of a bundle, opened with faiss."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from runtime.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
@@ -39,17 +41,28 @@ def open_index(bundle: ModelBundle) -> VideoIndex | None:
         return None
     import faiss  # noqa: PLC0415  # 44 MB and 0.2 s, which only large models are worth
 
-    # No part of a file is larger than the file, whatever it says of itself.
-    faiss.set_deserialization_vector_byte_limit(len(bundle.index))
-    faiss.set_deserialization_loop_limit(_MOST_LISTS)
     try:
-        # Read in pieces: `deserialize_index` would first make a copy of all of it.
-        index = faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(bundle.index).read))
+        with _bounded(faiss, len(bundle.index)):
+            # Read in pieces: `deserialize_index` would first make a copy of all of it.
+            index = faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(bundle.index).read))
         inverted = faiss.extract_index_ivf(index)
     except (RuntimeError, MemoryError) as error:
         raise BundleError(BundleFault.BAD_INDEX, "not an index of the kind that the manifest states") from error
     _check(faiss, index, inverted, bundle)
     return FaissIndex(index)
+
+
+@contextmanager
+def _bounded(faiss: Any, size_bytes: int) -> Iterator[None]:
+    """Lets faiss make no more room for a part of a file than the file has bytes, whatever the file says of itself."""
+    part_bytes, lists = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(size_bytes)
+    faiss.set_deserialization_loop_limit(_MOST_LISTS)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(part_bytes)
+        faiss.set_deserialization_loop_limit(lists)
 
 
 def _check(faiss: Any, index: Any, inverted: Any, bundle: ModelBundle) -> None:

@@ -265,7 +265,7 @@ def test_no_room_is_made_for_what_is_not_there(tmp_path: Path) -> None:
     forge(tmp_path, KEY, changed(), arrays=info, arrays_bytes=MAX_ARRAYS_BYTES)
     tracemalloc.start()
     try:
-        assert fault(tmp_path) is BundleFault.BAD_ARRAYS
+        assert fault(tmp_path) is BundleFault.BAD_HASH
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
