@@ -1,8 +1,8 @@
 """How rankings and memory grow from 10,000 to 1,000,000 videos: `python -m tests.bench.growth docs/growth.svg`.
 
 Prints a JSON line a size and draws the latencies. Times are those of one thread on its CPU. Memory is that of a scorer
-process that serves the model, its peak while it loads it, and its peak while it takes another one of the same size; P13
-allows 120 MB and 1.3 times the arrays, but for the last.
+process that serves the model, its peak while it loads it, its peak while it takes another one of the same size, and
+what it has after that; P13 allows 120 MB and 1.3 times the arrays, but for the swap.
 """
 
 import json
@@ -84,8 +84,8 @@ def _memory(bundle: ModelBundle, built: BuiltIndex | None) -> dict[str, float | 
         key = load_or_create_private_key(folder / "keys" / "model_signing.pem")
         _promote(folder, key, "first", bundle, built)
         used = _scorer_mb(folder, lambda: _promote(folder, key, "second", bundle, built))
-    allowed_mb = 120 + 1.3 * arrays_mb
-    return {"arrays_mb": arrays_mb, **used, "within_p13": max(used["scorer_mb"], used["loading_mb"]) <= allowed_mb}
+    most_mb = max(used[name] for name in ("scorer_mb", "loading_mb", "swapped_mb"))
+    return {"arrays_mb": arrays_mb, **used, "within_p13": most_mb <= 120 + 1.3 * arrays_mb}
 
 
 def _promote(folder: Path, key: Ed25519PrivateKey, version: str, bundle: ModelBundle, built: BuiltIndex | None) -> None:

@@ -278,6 +278,14 @@ def test_a_pointer_that_is_no_version_is_refused(models_dir: Path, text: str) ->
         bundle_files.live_version(models_dir)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pointer_that_is_no_file_is_refused_at_once(models_dir: Path, make: Callable[[Path], None]) -> None:
+    make(models_dir / LIVE_FILE)
+    with pytest.raises(BundleError) as refused:
+        bundle_files.live_version(models_dir)
+    assert refused.value.fault is BundleFault.NOT_A_FILE
+
+
 def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path) -> None:
     assert bundle_files.live_version(models_dir) is None
     bundle_files.promote(models_dir, "m1")
