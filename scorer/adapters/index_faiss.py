@@ -1,8 +1,6 @@
 """The index of a bundle, opened with faiss."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from runtime.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
@@ -42,9 +40,7 @@ def open_index(bundle: ModelBundle) -> VideoIndex | None:
     import faiss  # noqa: PLC0415  # 44 MB and 0.2 s, which only large models are worth
 
     try:
-        with _bounded(faiss, len(bundle.index)):
-            # Read in pieces: `deserialize_index` would first make a copy of all of it.
-            index = faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(bundle.index).read))
+        index = _opened(faiss, bundle.index)
         inverted = faiss.extract_index_ivf(index)
     except (RuntimeError, MemoryError) as error:
         raise BundleError(BundleFault.BAD_INDEX, "not an index of the kind that the manifest states") from error
@@ -52,14 +48,14 @@ def open_index(bundle: ModelBundle) -> VideoIndex | None:
     return FaissIndex(index)
 
 
-@contextmanager
-def _bounded(faiss: Any, size_bytes: int) -> Iterator[None]:
-    """Lets faiss make no more room for a part of a file than the file has bytes, whatever the file says of itself."""
+def _opened(faiss: Any, content: bytes) -> Any:
+    """Opens a file. No more room is made for a part of it than it has bytes, whatever it says of itself."""
     part_bytes, lists = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
-    faiss.set_deserialization_vector_byte_limit(size_bytes)
+    faiss.set_deserialization_vector_byte_limit(len(content))
     faiss.set_deserialization_loop_limit(_MOST_LISTS)
     try:
-        yield
+        # Read in pieces: `deserialize_index` would first make a copy of all of it.
+        return faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(content).read))
     finally:
         faiss.set_deserialization_vector_byte_limit(part_bytes)
         faiss.set_deserialization_loop_limit(lists)

@@ -40,6 +40,8 @@ SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 CALLS = 60
 K = 50
 MB = 1e6
+# A scorer gives back what the model before took when it looks for the next one, once a second.
+SETTLED_S = 3.0
 # Told to the kernel, a process's peak begins anew (proc(5)).
 _FORGET_PEAK = "5"
 
@@ -106,11 +108,9 @@ def _scorer_mb(folder: Path, swap: Callable[[], None]) -> dict[str, float]:
         Path(f"/proc/{process.pid}/clear_refs").write_text(_FORGET_PEAK)
         swap()
         wait_for(lambda: _serves(http_port, "second"), bool, bound_s=120)
-        return {
-            **used,
-            "swap_mb": _status_mb(process.pid, "VmHWM"),
-            "swapped_mb": _status_mb(process.pid, "VmRSS"),
-        }
+        used["swap_mb"] = _status_mb(process.pid, "VmHWM")
+        time.sleep(SETTLED_S)
+        return {**used, "swapped_mb": _status_mb(process.pid, "VmRSS")}
     finally:
         process.terminate()
         process.wait()

@@ -40,7 +40,7 @@ class Publisher:
     def kill_in_the_midst(self) -> bool:
         """Kills it (-9) while a bundle is being written; tells whether it was."""
         try:
-            wait_for(self._unfinished, bool, bound_s=30)
+            wait_for(self._unfinished, bool, bound_s=120)
         finally:
             self._process.kill()
             self._process.wait()
