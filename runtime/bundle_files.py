@@ -81,6 +81,7 @@ def publish(
         index=_stated(manifest.index, index),
     )
     text = msgspec.json.format(msgspec.json.encode(whole, order="deterministic"))
+    # What no scorer would take must not be there.
     _parsed(text)
     target = _folder(models_dir, manifest.model_version)
     if target.exists():
@@ -245,10 +246,8 @@ def _read_signed(path: Path, size_bytes: int, digest: str) -> bytes:
 def _read_bounded(path: Path, max_bytes: int) -> bytes:
     """Reads a file that is one, and not above a size: told before anything of it is read or room made for it."""
     try:
-        # Neither follows a link to somewhere else, nor waits for whoever writes to a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            facts = os.fstat(descriptor)
+        with open(path, "rb", opener=_opened) as file:
+            facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise BundleError(BundleFault.NOT_A_FILE, f"{path.name} is no regular file")
             if facts.st_size > max_bytes:
@@ -259,6 +258,11 @@ def _read_bounded(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         fault = BundleFault.NOT_A_FILE if error.errno in _NO_FILE else BundleFault.UNREADABLE
         raise BundleError(fault, f"{path.name}: {error.strerror}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opens a file; neither follows a link to somewhere else, nor waits for whoever writes to a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _write(path: Path, content: bytes) -> None:
