@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from feed.scoring.v1 import scoring_pb2 as pb
+from feed.scoring.v1 import scoring_pb2_grpc
 from runtime import bundle_files
 from runtime.model_bundle import ModelArrays, text_table
 from runtime.signing import load_or_create_private_key
@@ -21,7 +24,6 @@ from tests.chaos.load import USERS
 from tests.chaos.processes import Running
 from tests.chaos.publishing import BEHIND, FolderWatch, Publisher
 from tests.chaos.rig import Rig, Run
-from tests.chaos.watching import Sample, read_metrics
 from tests.model_bundles import forge
 from tests.polling import wait_for
 from tests.system import ROOT
@@ -33,8 +35,6 @@ GOOD = ("m1", "m2", "m3")
 SHORT_VIDEOS, LONG_VIDEOS = 2_000, 50_000
 # Of waits, on a machine that others hold up.
 BOUND_S = 120.0
-INFO = "feed_scorer_model_info"
-SWAPS = "feed_scorer_model_swaps_total"
 
 
 class Models:
@@ -127,7 +127,7 @@ REFUSED_BY_THE_TRAINER = tuple(name for name in BAD if name != "m4-inactive")
 
 
 class Scorers:
-    """What several scorers say of their models."""
+    """What several scorers say of their models; not asked for metrics, which are work for them."""
 
     def __init__(self, scorers: Sequence[Running]) -> None:
         self._scorers = scorers
@@ -139,14 +139,17 @@ class Scorers:
 
     def versions(self) -> set[str]:
         """Returns the versions that serve."""
-        return {label for sample in self._samples() for label in GOOD if sample.total(INFO, model_version=label)}
+        return {_version_of(each) for each in self._scorers}
 
-    def refusals(self) -> list[float]:
+    def refusals(self) -> list[int]:
         """Returns how many models each has refused."""
-        return [sample.total(SWAPS, result="refused") for sample in self._samples()]
+        return [len(each.events("scorer.model_refused")) for each in self._scorers]
 
-    def _samples(self) -> list[Sample]:
-        return [read_metrics(each.http_port) for each in self._scorers]
+
+def _version_of(scorer: Running) -> str:
+    with grpc.insecure_channel(scorer.target) as channel:
+        info = scoring_pb2_grpc.ScoringServiceStub(channel).GetModelInfo(pb.GetModelInfoRequest(), timeout=BOUND_S)
+    return str(info.model_version)
 
 
 class Story:
