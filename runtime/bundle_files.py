@@ -5,26 +5,24 @@ manifest's bytes, which state the hash of the arrays); with many videos also `in
 states as well. `<models_dir>/LIVE` names the version in use.
 """
 
+import errno
 import hashlib
-import io
 import os
 import re
 import secrets
 import shutil
-import zipfile
+import stat
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from runtime import bundle_arrays
 from runtime.contract import CONTRACT_RELEASE
 from runtime.model_bundle import (
-    ARRAY_NAMES,
     FORMAT_VERSION,
-    Array,
     ArrayInfo,
     BundleError,
     BundleFault,
@@ -48,8 +46,11 @@ SIGNATURE_BYTES: Final = 64
 MAX_ARRAYS_BYTES: Final = 4 << 30
 # The same 10 million rows, a byte a dimension.
 MAX_INDEX_BYTES: Final = 1 << 30
-# What an .npy header and a zip directory may add to one array.
-_ENTRY_OVERHEAD_BYTES: Final = 4096
+# Twice the longest version.
+_MAX_POINTER_BYTES: Final = 128
+
+# A link, a socket, a folder.
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -67,11 +68,11 @@ def publish(
         index: The file of the index that the manifest tells of; None: it tells of none.
 
     Raises:
-        BundleError: When an array breaks a rule, or the index and the manifest do not agree.
+        BundleError: When an array or the manifest breaks a rule, or the index and the manifest do not agree.
         FileExistsError: When the version is there already.
     """
     check_arrays(arrays.named(), manifest.dimensions)
-    content = _pack(arrays)
+    content = bundle_arrays.pack(arrays)
     whole = msgspec.structs.replace(
         manifest,
         arrays={name: ArrayInfo(array.shape, array.dtype.str) for name, array in arrays.named().items()},
@@ -80,6 +81,8 @@ def publish(
         index=_stated(manifest.index, index),
     )
     text = msgspec.json.format(msgspec.json.encode(whole, order="deterministic"))
+    # What no scorer would take must not be there.
+    _parsed(text)
     target = _folder(models_dir, manifest.model_version)
     if target.exists():
         raise FileExistsError(target.name)
@@ -104,6 +107,8 @@ def publish(
 def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBundle:
     """Reads a bundle, checking sizes, signature, hashes, shapes and values, in this order.
 
+    The arrays are views of one block of memory and cannot be written to.
+
     Raises:
         BundleError: When any check fails; nothing of the bundle is then in use.
     """
@@ -111,11 +116,13 @@ def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBu
     manifest = _read_manifest(folder, key)
     if manifest.model_version != model_version:
         raise BundleError(BundleFault.BAD_MANIFEST, f"{model_version} holds the model {manifest.model_version}")
-    content = _read_bounded(folder / ARRAYS_FILE, min(manifest.arrays_bytes, MAX_ARRAYS_BYTES))
-    if hashlib.sha256(content).hexdigest() != manifest.arrays_sha256:
-        raise BundleError(BundleFault.BAD_HASH, "the arrays are not those that were signed")
-    named = _unpack(content, manifest)
-    return ModelBundle(manifest, check_arrays(named, manifest.dimensions), _read_index(folder, manifest.index))
+    if manifest.arrays_bytes > min(bundle_arrays.most_bytes(manifest.arrays), MAX_ARRAYS_BYTES):
+        raise BundleError(BundleFault.TOO_LARGE, f"{manifest.arrays_bytes} bytes are more than the arrays take")
+    # The small one first: while it is missing, the large one is not read again and again.
+    index = _read_index(folder, manifest.index)
+    content = _read_signed(folder / ARRAYS_FILE, manifest.arrays_bytes, manifest.arrays_sha256)
+    named = bundle_arrays.unpack(content, manifest.arrays)
+    return ModelBundle(manifest, check_arrays(named, manifest.dimensions), index)
 
 
 def read_manifest(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> Manifest:
@@ -134,7 +141,7 @@ def live_version(models_dir: Path) -> str | None:
         BundleError: When the pointer holds something else than a version.
     """
     try:
-        text = _read_bounded(models_dir / LIVE_FILE, MAX_MANIFEST_BYTES).decode("utf-8", "replace").strip()
+        text = read_bounded(models_dir / LIVE_FILE, _MAX_POINTER_BYTES).decode("utf-8", "replace").strip()
     except BundleError as error:
         if error.fault is BundleFault.MISSING:
             return None
@@ -172,6 +179,17 @@ def remove(models_dir: Path, model_version: str) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
+def remove_leftovers(models_dir: Path) -> list[str]:
+    """Deletes the folders of processes that died while they published or deleted; returns their names.
+
+    Nobody else may publish meanwhile: what is being written looks the same.
+    """
+    leftovers = sorted(each for each in models_dir.glob(".*") if each.is_dir() and not each.is_symlink())
+    for each in leftovers:
+        shutil.rmtree(each, ignore_errors=True)
+    return [each.name for each in leftovers]
+
+
 def _folder(models_dir: Path, model_version: str) -> Path:
     if not _VERSION.fullmatch(model_version):
         raise BundleError(BundleFault.BAD_MANIFEST, "a version is 1 to 64 characters of A-Z a-z 0-9 _ . -")
@@ -179,14 +197,20 @@ def _folder(models_dir: Path, model_version: str) -> Path:
 
 
 def _read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
-    text = _read_bounded(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
+    if folder.is_symlink():
+        raise BundleError(BundleFault.NOT_A_FILE, f"{folder.name} is a link")
+    text = read_bounded(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
     try:
-        key.verify(_read_bounded(folder / SIGNATURE_FILE, SIGNATURE_BYTES), text)
+        key.verify(read_bounded(folder / SIGNATURE_FILE, SIGNATURE_BYTES), text)
     except InvalidSignature as error:
         raise BundleError(BundleFault.BAD_SIGNATURE, "not signed with our key") from error
+    return _parsed(text)
+
+
+def _parsed(text: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # all that msgspec raises, and of a text that is not UTF-8
         raise BundleError(BundleFault.BAD_MANIFEST, str(error)) from error
     if manifest.format_version != FORMAT_VERSION:
         raise BundleError(BundleFault.BAD_MANIFEST, f"format {manifest.format_version}, not {FORMAT_VERSION}")
@@ -207,58 +231,42 @@ def _read_index(folder: Path, info: IndexInfo | None) -> bytes | None:
     """Reads the index as it was signed. Only what passed this reaches the library that opens it."""
     if info is None:
         return None
-    content = _read_bounded(folder / INDEX_FILE, min(info.size_bytes, MAX_INDEX_BYTES))
-    if hashlib.sha256(content).hexdigest() != info.sha256:
-        raise BundleError(BundleFault.BAD_HASH, "the index is not the one that was signed")
+    if info.size_bytes > MAX_INDEX_BYTES:
+        raise BundleError(BundleFault.TOO_LARGE, f"an index of {info.size_bytes} bytes")
+    return _read_signed(folder / INDEX_FILE, info.size_bytes, info.sha256)
+
+
+def _read_signed(path: Path, size_bytes: int, digest: str) -> bytes:
+    content = read_bounded(path, size_bytes)
+    if len(content) != size_bytes or hashlib.sha256(content).hexdigest() != digest:
+        raise BundleError(BundleFault.BAD_HASH, f"{path.name} is not the file that was signed")
     return content
 
 
-def _pack(arrays: ModelArrays) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays.named())
-    return buffer.getvalue()
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Reads a file that is one, and not above a size: told before anything of it is read or room made for it.
 
-
-def _unpack(content: bytes, manifest: Manifest) -> dict[str, Array]:
-    """Reads the arrays, after the sizes that the zip declares were held against the shapes in the manifest."""
+    Raises:
+        BundleError: MISSING, UNREADABLE, NOT_A_FILE or TOO_LARGE.
+    """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            declared = {entry.filename: entry.file_size for entry in archive.infolist()}
-        allowed = {f"{name}.npy": _array_bytes(info) for name, info in manifest.arrays.items()}
-        if set(declared) != {f"{name}.npy" for name in ARRAY_NAMES} or set(declared) != set(allowed):
-            raise BundleError(BundleFault.BAD_ARRAYS, "other arrays than the manifest states")
-        if any(size > allowed[name] + _ENTRY_OVERHEAD_BYTES for name, size in declared.items()):
-            raise BundleError(BundleFault.TOO_LARGE, "an array is larger than the manifest states")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            named: dict[str, Array] = {name: file[name] for name in ARRAY_NAMES}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleError(BundleFault.BAD_ARRAYS, "not a readable array file") from error
-    for name, array in named.items():
-        if (array.shape, array.dtype.str) != (manifest.arrays[name].shape, manifest.arrays[name].dtype):
-            raise BundleError(BundleFault.BAD_ARRAYS, f"{name} is not what the manifest states")
-    return named
-
-
-def _array_bytes(info: ArrayInfo) -> int:
-    size = np.dtype(info.dtype).itemsize
-    for length in info.shape:
-        size *= length
-    if not 0 <= size <= MAX_ARRAYS_BYTES:
-        raise BundleError(BundleFault.TOO_LARGE, "an array of impossible size")
-    return size
-
-
-def _read_bounded(path: Path, max_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
+        with open(path, "rb", opener=_opened) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise BundleError(BundleFault.NOT_A_FILE, f"{path.name} is no regular file")
+            if facts.st_size > max_bytes:
+                raise BundleError(BundleFault.TOO_LARGE, f"{path.name} is above {max_bytes} bytes")
+            return file.read(facts.st_size)
     except FileNotFoundError as error:
         raise BundleError(BundleFault.MISSING, f"no {path.name}") from error
     except OSError as error:
-        raise BundleError(BundleFault.UNREADABLE, f"{path.name}: {error.strerror}") from error
-    if len(content) > max_bytes:
-        raise BundleError(BundleFault.TOO_LARGE, f"{path.name} is above {max_bytes} bytes")
-    return content
+        fault = BundleFault.NOT_A_FILE if error.errno in _NO_FILE else BundleFault.UNREADABLE
+        raise BundleError(fault, f"{path.name}: {error.strerror}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opens a file; neither follows a link to somewhere else, nor waits for whoever writes to a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _write(path: Path, content: bytes) -> None:

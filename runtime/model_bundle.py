@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -29,6 +29,17 @@ UNKNOWN_CODE: Final = -1
 UNKNOWN_DURATION_S: Final = -1.0
 UNKNOWN_TIME_MS: Final = -1
 
+# No number of a model is beyond this: products and sums of numbers up to it stay finite.
+MOST: Final = 1e9
+
+# So many texts of a table are checked at once.
+_TEXTS_AT_ONCE: Final = 10_000
+
+# Names and counts in a manifest: what is shown in logs, metrics and answers is short.
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.int32]
@@ -41,6 +52,7 @@ class BundleFault(StrEnum):
 
     MISSING = "missing"
     UNREADABLE = "unreadable"
+    NOT_A_FILE = "not_a_file"
     TOO_LARGE = "too_large"
     BAD_MANIFEST = "bad_manifest"
     BAD_SIGNATURE = "bad_signature"
@@ -68,8 +80,8 @@ class BundleError(Exception):
 class ArrayInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shape and dtype of one array, as the manifest states them."""
 
-    shape: tuple[int, ...]
-    dtype: str
+    shape: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)]
+    dtype: Annotated[str, msgspec.Meta(max_length=8)]
 
 
 class IndexInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,15 +95,15 @@ class IndexInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sha256: Hash of its file, hexadecimal.
     """
 
-    type: str
-    probes: int
-    recall_at_50: float
-    size_bytes: int = 0
-    sha256: str = ""
+    type: Name
+    probes: Count
+    recall_at_50: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    size_bytes: Count = 0
+    sha256: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is signed: where a model comes from, and the hash of its arrays.
+    """What is signed: where a model comes from, and the hash of its arrays. Read from a file, it keeps these bounds.
 
     Args:
         format_version: Version of this format.
@@ -112,21 +124,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         index: The index beside the arrays; None: every ranking looks at all videos.
     """
 
-    format_version: int
-    model_version: str
-    algorithm: str
-    contract: str
-    created_time: datetime
-    data_from: datetime
-    data_until: datetime
-    seed: int
-    threads: int
-    dimensions: int
-    params: dict[str, float | int | str]
-    metrics: dict[str, float]
-    arrays: dict[str, ArrayInfo] = msgspec.field(default_factory=dict)
-    arrays_bytes: int = 0
-    arrays_sha256: str = ""
+    format_version: Count
+    model_version: Name
+    algorithm: Name
+    contract: Name
+    created_time: Time
+    data_from: Time
+    data_until: Time
+    seed: Count
+    threads: Count
+    dimensions: Count
+    params: Annotated[dict[Name, float | Count | Name], msgspec.Meta(max_length=64)]
+    metrics: Annotated[dict[Name, float], msgspec.Meta(max_length=64)]
+    arrays: Annotated[dict[Name, ArrayInfo], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict)
+    arrays_bytes: Count = 0
+    arrays_sha256: Annotated[str, msgspec.Meta(max_length=64)] = ""
     index: IndexInfo | None = None
 
 
@@ -269,11 +281,9 @@ def check_arrays(named: Mapping[str, Array], dimensions: int) -> ModelArrays:
     arrays = ModelArrays(**named)
     _check_shapes(arrays, dimensions)
     for name in ("user_factors", "item_factors", "item_prior", "history_factors", "feature_factors", "item_duration_s"):
-        if not np.isfinite(named[name]).all():
-            raise BundleError(BundleFault.NOT_FINITE, f"{name} holds a number that is not finite")
+        _check_numbers(name, named[name])
     for name in ("user_ids", "video_ids", "features", "authors", "languages", "countries", "tags"):
-        if not (named[name][1:] > named[name][:-1]).all():
-            raise _bad(f"{name} is not sorted and unique")
+        _check_texts(name, named[name])
     _check_lists("seen_offsets", arrays.seen_offsets, len(arrays.seen_items))
     _check_lists("history_offsets", arrays.history_offsets, len(arrays.history_items))
     _check_lists("tag_offsets", arrays.tag_offsets, len(arrays.item_tags))
@@ -321,6 +331,26 @@ def _check_shapes(arrays: ModelArrays, dimensions: int) -> None:
         kind = array.dtype.kind if dtype == "S" else array.dtype.str
         if array.shape != shape or kind != dtype:
             raise _bad(f"{name} is {array.dtype.str}{array.shape}, not {dtype}{shape}")
+
+
+def _check_numbers(name: str, numbers: Floats) -> None:
+    # The least and the greatest tell of all, NaN included, without an array of answers as large as a model's.
+    if numbers.size and not -MOST <= numbers.min() <= numbers.max() <= MOST:
+        raise BundleError(BundleFault.NOT_FINITE, f"{name} holds a number that is not finite, or beyond {MOST:g}")
+
+
+def _check_texts(name: str, table: Texts) -> None:
+    if not (table[1:] > table[:-1]).all():
+        raise _bad(f"{name} is not sorted and unique")
+    for start in range(0, len(table), _TEXTS_AT_ONCE):
+        texts = table[start : start + _TEXTS_AT_ONCE].tolist()
+        try:
+            # Joined, one that ends in the midst of a character does not go on in the next.
+            lines = b"\n".join(texts).decode().count("\n") + 1
+        except UnicodeDecodeError as error:
+            raise _bad(f"{name} is not UTF-8") from error
+        if lines != len(texts):
+            raise _bad(f"{name} holds a line feed")
 
 
 def _check_lists(name: str, offsets: Offsets, length: int) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from runtime.bundle_files import SIGNATURE_BYTES, read_bounded
+from runtime.model_bundle import BundleError
 from runtime.popularity import Popularity, PopularityError
 
 POPULARITY_FILE: Final = "POPULARITY"
 
-_SIGNATURE_BYTES: Final = 64
 # A million videos with ids of 128 characters.
 _MAX_BYTES: Final = 160 << 20
 
@@ -54,13 +55,13 @@ def read(models_dir: Path, key: Ed25519PublicKey) -> Popularity:
         PopularityError: When it is missing, too large, not signed with our key or not what it should be.
     """
     try:
-        with (models_dir / POPULARITY_FILE).open("rb") as file:
-            signature, content = file.read(_SIGNATURE_BYTES), file.read(_MAX_BYTES + 1)
-        key.verify(signature, content)
-    except OSError as error:
-        raise PopularityError(f"{POPULARITY_FILE}: {error.strerror}") from error
+        signed = read_bounded(models_dir / POPULARITY_FILE, _MAX_BYTES)
+        content = signed[SIGNATURE_BYTES:]
+        key.verify(signed[:SIGNATURE_BYTES], content)
+    except BundleError as error:
+        raise PopularityError(str(error)) from error
     except InvalidSignature as error:
-        raise PopularityError(f"{POPULARITY_FILE} is not signed with our key, or above {_MAX_BYTES} bytes") from error
+        raise PopularityError(f"{POPULARITY_FILE} is not signed with our key") from error
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as named:
             facts, video_ids, views = named["facts"], named["video_ids"], named["recent_views"]

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from runtime.grpc_server import GrpcService
 from runtime.model_bundle import BundleError
 from scorer.adapters.index_faiss import open_index
+from scorer.adapters.memory_glibc import give_memory_back
 from scorer.adapters.models_files import FolderModels
 from scorer.adapters.scoring_grpc import grpc_service
 from scorer.metrics import ScorerMetrics
@@ -41,9 +42,9 @@ class ScorerApp:
 
     async def start(self) -> None:
         """Loads the live model, if there is one, and watches for others and for counts of popularity."""
-        await self._take_offered()
+        taken = await self._take_offered()
         await self._freshen()
-        self._watch_task = asyncio.create_task(self._watch(), name="models")
+        self._watch_task = asyncio.create_task(self._watch(taken=taken), name="models")
 
     async def stop(self) -> None:
         """Stops watching and ends the worker."""
@@ -56,25 +57,30 @@ class ScorerApp:
         """Says why nothing can be ranked now."""
         return None if self._slot.current else MODEL_MISSING
 
-    async def _watch(self) -> None:
+    async def _watch(self, *, taken: bool) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
             try:
-                await self._take_offered()
+                if taken:
+                    # By now the calls that began with the model before are over, and it is gone.
+                    await asyncio.to_thread(give_memory_back)
+                taken = await self._take_offered()
                 await self._freshen()
             except Exception:  # noqa: BLE001  # the serving model must outlive whatever a bad one does
                 _LOG.exception("scorer.watch_failed")
 
-    async def _take_offered(self) -> None:
+    async def _take_offered(self) -> bool:
+        """Tells whether another model is in use now."""
         version = self._slot.offered()
         if version is None:
-            return
+            return False
         try:
             model = await asyncio.to_thread(self._slot.load, version)
         except BundleError as error:
             self._slot.refuse(version, error)
-        else:
-            self._slot.swap(model)
+            return False
+        self._slot.swap(model)
+        return True
 
     async def _freshen(self) -> None:
         stamp = self._slot.popularity_counted()

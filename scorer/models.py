@@ -89,7 +89,8 @@ class ModelSlot:
         bundle = self._source.read(model_version)
         index = self._open_index(bundle)
         # Opened, the file is no longer needed: 80 MB for a million videos.
-        ranker = Ranker(replace(bundle, index=None), index)
+        bundle = replace(bundle, index=None)
+        ranker = Ranker(bundle, index)
         fault = fault_of(ranker)
         if fault:
             raise BundleError(BundleFault.SELF_TEST, fault)

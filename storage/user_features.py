@@ -42,7 +42,8 @@ def words(features: Mapping[str, Any], locale: str, country: str) -> list[str]:
     """
     named = {"country": country, "language": language_of(locale), **features}
     told = (f"{name}={value}" for name, value in named.items() if isinstance(value, str | int | float))
-    return [word for word in told if not word.endswith("=") and len(word) <= _LONGEST_WORD][:_MOST_WORDS]
+    usable = (word for word in told if not word.endswith("=") and len(word) <= _LONGEST_WORD and word.isprintable())
+    return list(usable)[:_MOST_WORDS]
 
 
 def all_users(connection: sa.Connection) -> Iterator[tuple[str, list[str]]]:

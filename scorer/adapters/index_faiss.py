@@ -1,8 +1,7 @@
 """The index of a bundle, opened with faiss."""
 
+import io
 from typing import Any, Final
-
-import numpy as np
 
 from runtime.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
 from scorer.domain.candidates import VideoIndex
@@ -10,6 +9,8 @@ from scorer.domain.shortlist import Rows
 
 # What faiss writes where it found fewer than were asked for.
 _NOTHING: Final = -1
+# As many groups as a trainer may be told to make.
+_MOST_LISTS: Final = 65_536
 
 
 class FaissIndex:
@@ -39,12 +40,25 @@ def open_index(bundle: ModelBundle) -> VideoIndex | None:
     import faiss  # noqa: PLC0415  # 44 MB and 0.2 s, which only large models are worth
 
     try:
-        index = faiss.deserialize_index(np.frombuffer(bundle.index, np.uint8))
+        index = _opened(faiss, bundle.index)
         inverted = faiss.extract_index_ivf(index)
     except (RuntimeError, MemoryError) as error:
         raise BundleError(BundleFault.BAD_INDEX, "not an index of the kind that the manifest states") from error
     _check(faiss, index, inverted, bundle)
     return FaissIndex(index)
+
+
+def _opened(faiss: Any, content: bytes) -> Any:
+    """Opens a file. No more room is made for a part of it than it has bytes, whatever it says of itself."""
+    part_bytes, lists = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(len(content))
+    faiss.set_deserialization_loop_limit(_MOST_LISTS)
+    try:
+        # Read in pieces: `deserialize_index` would first make a copy of all of it.
+        return faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(content).read))
+    finally:
+        faiss.set_deserialization_vector_byte_limit(part_bytes)
+        faiss.set_deserialization_loop_limit(lists)
 
 
 def _check(faiss: Any, index: Any, inverted: Any, bundle: ModelBundle) -> None:

@@ -13,7 +13,16 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, UNKNOWN_DURATION_S, Codes, Floats, ModelArrays, find_texts
+from runtime.model_bundle import (
+    UNKNOWN_CODE,
+    UNKNOWN_DURATION_S,
+    BundleError,
+    BundleFault,
+    Codes,
+    Floats,
+    ModelArrays,
+    find_texts,
+)
 
 
 class Did(StrEnum):
@@ -75,11 +84,18 @@ class Description:
 
 
 def rules_of(params: Mapping[str, float | int | str]) -> FoldRules:
-    """Reads the rules from a manifest's parameters."""
-    return FoldRules(
-        float(params.get("long_view_s", _NO_RULES.long_view_s)),
-        int(params.get("history_length", _NO_RULES.history_length)),
-    )
+    """Reads the rules from a manifest's parameters.
+
+    Raises:
+        BundleError: BAD_MANIFEST when one is not a number from 0 on.
+    """
+    long_view_s = params.get("long_view_s", _NO_RULES.long_view_s)
+    history_length = params.get("history_length", _NO_RULES.history_length)
+    if isinstance(long_view_s, str) or long_view_s < 0:
+        raise BundleError(BundleFault.BAD_MANIFEST, "params.long_view_s is a number of seconds, 0 or more")
+    if not isinstance(history_length, int) or history_length < 0:
+        raise BundleError(BundleFault.BAD_MANIFEST, "params.history_length is a whole number, 0 or more")
+    return FoldRules(long_view_s, history_length)
 
 
 def fold_in(

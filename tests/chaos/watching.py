@@ -54,6 +54,7 @@ class Seen:
         reason: Why it was not the model.
         problem: What is wrong with it.
         refused: Whether there was none, for overload.
+        model_version: Which model ranked it; empty: none did.
     """
 
     time: float
@@ -62,6 +63,7 @@ class Seen:
     reason: str = ""
     problem: str = ""
     refused: bool = False
+    model_version: str = ""
 
 
 def read_metrics(port: int) -> Sample:
@@ -92,7 +94,7 @@ def look_at_page(feed: recommendations_pb2_grpc.RecommendationServiceStub, user_
         return Seen(asked, latency_ms, problem=str(error))
     latency_ms = (time.monotonic() - start) * 1000
     source, reason = pb.Source.Name(page.source), pb.FallbackReason.Name(page.fallback_reason)
-    return Seen(asked, latency_ms, source, reason, _problem(page))
+    return Seen(asked, latency_ms, source, reason, _problem(page), model_version=page.model_version)
 
 
 def _problem(page: pb.GetRecommendationsResponse) -> str:

@@ -69,7 +69,11 @@ class BundleStore:
         return bundle_files.published_versions(self._models_dir)
 
     def prune(self, keep: int) -> list[str]:
-        """Deletes all but the newest models and the one that serves; returns what is gone."""
+        """Deletes all but the newest models and the one that serves, and what a killed training left half-written.
+
+        Only while nobody else publishes. Returns the models that are gone.
+        """
+        bundle_files.remove_leftovers(self._models_dir)
         gone = [version for version in self.versions()[:-keep] if version != self.live()]
         for version in gone:
             bundle_files.remove(self._models_dir, version)

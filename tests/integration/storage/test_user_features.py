@@ -49,7 +49,7 @@ async def test_of_one_user_is_known_what_may_be_used(database: Database, user_id
 
 
 def test_only_plain_values_of_bearable_length_are_words() -> None:
-    told = {"a": 1, "b": 2.5, "c": "x", "d": None, "e": [1], "f": "y" * 200, "g": "", "h": {"i": 1}}
+    told = {"a": 1, "b": 2.5, "c": "x", "d": None, "e": [1], "f": "y" * 200, "g": "", "h": {"i": 1}, "j": "two\nlines"}
     assert words(told, "", "") == ["a=1", "b=2.5", "c=x"]
     assert words({"country": "DE"}, "en-GB", "GB") == ["country=DE", "language=en"]
     assert len(words({str(number): number for number in range(1000)}, "", "")) == 200

@@ -154,6 +154,15 @@ def test_rollback_promote_and_pruning(engine: sa.Engine, job_of: Jobs, tmp_path:
     assert store.live() == versions[2]
 
 
+def test_what_a_killed_run_left_half_written_is_deleted(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:
+    del engine
+    left = tmp_path / "models" / ".20250901T020000000-abcd.17.0123abcd"
+    left.mkdir(parents=True)
+    (left / bundle_files.ARRAYS_FILE).write_bytes(b"half")
+    version = job_of().run().model_version
+    assert sorted(each.name for each in (tmp_path / "models").iterdir()) == [version, bundle_files.LIVE_FILE]
+
+
 def test_a_fit_is_published_and_does_not_serve(engine: sa.Engine, job_of: Jobs) -> None:
     del engine
     job = job_of()

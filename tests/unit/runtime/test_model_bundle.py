@@ -1,8 +1,8 @@
 """Model bundles: what is written comes back, and nothing else is ever taken."""
 
 import dataclasses
-import io
-import zipfile
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import bundle_files
-from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, SIGNATURE_FILE
-from runtime.model_bundle import FORMAT_VERSION, BundleError, BundleFault, find_text, find_texts, text_table
-from tests.model_bundles import forge, manifest_of, small_arrays
+from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, MAX_ARRAYS_BYTES, SIGNATURE_FILE
+from runtime.model_bundle import FORMAT_VERSION, ArrayInfo, BundleError, BundleFault, find_text, find_texts, text_table
+from tests.model_bundles import TRAINED, forge, manifest_of, small_arrays
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -166,6 +166,12 @@ def changed(**changes: Any) -> dict[str, Any]:
             changed(user_ids=np.array([b"up", b"down", b"none"])), BundleFault.BAD_ARRAYS, id="users not sorted"
         ),
         pytest.param(changed(user_ids=np.array([b"a", b"a", b"b"])), BundleFault.BAD_ARRAYS, id="users twice"),
+        pytest.param(changed(item_prior=np.full(5, 2e9, np.float32)), BundleFault.NOT_FINITE, id="products overflow"),
+        pytest.param(changed(user_ids=np.array([b"a", b"b", b"\xc3"])), BundleFault.BAD_ARRAYS, id="half a character"),
+        pytest.param(
+            changed(user_ids=np.array([b"a", b"b\xc3", b"\xa4"])), BundleFault.BAD_ARRAYS, id="a character in halves"
+        ),
+        pytest.param(changed(user_ids=np.array([b"a", b"b\nb", b"c"])), BundleFault.BAD_ARRAYS, id="two lines"),
         pytest.param(changed(extra=np.zeros(1)), BundleFault.BAD_ARRAYS, id="an array more"),
         pytest.param(
             {name: array for name, array in changed().items() if name != "tags"}, BundleFault.BAD_ARRAYS, id="one less"
@@ -183,6 +189,11 @@ def test_a_signed_but_broken_model_is_refused(tmp_path: Path, named: dict[str, A
         pytest.param({"format_version": FORMAT_VERSION + 1}, BundleFault.BAD_MANIFEST, id="a later format"),
         pytest.param({"contract": "v2024.1"}, BundleFault.OTHER_CONTRACT, id="another contract"),
         pytest.param({"dimensions": 3}, BundleFault.BAD_ARRAYS, id="other dimensions"),
+        pytest.param({"dimensions": -1}, BundleFault.BAD_MANIFEST, id="a count below 0"),
+        pytest.param({"threads": 10**4000}, BundleFault.BAD_MANIFEST, id="a count beyond all"),
+        pytest.param({"algorithm": "a" * 65}, BundleFault.BAD_MANIFEST, id="a long name"),
+        pytest.param({"metrics": {f"m{n}": 0.0 for n in range(65)}}, BundleFault.BAD_MANIFEST, id="many metrics"),
+        pytest.param({"created_time": TRAINED.replace(tzinfo=None)}, BundleFault.BAD_MANIFEST, id="a time of nowhere"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(
@@ -192,22 +203,72 @@ def test_a_manifest_that_does_not_fit_is_refused(
     assert fault(tmp_path) is expected
 
 
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"[" * 100_000, b'{"algorithm":"\xff"}', b'{"seed":NaN}'])
+def test_a_signed_text_that_is_no_manifest_is_refused(models_dir: Path, text: bytes) -> None:
+    (models_dir / "m1" / MANIFEST_FILE).write_bytes(text)
+    (models_dir / "m1" / SIGNATURE_FILE).write_bytes(KEY.sign(text))
+    assert fault(models_dir) is BundleFault.BAD_MANIFEST
+
+
 @pytest.mark.parametrize("version", ["../m1", "", ".", ".m1", "a/b", "m1\0", "x" * 65])
 def test_a_name_that_leads_elsewhere_is_no_version(models_dir: Path, version: str) -> None:
     assert fault(models_dir, version) is BundleFault.BAD_MANIFEST
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    """100 MB of zeros deflate to 100 KB; the declared size is held against the shape in the manifest."""
-    forge(tmp_path, KEY, changed())
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bomb:
-        for name in small_arrays().named():
-            bomb.writestr(f"{name}.npy", bytes(100_000_000 if name == "item_prior" else 10))
-    manifest = bundle_files.read_manifest(tmp_path, "m1", KEY.public_key())
-    with pytest.raises(BundleError) as refused:
-        bundle_files._unpack(buffer.getvalue(), manifest)
-    assert refused.value.fault is BundleFault.TOO_LARGE
+def linked(folder: Path, name: str) -> None:
+    (folder / name).rename(folder.parent / name)
+    (folder / name).symlink_to(folder.parent / name)
+
+
+def piped(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
+def made_a_folder(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+
+
+@pytest.mark.parametrize("name", [ARRAYS_FILE, MANIFEST_FILE, SIGNATURE_FILE])
+@pytest.mark.parametrize("attack", [linked, piped, made_a_folder])
+def test_only_regular_files_are_read(models_dir: Path, attack: Callable[[Path, str], None], name: str) -> None:
+    """Neither is a link followed, nor does anybody wait for whoever writes to a pipe."""
+    attack(models_dir / "m1", name)
+    assert fault(models_dir) is BundleFault.NOT_A_FILE
+
+
+def test_a_folder_behind_a_link_is_refused(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "m1"
+    (models_dir / "m1").rename(elsewhere)
+    (models_dir / "m1").symlink_to(elsewhere)
+    assert fault(models_dir) is BundleFault.NOT_A_FILE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"arrays_bytes": 1 << 40}, id="a size beyond all"),
+        pytest.param({"arrays_bytes": 1 << 20}, id="a size beyond the arrays"),
+    ],
+)
+def test_a_size_is_judged_before_anything_is_read(tmp_path: Path, changes: dict[str, Any]) -> None:
+    forge(tmp_path, KEY, changed(), **changes)
+    (tmp_path / "m1" / ARRAYS_FILE).unlink()
+    assert fault(tmp_path) is BundleFault.TOO_LARGE
+
+
+def test_no_room_is_made_for_what_is_not_there(tmp_path: Path) -> None:
+    """A manifest may state 4 GB; the file itself says how much is read."""
+    named = {**changed(), "item_prior": np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (1 << 30,), (0,))}
+    info = {name: ArrayInfo(np.shape(array), array.dtype.str) for name, array in named.items()}
+    forge(tmp_path, KEY, changed(), arrays=info, arrays_bytes=MAX_ARRAYS_BYTES)
+    tracemalloc.start()
+    try:
+        assert fault(tmp_path) is BundleFault.BAD_HASH
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("text", ["../../etc/passwd", "", ".hidden", "a/b", "x" * 65, "m1\nm2"])
@@ -215,6 +276,14 @@ def test_a_pointer_that_is_no_version_is_refused(models_dir: Path, text: str) ->
     (models_dir / LIVE_FILE).write_text(text)
     with pytest.raises(BundleError):
         bundle_files.live_version(models_dir)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pointer_that_is_no_file_is_refused_at_once(models_dir: Path, make: Callable[[Path], None]) -> None:
+    make(models_dir / LIVE_FILE)
+    with pytest.raises(BundleError) as refused:
+        bundle_files.live_version(models_dir)
+    assert refused.value.fault is BundleFault.NOT_A_FILE
 
 
 def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path) -> None:
@@ -230,7 +299,10 @@ def test_promotion_names_the_version_and_needs_one_that_exists(models_dir: Path)
 def test_versions_are_listed_and_removed(models_dir: Path) -> None:
     bundle_files.publish(models_dir, manifest_of("m0"), small_arrays(), KEY)
     (models_dir / ".m9.1.abcd").mkdir()
+    (models_dir / ".m9.1.abcd" / ARRAYS_FILE).write_bytes(b"half")
     assert bundle_files.published_versions(models_dir) == ["m0", "m1"]
+    assert bundle_files.remove_leftovers(models_dir) == [".m9.1.abcd"]
+    assert sorted(each.name for each in models_dir.iterdir()) == ["m0", "m1"]
     bundle_files.remove(models_dir, "m0")
     assert bundle_files.published_versions(models_dir) == ["m1"]
 
