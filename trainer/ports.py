@@ -16,9 +16,11 @@ class FitParams:
     Args:
         dimensions: Length of an embedding.
         epochs: Passes over the positives.
-        learning_rate: First step size of AdaGrad.
-        alpha: L2 penalty of users and videos.
-        max_sampled: Most negatives tried for one step.
+        learning_rate: First step size of LightFM's AdaGrad.
+        alpha: LightFM's L2 penalty of users and videos.
+        max_sampled: Most negatives that WARP tries for one step.
+        als_confidence: How much surer than of a video that is not liked ALS is of one that is, by its weight.
+        als_penalty: ALS' L2 penalty of users and videos.
         seed: Seed of the fit.
         threads: Threads; only with 1 does the seed give the same model again.
     """
@@ -28,6 +30,8 @@ class FitParams:
     learning_rate: float
     alpha: float
     max_sampled: int
+    als_confidence: float
+    als_penalty: float
     seed: int
     threads: int
 
@@ -38,6 +42,9 @@ class Fitter(Protocol):
     @property
     def algorithm(self) -> str:
         """Name of the algorithm, such as "lightfm-warp"."""
+
+    def passes(self, params: FitParams) -> int:
+        """Returns how often `fit` calls `on_epoch`."""
 
     def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
         """Fits on a dataset; calls `on_epoch` after each pass."""

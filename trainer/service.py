@@ -157,7 +157,7 @@ class Training:
 
     def _fit(self, step: str, dataset: Dataset) -> FactorModel:
         params = self.settings.fit_params(self.cpus)
-        with self.progress.step(step, params.epochs) as advance:
+        with self.progress.step(step, self.fitter.passes(params)) as advance:
             return self.fitter.fit(dataset, params, advance)
 
     def _publish(
@@ -165,7 +165,7 @@ class Training:
     ) -> None:
         prior = item_prior(dataset, model, self.settings.prior_rules)
         arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue)
-        manifest = self._manifest(version, data.log, found)
+        manifest = self._manifest(version, data.log, model, found)
         if not wants_index(arrays, self.settings.index_rules):
             self.store.publish(manifest, by_columns(arrays))
             return
@@ -178,7 +178,7 @@ class Training:
         self.progress.fact("indexed", **msgspec.structs.asdict(built.info))
         self.store.publish(msgspec.structs.replace(manifest, index=built.info), arrays, built.content)
 
-    def _manifest(self, version: str, log: InteractionLog, found: Evaluation) -> Manifest:
+    def _manifest(self, version: str, log: InteractionLog, model: FactorModel, found: Evaluation) -> Manifest:
         params = self.settings.fit_params(self.cpus)
         return Manifest(
             format_version=FORMAT_VERSION,
@@ -190,7 +190,7 @@ class Training:
             data_until=datetime.fromtimestamp(log.time_s.max(), UTC),
             seed=params.seed,
             threads=params.threads,
-            dimensions=params.dimensions,
+            dimensions=model.dimensions,
             params={
                 **asdict(params),
                 **asdict(self.settings.prior_rules),

@@ -1,4 +1,4 @@
-"""What a ranking is held against: item-kNN, the usual one to beat where there is nothing but who liked what."""
+"""What a ranking is held against: neighbours by cosine, the usual ones to beat where there is but who liked what."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from runtime.model_bundle import Codes
 from trainer.domain.dataset import Dataset, Lists
-from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics
+from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics, rankings
 
 
 def item_knn(train: Dataset, positives: Lists, users: Codes, neighbours: int) -> RankingMetrics:
@@ -45,3 +45,20 @@ def similarities(likes: Any, neighbours: int) -> Any:
         bound = np.partition(cosine, -neighbours, axis=1)[:, -neighbours]
         cosine[cosine < bound[:, None]] = 0
     return cosine
+
+
+def user_knn(train: Dataset, users: Codes) -> Codes:
+    """Ranks each video by the cosines of the users who liked it, all of them and exactly.
+
+    Args:
+        train: What was liked before, and what was seen and is not ranked.
+        users: user_index of the users to rank for.
+
+    Returns:
+        int32 item_index, shape (len(users), DEEP), best first.
+    """
+    likes = liked(train)
+    counts = np.asarray(likes.sum(axis=1)).ravel()
+    rows = sp.csr_matrix(sp.diags_array(1 / np.sqrt(np.maximum(counts, 1)), dtype=np.float32) @ likes)
+    votes = np.asarray((likes.T @ rows).todense(), np.float32)
+    return rankings(rows, votes, np.zeros(train.videos, np.float32), train.seen, users)
