@@ -106,7 +106,7 @@ def with_dislikes(dataset: Dataset, rng: np.random.Generator) -> tuple[Any, Any]
         np.concatenate([positives.user, positives.user[disliked]]),
         np.concatenate([positives.video, chance[disliked].astype(np.int32)]),
     )
-    sign = np.repeat(np.array([1, -1], np.float32), [len(positives), np.count_nonzero(disliked)])
+    sign = np.repeat(np.array([1, -1], np.float32), [len(positives), int(disliked.sum())])
     weight = np.concatenate([positives.weight, positives.weight[disliked]])
     shape = (dataset.users, dataset.videos)
     return sp.coo_matrix((sign, place), shape), sp.coo_matrix((weight, place), shape)

@@ -35,7 +35,7 @@ class FactorModel:
     @property
     def dimensions(self) -> int:
         """Length of an embedding."""
-        return self.user_factors.shape[1] - BIAS_COLUMNS
+        return int(self.user_factors.shape[1]) - BIAS_COLUMNS
 
     def is_finite(self) -> bool:
         """Tells whether every number is finite."""
@@ -127,8 +127,8 @@ def added_up(models: Sequence[FactorModel]) -> FactorModel:
 
 
 def _side_by_side(factors: Sequence[Floats], bias_column: int) -> Learned:
-    bias = np.sum([each[:, bias_column] for each in factors], axis=0, dtype=np.float32)
-    return Learned(bias, np.hstack([each[:, BIAS_COLUMNS:] for each in factors]))
+    biases = np.column_stack([each[:, bias_column] for each in factors])
+    return Learned(biases.sum(axis=1), np.hstack([each[:, BIAS_COLUMNS:] for each in factors]))
 
 
 @dataclass(frozen=True, slots=True)
