@@ -15,12 +15,13 @@ class FitParams:
 
     Args:
         dimensions: Length of an embedding.
-        epochs: Passes over the positives.
+        epochs: LightFM's passes over the positives.
         learning_rate: First step size of LightFM's AdaGrad.
         alpha: LightFM's L2 penalty of users and videos.
         max_sampled: Most negatives that WARP tries for one step.
-        als_confidence: How much surer than of a video that is not liked ALS is of one that is, by its weight.
-        als_penalty: ALS' L2 penalty of users and videos.
+        als_confidence: What all likes together weigh to ALS, as a multiple of what everything that is not liked weighs.
+        als_penalty: ALS' L2 penalty, as a multiple of what the likes of a mean user or video weigh.
+        als_passes: ALS' passes over users and videos.
         seed: Seed of the fit.
         threads: Threads; only with 1 does the seed give the same model again.
     """
@@ -32,6 +33,7 @@ class FitParams:
     max_sampled: int
     als_confidence: float
     als_penalty: float
+    als_passes: int
     seed: int
     threads: int
 

@@ -37,15 +37,20 @@ class TrainerSettings(CommonSettings):
 
     trainer_algorithm: Algorithm = Field(Algorithm.LIGHTFM_WARP, description="How models are fitted.")
     trainer_combined: str = Field(
-        "lightfm-warp:1,als:1,user-knn:1", description="algorithm:weight,… of what `combination` adds up."
+        "lightfm-warp:1,als:0.25", description="algorithm:weight,… of what `combination` adds up."
     )
     trainer_dimensions: int = Field(64, ge=1, le=512)
     trainer_epochs: int = Field(5, ge=1, le=1000)
     trainer_learning_rate: float = Field(0.05, gt=0, le=10)
     trainer_alpha: float = Field(1e-5, ge=0, le=1, description="L2 penalty of users and videos.")
     trainer_max_sampled: int = Field(20, ge=1, le=1000, description="Most negatives WARP tries for one step.")
-    trainer_als_confidence: float = Field(1.0, ge=0, le=10_000, description="How much more a like counts than none.")
-    trainer_als_penalty: float = Field(0.01, ge=0, le=10_000, description="ALS' L2 penalty of users and videos.")
+    trainer_als_confidence: float = Field(
+        0.25, gt=0, le=1000, description="Weight of all likes to ALS, by that of all that is not liked."
+    )
+    trainer_als_penalty: float = Field(
+        0.15, ge=0, le=1000, description="ALS' L2 penalty, by the weight of a mean user's or video's likes."
+    )
+    trainer_als_passes: int = Field(15, ge=1, le=1000)
     trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
     trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
@@ -153,6 +158,7 @@ class TrainerSettings(CommonSettings):
             max_sampled=self.trainer_max_sampled,
             als_confidence=self.trainer_als_confidence,
             als_penalty=self.trainer_als_penalty,
+            als_passes=self.trainer_als_passes,
             seed=self.trainer_seed,
             threads=self.trainer_threads or cpus,
         )

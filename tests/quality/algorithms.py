@@ -47,7 +47,7 @@ def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
     show(
         algorithm,
         "as `feed trainer evaluate` measures it",
-        ndcg_at_10=round(found.model.ndcg_at_10, 4),
+        ndcg_at_10=f"{found.model.ndcg_at_10:.4f}",
         recall_at_50=found.model.recall_at_50,
         coverage_at_10=found.model.coverage_at_10,
         fit_s=fit_s,
@@ -67,8 +67,8 @@ def tell_exact(parts: Split, model: FactorModel) -> None:
         "user-knn-exact",
         "the first ten by all cosines, without a prior",
         overlap_at_10=float(np.mean(shared)) / TOP,
-        ndcg_at_10=round(measure(exact, parts.positives, parts.users, parts.train.videos).ndcg_at_10, 4),
-        of_the_model=round(measure(top, parts.positives, parts.users, parts.train.videos).ndcg_at_10, 4),
+        ndcg_at_10=f"{measure(exact, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
+        of_the_model=f"{measure(top, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
     )
 
 
