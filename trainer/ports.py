@@ -22,6 +22,7 @@ class FitParams:
         als_confidence: What all likes together weigh to ALS, as a multiple of what everything that is not liked weighs.
         als_penalty: ALS' L2 penalty, as a multiple of what the likes of a mean user or video weigh.
         als_passes: ALS' passes over users and videos.
+        knn_neighbours: Most similar users that count for each user of user-kNN.
         seed: Seed of the fit.
         threads: Threads; only with 1 does the seed give the same model again.
     """
@@ -34,6 +35,7 @@ class FitParams:
     als_confidence: float
     als_penalty: float
     als_passes: int
+    knn_neighbours: int
     seed: int
     threads: int
 

@@ -51,6 +51,7 @@ class TrainerSettings(CommonSettings):
         0.15, ge=0, le=1000, description="ALS' L2 penalty, by the weight of a mean user's or video's likes."
     )
     trainer_als_passes: int = Field(15, ge=1, le=1000)
+    trainer_knn_neighbours: int = Field(400, ge=1, le=100_000, description="Most similar users that count for each.")
     trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
     trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
@@ -159,6 +160,7 @@ class TrainerSettings(CommonSettings):
             als_confidence=self.trainer_als_confidence,
             als_penalty=self.trainer_als_penalty,
             als_passes=self.trainer_als_passes,
+            knn_neighbours=self.trainer_knn_neighbours,
             seed=self.trainer_seed,
             threads=self.trainer_threads or cpus,
         )

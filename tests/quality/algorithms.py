@@ -28,7 +28,7 @@ def main() -> None:
         for algorithm in Algorithm:
             model = tell(job, parts, algorithm)
             if algorithm is Algorithm.USER_KNN:
-                tell_exact(parts, model)
+                tell_exact(parts, model, job.settings.trainer_knn_neighbours)
 
 
 def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
@@ -57,15 +57,15 @@ def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
     return model
 
 
-def tell_exact(parts: Split, model: FactorModel) -> None:
-    """Prints how near user-kNN comes to all cosines, both without a prior."""
+def tell_exact(parts: Split, model: FactorModel, neighbours: int) -> None:
+    """Prints how near user-kNN comes to its formula, both without a prior."""
     nothing = np.zeros(parts.train.videos, np.float32)
     top = rankings(model.user_factors, model.item_factors, nothing, parts.train.seen, parts.users)
-    exact = user_knn(parts.train, parts.users)
+    exact = user_knn(parts.train, parts.users, neighbours)
     shared = [len(np.intersect1d(*both)) for both in zip(top[:, :TOP], exact[:, :TOP], strict=True)]
     show(
         "user-knn-exact",
-        "the first ten by all cosines, without a prior",
+        "the first ten by the formula, without a prior",
         overlap_at_10=float(np.mean(shared)) / TOP,
         ndcg_at_10=f"{measure(exact, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
         of_the_model=f"{measure(top, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",

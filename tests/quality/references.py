@@ -47,18 +47,26 @@ def similarities(likes: Any, neighbours: int) -> Any:
     return cosine
 
 
-def user_knn(train: Dataset, users: Codes) -> Codes:
-    """Ranks each video by the cosines of the users who liked it, all of them and exactly.
+def user_knn(train: Dataset, users: Codes, neighbours: int) -> Codes:
+    """Ranks each video by the cosines of those nearest to the user who liked it, exactly.
 
     Args:
         train: What was liked before, and what was seen and is not ranked.
         users: user_index of the users to rank for.
+        neighbours: How many of the most similar other users count for each user.
 
     Returns:
         int32 item_index, shape (len(users), DEEP), best first.
     """
     likes = liked(train)
-    counts = np.asarray(likes.sum(axis=1)).ravel()
-    rows = sp.csr_matrix(sp.diags_array(1 / np.sqrt(np.maximum(counts, 1)), dtype=np.float32) @ likes)
-    votes = np.asarray((likes.T @ rows).todense(), np.float32)
-    return rankings(rows, votes, np.zeros(train.videos, np.float32), train.seen, users)
+    lengths = np.sqrt(np.maximum(np.asarray(likes.sum(axis=1)).ravel(), 1))
+    rows = sp.csr_matrix(sp.diags_array(1 / lengths, dtype=np.float32) @ likes)
+    nothing = np.zeros(train.videos, np.float32)
+    tops = []
+    for user in users.tolist():
+        cosines = (rows[[user]] @ rows.T).toarray()[0]
+        cosines[user] = 0
+        nearest = np.argsort(-cosines, kind="stable")[:neighbours]
+        votes = cosines[nearest] @ likes[nearest]
+        tops.append(rankings(np.ones((train.users, 1)), votes[:, None], nothing, train.seen, np.array([user])))
+    return np.concatenate(tops)

@@ -28,6 +28,7 @@ PARAMS = FitParams(
     als_confidence=1.0,
     als_penalty=0.01,
     als_passes=1,
+    knn_neighbours=1,
     seed=3,
     threads=1,
 )

@@ -36,13 +36,13 @@ async def test_served_rankings_beat_what_they_are_held_against(
 def test_algorithms_are_measured_beside_each_other(
     engine: sa.Engine, job_of: Callable[..., Training], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With nearly as many directions as two tastes of 30 videos have, user-kNN finds what all cosines find."""
+    """With nearly as many directions as two tastes of 30 videos have, user-kNN finds what its formula finds."""
     del engine
     job = job_of(FEED_TRAINER_DIMENSIONS="40")
     job.export_days()
     parts = parted(job.load(), job.settings)
     tell(job, parts, Algorithm.POPULARITY)
-    tell_exact(parts, tell(job, parts, Algorithm.USER_KNN))
+    tell_exact(parts, tell(job, parts, Algorithm.USER_KNN), job.settings.trainer_knn_neighbours)
     popularity, knn, exact = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert "is not above" in popularity["gate"]
     assert (knn["figure"], knn["gate"], knn["dimensions"]) == ("user-knn", "passes", 40)
@@ -50,14 +50,16 @@ def test_algorithms_are_measured_beside_each_other(
     assert exact["overlap_at_10"] > 0.9
 
 
-def test_all_users_are_neighbours_by_their_cosine() -> None:
+def test_neighbours_vote_by_their_cosine() -> None:
     """By hand: user 0 and user 1 share one of two videos, user 2 likes the third video as user 1 does."""
     user, video = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 2, 2], np.int32)
     nothing = Lists(np.zeros(4, np.int64), np.empty(0, np.int32))
     pairs = Positives(user, video, np.ones(5, np.float32), np.zeros(5))
-    top = user_knn(Dataset(3, 3, pairs, nothing, nothing, np.zeros(3)), np.arange(3, dtype=np.int32))
+    data, users = Dataset(3, 3, pairs, nothing, nothing, np.zeros(3)), np.arange(3, dtype=np.int32)
     # Cosines: 0 with 1 1/2, 1 with 2 1/sqrt(2), 0 with 2 none.
-    assert top.tolist() == [[1, 0, 2], [2, 1, 0], [2, 1, 0]]
+    assert user_knn(data, users, 2)[1].tolist() == [2, 0, 1], "sqrt(2)/2 for the third, 1/2 for the others"
+    assert user_knn(data, users, 1)[1, 0] == 2
+    assert set(user_knn(data, users, 2)[0, :2].tolist()) == {1, 2}, "what user 1 likes"
 
 
 def test_similar_are_videos_that_the_same_users_liked() -> None:
