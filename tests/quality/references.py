@@ -68,5 +68,7 @@ def user_knn(train: Dataset, users: Codes, neighbours: int) -> Codes:
         cosines[user] = 0
         nearest = np.argsort(-cosines, kind="stable")[:neighbours]
         votes = cosines[nearest] @ likes[nearest]
-        tops.append(rankings(np.ones((train.users, 1)), votes[:, None], nothing, train.seen, np.array([user])))
+        tops.append(
+            rankings(np.ones((train.users, 1), np.float32), votes[:, None], nothing, train.seen, np.array([user]))
+        )
     return np.concatenate(tops)
