@@ -195,6 +195,7 @@ class Training:
                 **asdict(params),
                 **asdict(self.settings.prior_rules),
                 "long_view_s": self.settings.trainer_long_view_s,
+                "combined": self.settings.trainer_combined,
                 "history_length": self.settings.trainer_history_length,
                 "interactions": len(log),
             },

@@ -112,8 +112,9 @@ def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
         yield Fitted(job, dataset, Ranker(bundle))
 
 
-def test_the_manifest_names_the_algorithm(fitted: Fitted) -> None:
+def test_the_manifest_names_the_algorithm_and_what_it_adds_up(fitted: Fitted) -> None:
     manifest = fitted.ranker.bundle.manifest
+    assert manifest.params["combined"] == "lightfm-warp:1,als:0.25"
     assert manifest.algorithm == fitted.job.settings.trainer_algorithm == fitted.job.fitter.algorithm
 
 
