@@ -14,10 +14,10 @@ from runtime.grpc_server import GrpcService
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
-from trainer.adapters.fit_lightfm import LightFMFitter
 from trainer.adapters.progress import BarProgress, LogProgress
 from trainer.adapters.run_subprocess import count_popularity, run_training
 from trainer.adapters.schedule_apscheduler import NightlySchedule
+from trainer.fitters import fitter_of
 from trainer.metrics import TrainerMetrics
 from trainer.popularity import PopularityCount
 from trainer.ports import Progress
@@ -35,7 +35,7 @@ def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training
             database=database,
             export=ParquetExport(settings.export_dir),
             store=bundle_store(settings),
-            fitter=LightFMFitter(),
+            fitter=fitter_of(settings.trainer_algorithm, settings.combined),
             progress=progress,
             now=lambda: datetime.now(UTC),
             cpus=os.cpu_count() or 1,

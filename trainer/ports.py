@@ -15,10 +15,14 @@ class FitParams:
 
     Args:
         dimensions: Length of an embedding.
-        epochs: Passes over the positives.
-        learning_rate: First step size of AdaGrad.
-        alpha: L2 penalty of users and videos.
-        max_sampled: Most negatives tried for one step.
+        epochs: LightFM's passes over the positives.
+        learning_rate: First step size of LightFM's AdaGrad.
+        alpha: LightFM's L2 penalty of users and videos.
+        max_sampled: Most negatives that WARP tries for one step.
+        als_confidence: What all likes together weigh to ALS, as a multiple of what everything that is not liked weighs.
+        als_penalty: ALS' L2 penalty, as a multiple of what the likes of a mean user or video weigh.
+        als_passes: ALS' passes over users and videos.
+        knn_neighbours: Most similar users that count for each user of user-kNN.
         seed: Seed of the fit.
         threads: Threads; only with 1 does the seed give the same model again.
     """
@@ -28,6 +32,10 @@ class FitParams:
     learning_rate: float
     alpha: float
     max_sampled: int
+    als_confidence: float
+    als_penalty: float
+    als_passes: int
+    knn_neighbours: int
     seed: int
     threads: int
 
@@ -38,6 +46,9 @@ class Fitter(Protocol):
     @property
     def algorithm(self) -> str:
         """Name of the algorithm, such as "lightfm-warp"."""
+
+    def passes(self, params: FitParams) -> int:
+        """Returns how often `fit` calls `on_epoch`."""
 
     def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
         """Fits on a dataset; calls `on_epoch` after each pass."""

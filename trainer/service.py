@@ -181,7 +181,7 @@ class Training:
 
     def _fit(self, step: str, dataset: Dataset) -> FactorModel:
         params = self.settings.fit_params(self.cpus)
-        with self.progress.step(step, params.epochs) as advance:
+        with self.progress.step(step, self.fitter.passes(params)) as advance:
             return self.fitter.fit(dataset, params, advance)
 
     def _publish(
@@ -189,9 +189,9 @@ class Training:
     ) -> None:
         prior = item_prior(dataset, model, self.settings.prior_rules)
         told = learn(data.features, dataset, model.user_factors, self.settings.feature_rules)
-        model = replace(model, user_factors=with_features(data.features, told, dataset, model.user_factors))
-        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, model, prior, data.catalogue, told)
-        manifest = self._manifest(version, data.log, found)
+        described = replace(model, user_factors=with_features(data.features, told, dataset, model.user_factors))
+        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, described, prior, data.catalogue, told)
+        manifest = self._manifest(version, data.log, model, found)
         if not wants_index(arrays, self.settings.index_rules):
             self.store.publish(manifest, by_columns(arrays))
             return
@@ -204,7 +204,7 @@ class Training:
         self.progress.fact("indexed", **msgspec.structs.asdict(built.info))
         self.store.publish(msgspec.structs.replace(manifest, index=built.info), arrays, built.content)
 
-    def _manifest(self, version: str, log: InteractionLog, found: Evaluation) -> Manifest:
+    def _manifest(self, version: str, log: InteractionLog, model: FactorModel, found: Evaluation) -> Manifest:
         params = self.settings.fit_params(self.cpus)
         return Manifest(
             format_version=FORMAT_VERSION,
@@ -216,11 +216,12 @@ class Training:
             data_until=datetime.fromtimestamp(log.time_s.max(), UTC),
             seed=params.seed,
             threads=params.threads,
-            dimensions=params.dimensions,
+            dimensions=model.dimensions,
             params={
                 **asdict(params),
                 **asdict(self.settings.prior_rules),
                 "long_view_s": self.settings.trainer_long_view_s,
+                "combined": self.settings.trainer_combined,
                 "history_length": self.settings.trainer_history_length,
                 "interactions": len(log),
             },

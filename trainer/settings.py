@@ -1,11 +1,13 @@
 """Settings of the trainer; the defaults of the model were chosen on a time split of real data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from runtime.settings import CommonSettings
 from storage.recent_views import ViewRules
+from trainer.domain.algorithm import Algorithm, parse_combined
 from trainer.domain.dataset import DatasetRules
 from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, Kind
@@ -35,11 +37,23 @@ class TrainerSettings(CommonSettings):
     trainer_long_view_s: float = Field(18.0, gt=0, le=3600, description="A view this long is a positive, seconds.")
     trainer_half_life_days: float = Field(14.0, gt=0, le=3650, description="An interaction this old weighs half.")
 
+    trainer_algorithm: Algorithm = Field(Algorithm.LIGHTFM_WARP, description="How models are fitted.")
+    trainer_combined: str = Field(
+        "lightfm-warp:1,als:0.25", description="algorithm:weight,… of what `combination` adds up."
+    )
     trainer_dimensions: int = Field(64, ge=1, le=512)
     trainer_epochs: int = Field(5, ge=1, le=1000)
     trainer_learning_rate: float = Field(0.05, gt=0, le=10)
     trainer_alpha: float = Field(1e-5, ge=0, le=1, description="L2 penalty of users and videos.")
     trainer_max_sampled: int = Field(20, ge=1, le=1000, description="Most negatives WARP tries for one step.")
+    trainer_als_confidence: float = Field(
+        0.25, gt=0, le=1000, description="Weight of all likes to ALS, by that of all that is not liked."
+    )
+    trainer_als_penalty: float = Field(
+        0.15, ge=0, le=1000, description="ALS' L2 penalty, by the weight of a mean user's or video's likes."
+    )
+    trainer_als_passes: int = Field(15, ge=1, le=1000)
+    trainer_knn_neighbours: int = Field(400, ge=1, le=100_000, description="Most similar users that count for each.")
     trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
     trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
@@ -70,6 +84,12 @@ class TrainerSettings(CommonSettings):
     trainer_gate_min_coverage: float = Field(0.01, ge=0, le=1)
     trainer_gate_max_overlap: float = Field(0.8, ge=0, le=1)
 
+    @field_validator("trainer_combined")
+    @classmethod
+    def _combined_is_readable(cls, text: str) -> str:
+        parse_combined(text)
+        return text
+
     @property
     def models_dir(self) -> Path:
         """Where bundles live."""
@@ -99,6 +119,11 @@ class TrainerSettings(CommonSettings):
             Kind.HIDE: self.trainer_hide_weight,
             Kind.RATE: self.trainer_like_weight,
         }
+
+    @property
+    def combined(self) -> Mapping[Algorithm, float]:
+        """Weight of each part of a combination."""
+        return parse_combined(self.trainer_combined)
 
     @property
     def dataset_rules(self) -> DatasetRules:
@@ -151,6 +176,10 @@ class TrainerSettings(CommonSettings):
             learning_rate=self.trainer_learning_rate,
             alpha=self.trainer_alpha,
             max_sampled=self.trainer_max_sampled,
+            als_confidence=self.trainer_als_confidence,
+            als_penalty=self.trainer_als_penalty,
+            als_passes=self.trainer_als_passes,
+            knn_neighbours=self.trainer_knn_neighbours,
             seed=self.trainer_seed,
             threads=self.trainer_threads or cpus,
         )

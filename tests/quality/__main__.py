@@ -4,26 +4,12 @@ DIR is the folder of the data set; by default the one that lies beside the proje
 """
 
 import asyncio
-import logging
 import sys
-import tempfile
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-import structlog
-
-from interactions.bulk.kuairand import import_directory
-from runtime.settings import load
-from storage.database import sync_engine, upgrade
 from tests.bench.figures import show
+from tests.quality.kuairand import imported
 from tests.quality.measuring import Measured, measured
-from tests.system import ROOT
-from trainer.app import training
-from trainer.ports import SilentProgress
-from trainer.settings import TrainerSettings
-
-BESIDE: Final = ROOT.parent / "shared" / "data" / "kuairand-pure"
 
 AT_LEAST_POPULARITY: Final = 1.5
 AT_LEAST_COVERAGE: Final = 0.2
@@ -31,26 +17,8 @@ AT_LEAST_COVERAGE: Final = 0.2
 
 def main() -> None:
     """Imports, exports, fits, serves, measures."""
-    directory = Path(sys.argv[1]) if sys.argv[1:] else BESIDE
-    if not directory.is_dir():
-        raise SystemExit(f"quality: there is no {directory}; name the folder of KuaiRand-Pure")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        url = f"sqlite:///{folder / 'feed.db'}"
-        _fill(directory, url)
-        settings = load(TrainerSettings, {"FEED_DATA_DIR": name, "FEED_DATABASE_URL": url})
-        with training(settings, SilentProgress()) as job:
-            job.export_days()
-            data = job.load()
-        tell(asyncio.run(measured(data, settings, job.fitter, job.cpus, folder / "scorer")))
-
-
-def _fill(directory: Path, url: str) -> None:
-    upgrade(url)
-    engine = sync_engine(url)
-    import_directory(directory, engine, datetime.now(UTC), lambda *_: None)
-    engine.dispose()
+    with imported(sys.argv[1:]) as (job, data):
+        tell(asyncio.run(measured(data, job.settings, job.fitter, job.cpus, job.settings.data_dir / "scorer")))
 
 
 def tell(found: Measured) -> None:

@@ -66,13 +66,7 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
         cpus: CPUs that the fit may use.
         folder: An empty data directory, for the scorer.
     """
-    parts = split(
-        data.log,
-        data.catalogue.item_duration_s,
-        settings.dataset_rules,
-        settings.trainer_test_days,
-        settings.trainer_test_users,
-    )
+    parts = parted(data, settings)
     fit = _Kept(fitter, settings, cpus)
     found = evaluate(parts, fit, settings.prior_rules, settings.gate_rules)
     model = fit.models[0]
@@ -87,6 +81,17 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
         model=_of_model(parts, model),
         popularity=found.popularity,
         knn=_best_knn(parts),
+    )
+
+
+def parted(data: TrainingData, settings: TrainerSettings) -> Split:
+    """Parts the log as an evaluation does."""
+    return split(
+        data.log,
+        data.catalogue.item_duration_s,
+        settings.dataset_rules,
+        settings.trainer_test_days,
+        settings.trainer_test_users,
     )
 
 

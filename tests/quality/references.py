@@ -1,4 +1,4 @@
-"""What a ranking is held against: item-kNN, the usual one to beat where there is nothing but who liked what."""
+"""What a ranking is held against: neighbours by cosine, the usual ones to beat where there is but who liked what."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from runtime.model_bundle import Codes
 from trainer.domain.dataset import Dataset, Lists
-from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics
+from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics, rankings
 
 
 def item_knn(train: Dataset, positives: Lists, users: Codes, neighbours: int) -> RankingMetrics:
@@ -45,3 +45,30 @@ def similarities(likes: Any, neighbours: int) -> Any:
         bound = np.partition(cosine, -neighbours, axis=1)[:, -neighbours]
         cosine[cosine < bound[:, None]] = 0
     return cosine
+
+
+def user_knn(train: Dataset, users: Codes, neighbours: int) -> Codes:
+    """Ranks each video by the cosines of those nearest to the user who liked it, exactly.
+
+    Args:
+        train: What was liked before, and what was seen and is not ranked.
+        users: user_index of the users to rank for.
+        neighbours: How many of the most similar other users count for each user.
+
+    Returns:
+        int32 item_index, shape (len(users), DEEP), best first.
+    """
+    likes = liked(train)
+    lengths = np.sqrt(np.maximum(np.asarray(likes.sum(axis=1)).ravel(), 1))
+    rows = sp.csr_matrix(sp.diags_array(1 / lengths, dtype=np.float32) @ likes)
+    nothing = np.zeros(train.videos, np.float32)
+    tops = []
+    for user in users.tolist():
+        cosines = (rows[[user]] @ rows.T).toarray()[0]
+        cosines[user] = 0
+        nearest = np.argsort(-cosines, kind="stable")[:neighbours]
+        votes = cosines[nearest] @ likes[nearest]
+        tops.append(
+            rankings(np.ones((train.users, 1), np.float32), votes[:, None], nothing, train.seen, np.array([user]))
+        )
+    return np.concatenate(tops)

@@ -59,13 +59,26 @@ def rank_metrics(
         positives: Videos that count as found; every user of `users` has at least one.
         users: user_index of the users to measure.
     """
-    videos = len(item_factors)
-    block = max(1, _BLOCK_SCORES // videos)
+    top = rankings(user_factors, item_factors, prior, masked, users)
+    return measure(top, positives, users, len(item_factors))
+
+
+def rankings(user_factors: Floats, item_factors: Floats, prior: Floats, masked: Lists, users: Codes) -> Codes:
+    """Ranks every video for the users, int32 item_index, shape (len(users), up to DEEP), best first, -1 at the end.
+
+    Args:
+        user_factors: As in `rank_metrics`, like the others.
+        item_factors: The same.
+        prior: The same.
+        masked: The same.
+        users: The same.
+    """
+    block = max(1, _BLOCK_SCORES // len(item_factors))
     tops = [
         _top_of(user_factors[chunk] @ item_factors.T + prior, masked, chunk)
         for chunk in np.array_split(users, max(1, -(-len(users) // block)))
     ]
-    return measure(np.concatenate(tops), positives, users, videos)
+    return np.concatenate(tops)
 
 
 def measure(top: Codes, positives: Lists, users: Codes, videos: int) -> RankingMetrics:

@@ -11,7 +11,7 @@ from scorer.domain.fold_in import Did, FoldRules, Recent, fold_in
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish
 from tests.model_bundles import manifest_of
-from trainer.adapters.fit_lightfm import factor_model, fit_lightfm, user_features
+from trainer.adapters.fit_lightfm import LOSSES, factor_model, fit_lightfm, user_features
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import catalogue_arrays
 from trainer.domain.dataset import Dataset, Lists, Positives, lists_of
@@ -20,7 +20,19 @@ from trainer.ports import FitParams
 
 USERS, VIDEOS, DIMENSIONS = 80, 300, 16
 HISTORY = 12
-PARAMS = FitParams(DIMENSIONS, epochs=8, learning_rate=0.05, alpha=1e-5, max_sampled=20, seed=3, threads=1)
+PARAMS = FitParams(
+    DIMENSIONS,
+    epochs=8,
+    learning_rate=0.05,
+    alpha=1e-5,
+    max_sampled=20,
+    als_confidence=1.0,
+    als_penalty=0.01,
+    als_passes=1,
+    knn_neighbours=1,
+    seed=3,
+    threads=1,
+)
 NOTHING_SEEN = Lists(np.zeros(USERS + 1, np.int64), np.empty(0, np.int32))
 
 
@@ -50,11 +62,11 @@ class Fitted:
         return np.array(self.lightfm.predict(users, videos, user_features=user_features(data or self.data)))
 
 
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
+@pytest.fixture(scope="module", params=list(LOSSES))
+def fitted(request: pytest.FixtureRequest) -> Fitted:
     data = dataset()
     features = user_features(data)
-    lightfm = fit_lightfm(data, features, PARAMS, lambda: None)
+    lightfm = fit_lightfm(data, features, request.param, PARAMS, lambda: None)
     model = factor_model(lightfm, features)
     video_ids = text_table([f"v{number:03}" for number in range(VIDEOS)])
     user_ids = text_table([f"u{number:03}" for number in range(USERS)])
@@ -69,7 +81,7 @@ def fitted() -> Fitted:
 def test_scores_equal_lightfm_to_five_digits(fitted: Fitted) -> None:
     ours = np.array([fitted.scores(user) for user in range(USERS)])
     predicted = np.array([fitted.predicted(user) for user in range(USERS)])
-    assert np.abs(predicted).max() > 0.5, "the model has learned something"
+    assert np.abs(predicted).max() > 0.2, "the model has learned something"
     np.testing.assert_allclose(ours, predicted, rtol=0, atol=1e-5)
 
 

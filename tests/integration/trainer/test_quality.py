@@ -1,15 +1,19 @@
 """What `python -m tests.quality` measures, on a log whose answers are known."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import sqlalchemy as sa
 
 from storage.tables import user_interactions
 from tests.integration.trainer.conftest import interaction
-from tests.quality.measuring import measured
-from tests.quality.references import liked, similarities
+from tests.quality.algorithms import tell, tell_exact
+from tests.quality.measuring import measured, parted
+from tests.quality.references import liked, similarities, user_knn
+from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset, Lists, Positives
 from trainer.service import Training
 
@@ -27,6 +31,35 @@ async def test_served_rankings_beat_what_they_are_held_against(
     assert found.served.coverage_at_10 >= 0.2
     assert found.knn.ndcg_at_10 > found.popularity.ndcg_at_10
     assert found.served.users == found.knn.users == found.model.users > 0
+
+
+def test_algorithms_are_measured_beside_each_other(
+    engine: sa.Engine, job_of: Callable[..., Training], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With many directions for two tastes of 30 videos each, user-kNN finds what its formula finds (measured: 0.88)."""
+    del engine
+    job = job_of(FEED_TRAINER_DIMENSIONS="40")
+    job.export_days()
+    parts = parted(job.load(), job.settings)
+    tell(job, parts, Algorithm.POPULARITY)
+    tell_exact(parts, tell(job, parts, Algorithm.USER_KNN), job.settings.trainer_knn_neighbours)
+    popularity, knn, exact = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert "is not above" in popularity["gate"]
+    assert (knn["figure"], knn["gate"], knn["dimensions"]) == ("user-knn", "passes", 40)
+    assert float(knn["ndcg_at_10"]) > 1.5 * float(popularity["ndcg_at_10"])
+    assert exact["overlap_at_10"] > 0.8, "the rest are ties"
+
+
+def test_neighbours_vote_by_their_cosine() -> None:
+    """By hand: user 0 and user 1 share one of two videos, user 2 likes the third video as user 1 does."""
+    user, video = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 2, 2], np.int32)
+    nothing = Lists(np.zeros(4, np.int64), np.empty(0, np.int32))
+    pairs = Positives(user, video, np.ones(5, np.float32), np.zeros(5))
+    data, users = Dataset(3, 3, pairs, nothing, nothing, np.zeros(3)), np.arange(3, dtype=np.int32)
+    # Cosines: 0 with 1 1/2, 1 with 2 1/sqrt(2), 0 with 2 none.
+    assert user_knn(data, users, 2)[1].tolist() == [2, 0, 1], "sqrt(2)/2 for the third, 1/2 for the others"
+    assert user_knn(data, users, 1)[1, 0] == 2
+    assert set(user_knn(data, users, 2)[0, :2].tolist()) == {1, 2}, "what user 1 likes"
 
 
 def test_similar_are_videos_that_the_same_users_liked() -> None:

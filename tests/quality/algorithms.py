@@ -1,0 +1,76 @@
+"""`python -m tests.quality.algorithms DIR`: every algorithm on the same time split of KuaiRand, a JSON line each.
+
+DIR is as in `python -m tests.quality`. Each is measured as `feed trainer evaluate` does, with the default settings.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from tests.bench.figures import show
+from tests.quality.kuairand import imported
+from tests.quality.measuring import parted
+from tests.quality.references import user_knn
+from trainer.domain.algorithm import Algorithm
+from trainer.domain.dataset import Dataset
+from trainer.domain.evaluation import Split, evaluate
+from trainer.domain.model import FactorModel
+from trainer.domain.ranking_metrics import TOP, measure, rankings
+from trainer.fitters import fitter_of
+from trainer.service import Training
+
+
+def main() -> None:
+    """Imports, exports, and fits and measures one after the other."""
+    with imported(sys.argv[1:]) as (job, data):
+        parts = parted(data, job.settings)
+        for algorithm in Algorithm:
+            model = tell(job, parts, algorithm)
+            if algorithm is Algorithm.USER_KNN:
+                tell_exact(parts, model, job.settings.trainer_knn_neighbours)
+
+
+def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
+    """Prints what one algorithm reaches; returns its model."""
+    fitter = fitter_of(algorithm, job.settings.combined)
+    fitted: list[tuple[FactorModel, float]] = []
+
+    def fit(dataset: Dataset) -> FactorModel:
+        start = time.monotonic()
+        model = fitter.fit(dataset, job.settings.fit_params(job.cpus), lambda: None)
+        fitted.append((model, time.monotonic() - start))
+        return model
+
+    found = evaluate(parts, fit, job.settings.prior_rules, job.settings.gate_rules)
+    model, fit_s = fitted[0]
+    show(
+        algorithm,
+        "as `feed trainer evaluate` measures it",
+        ndcg_at_10=f"{found.model.ndcg_at_10:.4f}",
+        recall_at_50=found.model.recall_at_50,
+        coverage_at_10=found.model.coverage_at_10,
+        fit_s=fit_s,
+        dimensions=model.dimensions,
+        gate=found.refusal or "passes",
+    )
+    return model
+
+
+def tell_exact(parts: Split, model: FactorModel, neighbours: int) -> None:
+    """Prints how near user-kNN comes to its formula, both without a prior."""
+    nothing = np.zeros(parts.train.videos, np.float32)
+    top = rankings(model.user_factors, model.item_factors, nothing, parts.train.seen, parts.users)
+    exact = user_knn(parts.train, parts.users, neighbours)
+    shared = [len(np.intersect1d(*both)) for both in zip(top[:, :TOP], exact[:, :TOP], strict=True)]
+    show(
+        "user-knn-exact",
+        "the first ten by the formula, without a prior",
+        overlap_at_10=float(np.mean(shared)) / TOP,
+        ndcg_at_10=f"{measure(exact, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
+        of_the_model=f"{measure(top, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
+    )
+
+
+if __name__ == "__main__":
+    main()
