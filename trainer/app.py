@@ -16,6 +16,7 @@ from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.fit_lightfm import LightFMFitter
 from trainer.adapters.progress import BarProgress, LogProgress
+from trainer.adapters.report_store import ReportStore
 from trainer.adapters.run_subprocess import run_training
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.metrics import TrainerMetrics
@@ -34,6 +35,7 @@ def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training
             database=database,
             export=ParquetExport(settings.export_dir),
             store=bundle_store(settings),
+            reports=ReportStore(settings.reports_dir),
             fitter=LightFMFitter(),
             progress=progress,
             now=lambda: datetime.now(UTC),

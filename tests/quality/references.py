@@ -5,23 +5,22 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from runtime.model_bundle import Codes
-from trainer.domain.dataset import Dataset, Lists
-from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics
+from trainer.domain.dataset import Dataset
+from trainer.domain.evaluation import Split, ranked
+from trainer.domain.ranking import Scores
+from trainer.domain.ranking_metrics import RankingMetrics, measure
 
 
-def item_knn(train: Dataset, positives: Lists, users: Codes, neighbours: int) -> RankingMetrics:
+def item_knn(parts: Split, neighbours: int) -> RankingMetrics:
     """Ranks each video by how much it is like what the user liked, and measures that.
 
     Args:
-        train: What was liked before, and what was seen and is not ranked.
-        positives: What was liked afterwards.
-        users: user_index of the users to measure.
+        parts: What was liked before, what was seen and is not ranked, and what was liked afterwards.
         neighbours: How many of the most similar videos count for each video; 0: all.
     """
-    likes = liked(train)
-    nothing = np.zeros(train.videos, np.float32)
-    return rank_metrics(likes, similarities(likes, neighbours), nothing, train.seen, positives, users)
+    likes = liked(parts.train)
+    nothing = np.zeros(parts.train.videos, np.float32)
+    return measure(ranked(parts, Scores(likes, similarities(likes, neighbours), nothing)), parts.truth).metrics
 
 
 def liked(train: Dataset) -> Any:

@@ -1,0 +1,96 @@
+"""Rankings beside each other: what each reached, with intervals, and how far the first is ahead of the others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from trainer.domain.bootstrap import Doubles, Interval, intervals
+from trainer.domain.ranking import Rankings
+from trainer.domain.ranking_metrics import PER_USER, Measured, Truth, measure
+from trainer.domain.segments import ALL, Segments, users_in, values_by_segment
+
+NDCG: Final = "ndcg_at_10"
+
+
+class Figure(NamedTuple):
+    """Which mean it is: whose ranking, for whom, of what."""
+
+    ranking: str
+    segment: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What some rankings reached with the same users.
+
+    Args:
+        measured: By name of the ranking, the one whose leads are found first.
+        figures: Means over the users of a segment, with intervals.
+        leads: The first ranking's means less those of another, which the figure names; paired by user.
+        users: Users of each segment.
+    """
+
+    measured: Mapping[str, Measured]
+    figures: Mapping[Figure, Interval]
+    leads: Mapping[Figure, Interval]
+    users: Mapping[str, int]
+
+    def lead_over(self, ranking: str) -> Interval | None:
+        """Returns the lead in NDCG@10 over another ranking, of all users; None when that was not measured."""
+        return self.leads.get(Figure(ranking, ALL, NDCG))
+
+
+NOTHING_COMPARED: Final = Comparison({}, {}, {}, {})
+
+
+def compare(rankings: Mapping[str, Rankings], truth: Truth, segments: Segments, seed: int) -> Comparison:
+    """Measures rankings, one a user of the truth each, for everybody and by segment.
+
+    Args:
+        rankings: By name; the first is the one whose leads are found.
+        truth: What they are held against.
+        segments: For whom besides everybody.
+        seed: Of the bootstrap.
+    """
+    measured = {name: measure(each, truth) for name, each in rankings.items()}
+    return compare_measured(
+        measured,
+        {name: values_by_segment(each, truth, measured[name], segments) for name, each in rankings.items()},
+        seed,
+    )
+
+
+def compare_measured(
+    measured: Mapping[str, Measured], values: Mapping[str, Mapping[str, Doubles]], seed: int
+) -> Comparison:
+    """Finds means, leads and their intervals.
+
+    Args:
+        measured: By name of the ranking.
+        values: Users' figures by ranking and segment, as `values_by_segment` returns them.
+        seed: Of the bootstrap.
+    """
+    first = next(iter(values))
+    figures = dict(_columns(values))
+    leads = {
+        place: figures[place._replace(ranking=first)] - figures[place] for place in figures if place.ranking != first
+    }
+    # All in one, so that users are drawn once.
+    columns = {(place, False): each for place, each in figures.items()} | {
+        (place, True): each for place, each in leads.items()
+    }
+    found = intervals(columns, seed)
+    return Comparison(
+        measured,
+        {place: each for (place, is_lead), each in found.items() if not is_lead},
+        {place: each for (place, is_lead), each in found.items() if is_lead},
+        {segment: users_in(each) for segment, each in values[first].items()},
+    )
+
+
+def _columns(values: Mapping[str, Mapping[str, Doubles]]) -> Iterator[tuple[Figure, Doubles]]:
+    for ranking, segments in values.items():
+        for segment, rows in segments.items():
+            for metric, column in zip(PER_USER, rows.T, strict=True):
+                yield Figure(ranking, segment, metric), column
