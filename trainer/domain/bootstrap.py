@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,41 +38,73 @@ class Interval:
         return self.high < 0
 
 
-def intervals(columns: Mapping[KeyT, Doubles], seed: int) -> dict[KeyT, Interval]:
-    """Finds the 95 % interval of each column's mean, by percentiles.
-
-    All columns are of the same users and get the same draws: the interval of a column of differences is that of the
-    paired bootstrap.
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws(Generic[KeyT]):
+    """Means of tables of users' figures, all with the same draws.
 
     Args:
-        columns: float64, shape (n_users,), by any key; NaN for users who do not count there. In each at least one does.
-        seed: The same seed gives the same intervals.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+        means: By table; float64, shape (columns,).
+        drawn: By table; float64, shape (SAMPLES, columns).
     """
-    if not columns:
-        return {}
-    values = np.column_stack(list(columns.values()))
-    counts = np.isfinite(values)
-    known = np.where(counts, values, 0.0)
-    means = known.sum(axis=0) / counts.sum(axis=0)
-    # A column of few users may not be drawn at all; that draw says nothing of it.
-    low, high = np.nanpercentile(_drawn_means(known, counts.astype(np.float64), seed), _BOUNDS, axis=0)
-    found = zip(means.tolist(), low.tolist(), high.tolist(), strict=True)
-    return {key: Interval(*each) for key, each in zip(columns, found, strict=True)}
+
+    means: Mapping[KeyT, Doubles]
+    drawn: Mapping[KeyT, Doubles]
+
+    def intervals(self, key: KeyT) -> list[Interval]:
+        """Returns the mean and interval of each column, by percentiles.
+
+        Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+        """
+        return _intervals(self.means[key], self.drawn[key])
+
+    def leads(self, key: KeyT, other: KeyT) -> list[Interval]:
+        """Returns the difference of two tables of the same users, column by column: paired, for draws are the same."""
+        return _intervals(self.means[key] - self.means[other], self.drawn[key] - self.drawn[other])
 
 
-def _drawn_means(known: Doubles, counts: Doubles, seed: int) -> Doubles:
-    """Returns the mean of each column in each draw, shape (SAMPLES, n_columns)."""
+def draw(tables: Mapping[KeyT, Doubles], seed: int) -> Draws[KeyT]:
+    """Draws users and takes the means of their figures.
+
+    Args:
+        tables: float64, shape (n_users, columns), by any key; at least one. A user who does not count in a table has
+            NaN in the whole row; in each table at least one counts.
+        seed: The same seed gives the same draws.
+    """
+    values = np.column_stack([np.nan_to_num(table) for table in tables.values()])
+    counted = np.column_stack([np.isfinite(table[:, 0]) for table in tables.values()]).astype(np.float64)
+    widths = [table.shape[1] for table in tables.values()]
+    spread = np.repeat(np.arange(len(widths)), widths)
+    means = values.sum(axis=0) / counted.sum(axis=0)[spread]
+    drawn = _drawn_means(values, counted, spread, seed)
+    ends = np.cumsum(widths)[:-1]
+    return Draws(
+        dict(zip(tables, np.split(means, ends), strict=True)), dict(zip(tables, np.split(drawn, ends, 1), strict=True))
+    )
+
+
+def _drawn_means(values: Doubles, counted: Doubles, spread: npt.NDArray[np.int64], seed: int) -> Doubles:
+    """Returns the mean of each column in each draw; NaN where none of its users was drawn.
+
+    Args:
+        values: Shape (n_users, columns), 0 for users who do not count.
+        counted: Shape (n_users, tables), 1 for users who count.
+        spread: Table of each column.
+        seed: Of the draws.
+    """
     rng = np.random.default_rng(seed)
     means = []
     for _ in range(SAMPLES // _BLOCK_SAMPLES):
-        times = _times_drawn(len(known), rng)
+        times = _times_drawn(len(values), rng)
         with np.errstate(invalid="ignore"):
-            means.append((times @ known) / (times @ counts))
+            means.append((times @ values) / (times @ counted)[:, spread])
     return np.concatenate(means)
 
 
 def _times_drawn(users: int, rng: np.random.Generator) -> Doubles:
     drawn = [np.bincount(rng.integers(0, users, users), minlength=users) for _ in range(_BLOCK_SAMPLES)]
     return np.stack(drawn).astype(np.float64)
+
+
+def _intervals(means: Doubles, drawn: Doubles) -> list[Interval]:
+    low, high = np.nanpercentile(drawn, _BOUNDS, axis=0)
+    return [Interval(*each) for each in zip(means.tolist(), low.tolist(), high.tolist(), strict=True)]

@@ -1,10 +1,10 @@
 """Rankings beside each other: what each reached, with intervals, and how far the first is ahead of the others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from trainer.domain.bootstrap import Doubles, Interval, intervals
+from trainer.domain.bootstrap import Doubles, Interval, draw
 from trainer.domain.ranking import Rankings
 from trainer.domain.ranking_metrics import PER_USER, Measured, Truth, measure
 from trainer.domain.segments import ALL, Segments, users_in, values_by_segment
@@ -71,26 +71,20 @@ def compare_measured(
         values: Users' figures by ranking and segment, as `values_by_segment` returns them.
         seed: Of the bootstrap.
     """
-    first = next(iter(values))
-    figures = dict(_columns(values))
+    first, *others = values
+    tables = {(ranking, segment): table for ranking, by_name in values.items() for segment, table in by_name.items()}
+    draws = draw(tables, seed)
+    figures = {(ranking, segment): draws.intervals((ranking, segment)) for ranking, segment in tables}
     leads = {
-        place: figures[place._replace(ranking=first)] - figures[place] for place in figures if place.ranking != first
+        (other, segment): draws.leads((first, segment), (other, segment))
+        for other in others
+        for segment in values[other]
     }
-    # All in one, so that users are drawn once.
-    columns = {(place, False): each for place, each in figures.items()} | {
-        (place, True): each for place, each in leads.items()
-    }
-    found = intervals(columns, seed)
-    return Comparison(
-        measured,
-        {place: each for (place, is_lead), each in found.items() if not is_lead},
-        {place: each for (place, is_lead), each in found.items() if is_lead},
-        {segment: users_in(each) for segment, each in values[first].items()},
-    )
+    users = {segment: users_in(table) for segment, table in values[first].items()}
+    return Comparison(measured, _by_figure(figures), _by_figure(leads), users)
 
 
-def _columns(values: Mapping[str, Mapping[str, Doubles]]) -> Iterator[tuple[Figure, Doubles]]:
-    for ranking, segments in values.items():
-        for segment, rows in segments.items():
-            for metric, column in zip(PER_USER, rows.T, strict=True):
-                yield Figure(ranking, segment, metric), column
+def _by_figure(found: Mapping[tuple[str, str], Sequence[Interval]]) -> dict[Figure, Interval]:
+    return {
+        Figure(*place, metric): each for place, row in found.items() for metric, each in zip(PER_USER, row, strict=True)
+    }

@@ -75,8 +75,8 @@ def interval_chart(label: str, rows: Sequence[tuple[str, Sequence[tuple[str, Int
 
 
 def line_chart(x_label: str, y_label: str, lines: Sequence[Line]) -> str:
-    """Draws lines whose points lie between 0 and 1 on both axes."""
-    across = Axis(x_label, 0.0, 1.0, _LEFT, WIDTH - _RIGHT)
+    """Draws lines whose points lie between 0 and 1 on both axes, as far as they go to the right."""
+    across = Axis(x_label, 0.0, max(x for line in lines for x, _ in line.points) or 1.0, _LEFT, WIDTH - _RIGHT)
     up = Axis(y_label, 0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
     parts = [_across(across, _HEIGHT), _up(up)]
     for line in lines:
@@ -144,6 +144,6 @@ def _picture(label: str, height: int, parts: Sequence[str]) -> str:
 
 
 def _round_step(rough: float) -> float:
-    """Returns the next of 1, 2, 5, 10, 20, … (or their tenths and so on) that is not less."""
+    """Returns the next of 1, 2, 2.5, 5, 10, 20, … (or their tenths and so on) that is not less."""
     unit = 10.0 ** math.floor(math.log10(rough))
-    return next(step * unit for step in (1, 2, 5, 10) if step * unit >= rough * (1 - 1e-9))
+    return next(step * unit for step in (1, 2, 2.5, 5, 10) if step * unit >= rough * (1 - 1e-9))

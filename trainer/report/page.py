@@ -25,7 +25,7 @@ _SEGMENT_METRICS: Final = ("ndcg_at_10", "recall_at_50", "auc", "popularity_bias
 
 # Bars of at most a year; of a longer log the newest.
 _MOST_DAYS: Final = 366
-_LORENZ_POINTS: Final = 60
+_CURVE_POINTS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _overall(compared: Comparison) -> str:
         "What has no interval belongs to all rankings together. "
         "Lead in NDCG@10 over itself with each user taken for another one: "
     )
-    return f'<h2>All users</h2>{_table(head, rows)}<p class="note">{note}{_lead(strangers)}.</p>'
+    return f'<h2>All users</h2>{_table(head, rows)}<p class="note">{note}{_lead(strangers)}</p>'
 
 
 def _by_segment(compared: Comparison) -> str:
@@ -125,7 +125,7 @@ def _by_segment(compared: Comparison) -> str:
     )
     rows = [
         [
-            f"{segment} ({users:,})",
+            f"{segment} ({users:,})" if name == MODEL else "",
             escape(text),
             *(_interval(compared.figures[Figure(name, segment, metric)]) for metric in _SEGMENT_METRICS),
         ]
@@ -153,17 +153,20 @@ def _segment_chart(compared: Comparison, metric: str) -> str:
 def _exposure(compared: Comparison) -> str:
     names = _named(compared)
     lines = [
-        Line(text, colour, _lorenz(compared.measured[name].shown)) for colour, (name, text) in enumerate(names.items())
+        Line(text, colour, _concentration(compared.measured[name].shown))
+        for colour, (name, text) in enumerate(names.items())
     ]
-    chart = line_chart("share of videos, least shown first", "share of the first tens", lines)
+    chart = line_chart("share of all videos, most shown first", "share of the places in first tens", lines)
     return f"<h2>What is shown</h2>{_legend(names)}<figure>{chart}</figure>"
 
 
-def _lorenz(shown: npt.NDArray[np.int64]) -> list[tuple[float, float]]:
-    total = np.concatenate([[0], np.cumsum(np.sort(shown))]) / max(int(shown.sum()), 1)
-    # Closer together at the end, where the curve rises.
-    share = 1 - np.linspace(1, 0, _LORENZ_POINTS) ** 3
-    return [(float(x), float(total[round(x * len(shown))])) for x in share]
+def _concentration(shown: npt.NDArray[np.int64]) -> list[tuple[float, float]]:
+    """Returns which share of the places how many videos have, up to the last video that is shown."""
+    times = np.sort(shown[shown > 0])[::-1]
+    reached = np.concatenate([[0], np.cumsum(times)]) / max(int(times.sum()), 1)
+    # Closer together at the start, where the curve rises.
+    nth = np.unique((np.linspace(0, 1, _CURVE_POINTS) ** 3 * len(times)).round().astype(int))
+    return [(float(count / len(shown)), float(reached[count])) for count in nth]
 
 
 def _days(found: Evaluation) -> str:
