@@ -96,7 +96,8 @@ def bar_chart(label: str, counts: Sequence[int], name_of: Callable[[int], str], 
         mark: Text of the line.
     """
     across = Axis("", 0.0, len(counts), _LEFT, WIDTH - _RIGHT)
-    up = Axis(label, 0.0, max(*counts, 1) * 1.05, _HEIGHT - _BOTTOM, _TOP)
+    # With room above the bars for what the line says.
+    up = Axis(label, 0.0, max(*counts, 1) * 1.2, _HEIGHT - _BOTTOM, _TOP)
     wide = (across.end - across.start) / len(counts)
     parts = [_up(up)]
     for nth, count in enumerate(counts):

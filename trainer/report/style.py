@@ -18,6 +18,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dt{color:
 th,td{text-align:right;padding:.3rem .8rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--faint);font-weight:600}th:first-child,td:first-child{text-align:left;padding-left:0}
 small{display:block;color:var(--faint);font-size:.8em}
+td:not(:first-child){white-space:nowrap}
 p.note{color:var(--faint);max-width:75ch}p.note small{display:inline;margin-left:.4em}
 figure{display:inline-block;margin:0 1rem .5rem 0;width:min(100%,540px)}svg{width:100%;height:auto;display:block}
 svg text{fill:var(--faint);font-size:12px}.grid{stroke:var(--line)}.bar{fill:var(--bar)}

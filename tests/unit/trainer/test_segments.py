@@ -29,13 +29,13 @@ def test_users_are_parted_by_what_they_had_liked_and_videos_by_who_had_met_them(
     positives = positives_of(0, 1, 9, 10, 40)
     nothing = lists_of(30, np.empty(0, np.int32), np.empty(0, np.int32))
     train = Dataset(30, VIDEOS, positives, nothing, seen_by(19, 20, 30), np.zeros(VIDEOS))
-    truth = Truth(np.array([0, 1, 2, 4], np.int32), nothing, np.zeros(VIDEOS, np.int64))
+    truth = Truth(np.array([0, 1, 2, 3, 4], np.int32), nothing, np.zeros(VIDEOS, np.int64))
     found = segments_of(train, truth)
     assert {name: chosen.tolist() for name, chosen in found.users.items()} == {
-        ALL: [True] * 4,
-        "cold users": [True, False, False, False],
-        "light users": [False, True, True, False],
-        "heavy users": [False, False, False, True],
+        ALL: [True] * 5,
+        "cold users": [True, False, False, False, False],
+        "light users": [False, True, True, False, False],
+        "heavy users": [False, False, False, True, True],
     }
     assert found.is_new[[0, 1, 2, 3]].tolist() == [True, False, False, True]
 
