@@ -10,6 +10,7 @@ from trainer.domain.ranking_metrics import PER_USER, Measured, Truth, measure
 from trainer.domain.segments import ALL, Segments, users_in, values_by_segment
 
 NDCG: Final = "ndcg_at_10"
+AUC: Final = "auc"
 
 
 class Figure(NamedTuple):
@@ -36,9 +37,9 @@ class Comparison:
     leads: Mapping[Figure, Interval]
     users: Mapping[str, int]
 
-    def lead_over(self, ranking: str) -> Interval | None:
-        """Returns the lead in NDCG@10 over another ranking, of all users; None when that was not measured."""
-        return self.leads.get(Figure(ranking, ALL, NDCG))
+    def lead_over(self, ranking: str, metric: str = NDCG) -> Interval | None:
+        """Returns the lead over another ranking, of all users; None when that was not measured."""
+        return self.leads.get(Figure(ranking, ALL, metric))
 
 
 NOTHING_COMPARED: Final = Comparison({}, {}, {}, {})

@@ -9,7 +9,7 @@ import numpy as np
 
 from runtime.model_bundle import Codes, Floats, Texts
 from trainer.domain.bootstrap import Interval
-from trainer.domain.comparison import NDCG, NOTHING_COMPARED, Comparison, Figure, compare
+from trainer.domain.comparison import AUC, NDCG, NOTHING_COMPARED, Comparison, Figure, compare
 from trainer.domain.dataset import Dataset, DatasetRules, Lists, Positives, build_dataset, lists_of, positive_pairs
 from trainer.domain.gate import NOT_FINITE, DataFacts, GateRules, ModelFacts, refuse_data, refuse_model
 from trainer.domain.log import DailyCounts, InteractionLog, daily_counts, split_time_after_s, split_time_s
@@ -109,9 +109,9 @@ class Evaluation:
             if place.ranking == MODEL and place.metric == NDCG:
                 suffix = "" if place.segment == ALL else "_" + place.segment.replace(" ", "_")
                 named |= _with_ends(NDCG + suffix, found)
-        for place, lead in self.compared.leads.items():
-            if place.segment == ALL and place.metric == NDCG:
-                named |= _with_ends(f"{NDCG}_over_{place.ranking}", lead)
+        for ranking, metric in ((POPULARITY, NDCG), (LIVE, NDCG), (STRANGERS, AUC)):
+            lead = self.compared.lead_over(ranking, metric)
+            named |= _with_ends(f"{metric}_over_{ranking}", lead) if lead else {}
         return named
 
 
@@ -197,7 +197,7 @@ def _refused(parts: Split, compared: Comparison, rules: GateRules) -> str | None
         compared.measured[MODEL].metrics,
         compared.measured[POPULARITY].metrics,
         parts.train.videos,
-        compared.leads[Figure(STRANGERS, ALL, NDCG)],
+        compared.leads[Figure(STRANGERS, ALL, AUC)],
         compared.lead_over(LIVE),
     )
     return refuse_model(facts, rules)

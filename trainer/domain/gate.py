@@ -66,7 +66,8 @@ class ModelFacts:
         model: What it reached.
         popularity: What the better of two popularities reached with the same users.
         videos: How many videos there are.
-        over_strangers: Its lead in NDCG@10 over itself, when each user is ranked for as if another.
+        over_strangers: Its lead in AUC over itself, when each user is taken for another one: of all metrics the one
+            that tells most surely, for it looks at every positive.
         over_live: Its lead in NDCG@10 over the model that serves; None where they could not be compared.
     """
 
@@ -102,7 +103,7 @@ def _faults(facts: ModelFacts, rules: GateRules) -> Iterator[str]:
     if not model.ndcg_at_10 > bound:
         yield f"NDCG@10 {model.ndcg_at_10:.4f} is not above {bound:.4f}, which popularity reaches"
     if not facts.over_strangers.is_above_zero:
-        yield f"another user's ranking is as good: NDCG@10 differs by {_told(facts.over_strangers)}, {_WHY_ALIKE}"
+        yield f"another user's ranking is as good: AUC differs by {_told(facts.over_strangers)}, {_WHY_ALIKE}"
     covered = model.coverage_at_10 * facts.videos / min(facts.videos, TOP * model.users)
     if covered < rules.min_coverage:
         yield f"only {covered:.2%} of the videos are in a top 10 (bound {rules.min_coverage:.2%})"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.domain.bootstrap import Interval
-from trainer.domain.comparison import Comparison, Figure
+from trainer.domain.comparison import AUC, Comparison, Figure
 from trainer.domain.evaluation import LIVE, MODEL, POPULARITY, STRANGERS, Evaluation
 from trainer.domain.log import DAY_S, DailyCounts
 from trainer.domain.ranking_metrics import PER_USER
@@ -109,11 +109,11 @@ def _overall(compared: Comparison) -> str:
         [_metric(metric), *(f"{measured[name][metric]:.4f}" for name in names), *("" for _ in rivals)]
         for metric in whole
     ]
-    strangers = compared.leads[Figure(STRANGERS, ALL, "ndcg_at_10")]
+    strangers = compared.leads[Figure(STRANGERS, ALL, AUC)]
     note = (
         "Brackets hold 95 % intervals (bootstrap over users); leads are paired by user, ▲ and ▼ are beyond noise. "
         "What has no interval belongs to all rankings together. "
-        "Lead in NDCG@10 over itself with each user taken for another one: "
+        "Lead in AUC over itself with each user taken for another one: "
     )
     return f'<h2>All users</h2>{_table(head, rows)}<p class="note">{note}{_lead(strangers)}</p>'
 

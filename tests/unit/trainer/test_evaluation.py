@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.model_bundle import text_table
-from trainer.domain.comparison import NDCG, Figure
+from trainer.domain.comparison import AUC, Figure
 from trainer.domain.dataset import Dataset, DatasetRules
 from trainer.domain.evaluation import (
     LIVE,
@@ -104,7 +104,8 @@ def test_a_model_that_knows_more_than_popularity_passes() -> None:
     lead = found.compared.lead_over(POPULARITY)
     assert lead is not None
     assert lead.mean == pytest.approx(model.ndcg_at_10 - popularity.ndcg_at_10)
-    assert found.compared.leads[Figure(STRANGERS, ALL, NDCG)].is_above_zero
+    assert found.compared.leads[Figure(STRANGERS, ALL, AUC)].is_above_zero
+    assert named["auc_over_strangers_low"] > 0
 
 
 def constant(_: Dataset) -> FactorModel:
