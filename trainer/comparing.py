@@ -1,6 +1,7 @@
 """Two models held against each other, fairly: on interactions that neither was trained on."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from runtime.model_bundle import BundleError, BundleFault
 from trainer.domain.comparison import Comparison, compare, compare_measured
@@ -10,7 +11,8 @@ from trainer.domain.log import just_after_s
 from trainer.domain.segments import ALL, segments_of
 from trainer.service import Training
 
-LIVE = "live"
+# Said for the version that serves.
+LIVE: Final = "live"
 
 
 class NotComparableError(Exception):
@@ -77,7 +79,7 @@ def _on_what_came_after(job: Training, versions: tuple[str, str]) -> ComparedMod
     since = f"what came after {known_until:%Y-%m-%d %H:%M:%S} UTC, of which both know nothing"
     if parts.facts.test_users < rules.min_users:
         users = f"{parts.facts.test_users} users, at least {rules.min_users} are needed"
-        raise NotComparableError(f"their runs had different tests, and {since}, is of {users}")
+        raise NotComparableError(f"their runs had other tests each, and {since}, is of {users}")
     rankings = {
         version: ranked(parts, published_scores(bundle.arrays, log.user_ids, log.video_ids))
         for version, bundle in zip(versions, bundles, strict=True)

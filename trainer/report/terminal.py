@@ -1,6 +1,7 @@
 """Two models beside each other, as text for a terminal."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from trainer.comparing import ComparedModels
 from trainer.domain.bootstrap import Interval
@@ -9,7 +10,7 @@ from trainer.domain.ranking_metrics import PER_USER
 from trainer.domain.segments import ALL
 from trainer.report.titles import TITLES
 
-_BEYOND_NOISE = "*"
+_BEYOND_NOISE: Final = "*"
 
 
 def comparison_text(found: ComparedModels) -> str:
