@@ -15,6 +15,7 @@ from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.progress import BarProgress, LogProgress
+from trainer.adapters.report_store import ReportStore
 from trainer.adapters.run_subprocess import count_popularity, run_training
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.fitters import fitter_of
@@ -35,6 +36,7 @@ def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training
             database=database,
             export=ParquetExport(settings.export_dir),
             store=bundle_store(settings),
+            reports=ReportStore(settings.reports_dir),
             fitter=fitter_of(settings.trainer_algorithm, settings.combined),
             progress=progress,
             now=lambda: datetime.now(UTC),

@@ -21,7 +21,9 @@ from storage.trainings import TrainingStatus
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
 from trainer.app import build, bundle_store, popularity_count, progress_for, training
+from trainer.comparing import NotComparableError, compare_models
 from trainer.quality_report import quality_lines
+from trainer.report.terminal import comparison_text
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
 
@@ -34,7 +36,7 @@ app = typer.Typer(
 T = TypeVar("T")
 
 # What the operator can mend; anything else is a bug and shows its trace.
-_EXPECTED = (UnreachableDatabaseError, AlreadyRunningError, BundleError, ExportError, KeyFileError)
+_EXPECTED = (UnreachableDatabaseError, AlreadyRunningError, BundleError, ExportError, KeyFileError, NotComparableError)
 
 
 @app.command()
@@ -71,13 +73,8 @@ def export(
 
 @app.command()
 def evaluate() -> None:
-    """Export, fit on the past and measure on the last days; nothing is published."""
-
-    def measure(job: Training) -> str | None:
-        job.export_days()
-        return job.evaluate(job.load()).refusal
-
-    refusal = _with_training(measure)
+    """Export, fit on the past and measure on the last days; nothing is published, but a report is written."""
+    refusal = _with_training(Training.measure)
     if refusal:
         _fail(f"refused: {refusal}", EXIT_REFUSED)
 
@@ -88,6 +85,15 @@ def popularity() -> None:
     with _settings() as settings, popularity_count(settings) as count:
         counted = count.refresh()
     typer.echo(f"counted until: {counted.counted_until:%Y-%m-%d %H:%M:%S} UTC" if counted else "nothing new")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="Version of a model, or `live`.")],
+    second: Annotated[str, typer.Argument(help="Version of another one, or `live`.")],
+) -> None:
+    """Hold two models against each other: what each reached, and whether one leads beyond noise."""
+    typer.echo(comparison_text(_with_training(lambda job: compare_models(job, first, second))))
 
 
 @app.command()

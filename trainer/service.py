@@ -9,26 +9,27 @@ import msgspec
 
 from runtime.contract import CONTRACT_RELEASE
 from runtime.lock_file import exclusive
-from runtime.model_bundle import FORMAT_VERSION, Manifest
+from runtime.model_bundle import FORMAT_VERSION, BundleError, Manifest, ModelBundle
 from storage.training_data import DayCount
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.collector import paused_collector
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ExportedDay, ParquetExport
+from trainer.adapters.report_store import ReportStore, StoredMeasure
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import CatalogueArrays, catalogue_arrays, with_catalogue
 from trainer.domain.dataset import Dataset, build_dataset
-from trainer.domain.evaluation import Evaluation, evaluate, split
+from trainer.domain.evaluation import LIVE, MODEL, POPULARITY, Evaluation, evaluate, name_of_test, split
+from trainer.domain.gate import NOT_FINITE
+from trainer.domain.live_scores import published_scores
 from trainer.domain.log import InteractionLog
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
 from trainer.ports import Fitter, Progress
+from trainer.report.page import Run, report_page
 from trainer.settings import TrainerSettings
-
-# Written to the register for a model that came out broken although its evaluation was good.
-_NOT_FINITE = "a number of the model is not finite"
 
 
 def version_name(now: datetime) -> str:
@@ -43,6 +44,21 @@ class TrainingData:
     log: InteractionLog
     catalogue: CatalogueArrays
     features: UserFeatures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A model measured on a time split.
+
+    Args:
+        found: What was measured.
+        test: Name of the test; see `name_of_test`.
+        live: What it was held against, or why not.
+    """
+
+    found: Evaluation
+    test: str
+    live: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ class Training:
         database: Where interactions come from and trainings are registered.
         export: The interactions as files.
         store: Where models are published.
+        reports: Where reports are kept.
         fitter: Fits the model.
         progress: Hears how far it is.
         now: Gives the time, UTC.
@@ -74,6 +91,7 @@ class Training:
     database: TrainingDatabase
     export: ParquetExport
     store: BundleStore
+    reports: ReportStore
     fitter: Fitter
     progress: Progress
     now: Callable[[], datetime]
@@ -97,8 +115,17 @@ class Training:
                 self._finish(version, TrainingStatus.FAILED, f"{type(error).__name__}: {error}", None, {})
                 raise
             self._finish(version, result.status, result.reason, size, result.metrics)
-            self.store.prune(self.settings.trainer_keep_models)
+            self._prune()
             return result
+
+    def measure(self) -> str | None:
+        """Measures a model as `run` does, and publishes none; returns why it must not serve, or None."""
+        self.export_days()
+        data = self.load()
+        trial = self.evaluate(data)
+        self._report(version_name(self.now()), data, trial, trial.found.refusal)
+        self._prune()
+        return trial.found.refusal
 
     def export_days(self, since: date | None = None, until: date | None = None) -> int:
         """Exports the days that changed since the last time, or were damaged; returns how many those were.
@@ -132,25 +159,33 @@ class Training:
             advance()
         return TrainingData(log, catalogue_arrays(log.video_ids, videos), features)
 
-    def evaluate(self, data: TrainingData) -> Evaluation:
-        """Fits on the past and measures on the last days."""
-        settings = self.settings
-        parts = split(
-            data.log,
-            data.catalogue.item_duration_s,
-            settings.dataset_rules,
-            settings.trainer_test_days,
-            settings.trainer_test_users,
-        )
-        found = evaluate(
-            parts,
-            lambda dataset: self._fit("fit on past", dataset),
-            settings.prior_rules,
-            settings.gate_rules,
-        )
-        self.progress.fact("evaluated", **asdict(found.model))
-        self.progress.fact("popularity", **asdict(found.popularity))
-        return found
+    def evaluate(self, data: TrainingData) -> Trial:
+        """Fits on the past and measures on the last days, beside popularity and the model that serves."""
+        log, settings = data.log, self.settings
+        live, told = self._live()
+        known_until_s = live.manifest.data_until.timestamp() if live else None
+        parts = split(log, data.catalogue.item_duration_s, settings.split_rules, known_until_s)
+        rival = None
+        if live and parts.is_after_live:
+            rival = published_scores(live.arrays, log.user_ids, log.video_ids)
+        elif live:
+            told += ", not compared: too little came after what it was trained on"
+        found = evaluate(parts, lambda dataset: self._fit("fit on past", dataset), settings.evaluation_rules, rival)
+        self._tell(found)
+        return Trial(found, name_of_test(parts, log.user_ids, log.video_ids), told)
+
+    def _live(self) -> tuple[ModelBundle | None, str]:
+        """Reads the model that serves; also tells which it is, or why there is none to compare with."""
+        try:
+            version = self.store.live()
+            return (self.store.read(version), version) if version else (None, "none")
+        except BundleError as error:
+            return None, f"not compared: {error}"
+
+    def _tell(self, found: Evaluation) -> None:
+        for name, ranking in (("evaluated", MODEL), ("popularity", POPULARITY), ("live", LIVE)):
+            if ranking in found.compared.measured:
+                self.progress.fact(name, **asdict(found.metrics(ranking)))
 
     def _is_exported(self, count: DayCount, known: ExportedDay | None) -> bool:
         """Tells whether a day is on disk as the database has it; says which of its files are damaged."""
@@ -164,20 +199,36 @@ class Training:
     def _train(self, version: str, *, promote: bool) -> tuple[Result, int]:
         self.export_days()
         data = self.load()
-        found = self.evaluate(data)
-        size = len(data.log)
-        if found.refusal:
-            return Result(version, TrainingStatus.REFUSED, found.refusal, found.named()), size
-        dataset = build_dataset(
-            data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
-        )
-        model = self._fit("fit on all", dataset)
-        if not model.is_finite():
-            return Result(version, TrainingStatus.REFUSED, _NOT_FINITE, found.named()), size
-        self._publish(version, data, dataset, model, found)
-        if promote:
-            self.store.promote(version)
-        return Result(version, TrainingStatus.SUCCEEDED, None, found.named()), size
+        trial = self.evaluate(data)
+        found, refusal, size = trial.found, trial.found.refusal, len(data.log)
+        if refusal is None:
+            dataset = build_dataset(
+                data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
+            )
+            model = self._fit("fit on all", dataset)
+            if model.is_finite():
+                self._report(version, data, trial, None)
+                self._publish(version, data, dataset, model, found)
+                if promote:
+                    self.store.promote(version)
+                return Result(version, TrainingStatus.SUCCEEDED, None, found.named()), size
+            refusal = NOT_FINITE
+        self._report(version, data, trial, refusal)
+        return Result(version, TrainingStatus.REFUSED, refusal, found.named()), size
+
+    def _report(self, version: str, data: TrainingData, trial: Trial, refusal: str | None) -> None:
+        measured = trial.found.compared.measured.get(MODEL)
+        data_from, data_until = _span(data.log)
+        params = {"algorithm": self.fitter.algorithm, **self._params(data.log)}
+        run = Run(version, self.now(), data_from, data_until, refusal, trial.live, params)
+        stored = StoredMeasure(trial.test, measured) if measured else None
+        path = self.reports.write(version, report_page(run, trial.found), stored)
+        self.progress.fact("report", path=str(path))
+
+    def _prune(self) -> None:
+        keep = self.settings.trainer_keep_models
+        self.store.prune(keep)
+        self.reports.prune(keep, self.store.versions())
 
     def _fit(self, step: str, dataset: Dataset) -> FactorModel:
         params = self.settings.fit_params(self.cpus)
@@ -206,27 +257,31 @@ class Training:
 
     def _manifest(self, version: str, log: InteractionLog, model: FactorModel, found: Evaluation) -> Manifest:
         params = self.settings.fit_params(self.cpus)
+        data_from, data_until = _span(log)
         return Manifest(
             format_version=FORMAT_VERSION,
             model_version=version,
             algorithm=self.fitter.algorithm,
             contract=CONTRACT_RELEASE,
             created_time=self.now(),
-            data_from=datetime.fromtimestamp(log.time_s.min(), UTC),
-            data_until=datetime.fromtimestamp(log.time_s.max(), UTC),
+            data_from=data_from,
+            data_until=data_until,
             seed=params.seed,
             threads=params.threads,
             dimensions=model.dimensions,
-            params={
-                **asdict(params),
-                **asdict(self.settings.prior_rules),
-                "long_view_s": self.settings.trainer_long_view_s,
-                "combined": self.settings.trainer_combined,
-                "history_length": self.settings.trainer_history_length,
-                "interactions": len(log),
-            },
+            params=self._params(log),
             metrics=found.named(),
         )
+
+    def _params(self, log: InteractionLog) -> dict[str, float | int | str]:
+        return {
+            **asdict(self.settings.fit_params(self.cpus)),
+            **asdict(self.settings.prior_rules),
+            "long_view_s": self.settings.trainer_long_view_s,
+            "combined": self.settings.trainer_combined,
+            "history_length": self.settings.trainer_history_length,
+            "interactions": len(log),
+        }
 
     def _start(self, version: str) -> TrainingStart:
         weights = {kind.name: weight for kind, weight in self.settings.weights.items()}
@@ -237,6 +292,11 @@ class Training:
     ) -> None:
         self.database.finish(version, TrainingEnd(status, self.now(), error, size, metrics))
         self.progress.fact("finished", model_version=version, status=status.value, error=error)
+
+
+def _span(log: InteractionLog) -> tuple[datetime, datetime]:
+    """Returns the times of the oldest and the newest interaction."""
+    return datetime.fromtimestamp(log.time_s.min(), UTC), datetime.fromtimestamp(log.time_s.max(), UTC)
 
 
 def _is_within(day: str, since: date | None, until: date | None) -> bool:

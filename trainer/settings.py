@@ -9,6 +9,7 @@ from runtime.settings import CommonSettings
 from storage.recent_views import ViewRules
 from trainer.domain.algorithm import Algorithm, parse_combined
 from trainer.domain.dataset import DatasetRules
+from trainer.domain.evaluation import EvaluationRules, SplitRules
 from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, Kind
 from trainer.domain.model import PriorRules
@@ -26,7 +27,7 @@ class TrainerSettings(CommonSettings):
     trainer_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
     trainer_schedule_minute: int = Field(0, ge=0, le=59)
     trainer_models_dir: Path | None = Field(None, description="Where bundles live; empty: models in the data dir.")
-    trainer_keep_models: int = Field(5, ge=1, le=1000, description="How many bundles stay on disk.")
+    trainer_keep_models: int = Field(5, ge=1, le=1000, description="How many bundles and reports stay on disk.")
 
     trainer_view_weight: float = Field(0.1, ge=0, le=100)
     trainer_click_weight: float = Field(0.3, ge=0, le=100)
@@ -83,6 +84,9 @@ class TrainerSettings(CommonSettings):
     trainer_gate_popularity_ratio: float = Field(1.05, ge=0, le=100)
     trainer_gate_min_coverage: float = Field(0.01, ge=0, le=1)
     trainer_gate_max_overlap: float = Field(0.8, ge=0, le=1)
+    trainer_gate_max_missing_days: float = Field(
+        0.25, ge=0, le=1, description="Largest share of days without an interaction."
+    )
 
     @field_validator("trainer_combined")
     @classmethod
@@ -99,6 +103,11 @@ class TrainerSettings(CommonSettings):
     def export_dir(self) -> Path:
         """Where the exported interactions live."""
         return self.data_dir / "export" / "interactions"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Where the reports of runs live."""
+        return self.data_dir / "reports"
 
     @property
     def signing_key_path(self) -> Path:
@@ -166,7 +175,20 @@ class TrainerSettings(CommonSettings):
             self.trainer_gate_popularity_ratio,
             self.trainer_gate_min_coverage,
             self.trainer_gate_max_overlap,
+            self.trainer_gate_max_missing_days,
         )
+
+    @property
+    def split_rules(self) -> SplitRules:
+        """How a log is parted into past and test."""
+        return SplitRules(
+            self.dataset_rules, self.trainer_test_days, self.trainer_test_users, self.trainer_gate_min_test_users
+        )
+
+    @property
+    def evaluation_rules(self) -> EvaluationRules:
+        """How a model is judged."""
+        return EvaluationRules(self.prior_rules, self.gate_rules, self.trainer_seed)
 
     def fit_params(self, cpus: int) -> FitParams:
         """How the model is fitted on a machine with so many CPUs."""

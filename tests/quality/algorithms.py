@@ -14,9 +14,10 @@ from tests.quality.measuring import parted
 from tests.quality.references import user_knn
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset
-from trainer.domain.evaluation import Split, evaluate
+from trainer.domain.evaluation import MODEL, Split, evaluate, ranked
 from trainer.domain.model import FactorModel
-from trainer.domain.ranking_metrics import TOP, measure, rankings
+from trainer.domain.ranking import Rankings, Scores
+from trainer.domain.ranking_metrics import TOP, measure
 from trainer.fitters import fitter_of
 from trainer.service import Training
 
@@ -42,14 +43,15 @@ def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
         fitted.append((model, time.monotonic() - start))
         return model
 
-    found = evaluate(parts, fit, job.settings.prior_rules, job.settings.gate_rules)
+    found = evaluate(parts, fit, job.settings.evaluation_rules)
     model, fit_s = fitted[0]
+    reached = found.metrics(MODEL)
     show(
         algorithm,
         "as `feed trainer evaluate` measures it",
-        ndcg_at_10=f"{found.model.ndcg_at_10:.4f}",
-        recall_at_50=found.model.recall_at_50,
-        coverage_at_10=found.model.coverage_at_10,
+        ndcg_at_10=f"{reached.ndcg_at_10:.4f}",
+        recall_at_50=reached.recall_at_50,
+        coverage_at_10=reached.coverage_at_10,
         fit_s=fit_s,
         dimensions=model.dimensions,
         gate=found.refusal or "passes",
@@ -60,15 +62,15 @@ def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
 def tell_exact(parts: Split, model: FactorModel, neighbours: int) -> None:
     """Prints how near user-kNN comes to its formula, both without a prior."""
     nothing = np.zeros(parts.train.videos, np.float32)
-    top = rankings(model.user_factors, model.item_factors, nothing, parts.train.seen, parts.users)
-    exact = user_knn(parts.train, parts.users, neighbours)
+    top = ranked(parts, Scores(model.user_factors, model.item_factors, nothing)).top
+    exact = user_knn(parts.train, parts.truth, neighbours)
     shared = [len(np.intersect1d(*both)) for both in zip(top[:, :TOP], exact[:, :TOP], strict=True)]
     show(
         "user-knn-exact",
         "the first ten by the formula, without a prior",
         overlap_at_10=float(np.mean(shared)) / TOP,
-        ndcg_at_10=f"{measure(exact, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
-        of_the_model=f"{measure(top, parts.positives, parts.users, parts.train.videos).ndcg_at_10:.4f}",
+        ndcg_at_10=f"{measure(Rankings(exact, None), parts.truth).metrics.ndcg_at_10:.4f}",
+        of_the_model=f"{measure(Rankings(top, None), parts.truth).metrics.ndcg_at_10:.4f}",
     )
 
 

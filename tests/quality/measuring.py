@@ -6,14 +6,15 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Codes, ModelArrays
+from runtime.model_bundle import Codes
 from tests.quality.references import item_knn
 from tests.quality.serving import default_stages, publish, served
 from trainer.domain.bundling import model_arrays
 from trainer.domain.dataset import Dataset
-from trainer.domain.evaluation import Split, evaluate, split
+from trainer.domain.evaluation import POPULARITY, Split, evaluate, ranked, split
 from trainer.domain.model import FactorModel, item_prior
-from trainer.domain.ranking_metrics import RankingMetrics, measure, rank_metrics
+from trainer.domain.ranking import Rankings, Scores
+from trainer.domain.ranking_metrics import RankingMetrics, measure
 from trainer.domain.user_features import learn
 from trainer.ports import Fitter
 from trainer.service import TrainingData
@@ -68,7 +69,7 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
     """
     parts = parted(data, settings)
     fit = _Kept(fitter, settings, cpus)
-    found = evaluate(parts, fit, settings.prior_rules, settings.gate_rules)
+    found = evaluate(parts, fit, settings.evaluation_rules)
     model = fit.models[0]
     prior = item_prior(parts.train, model, settings.prior_rules)
     told = learn(data.features, parts.train, model.user_factors, settings.feature_rules)
@@ -76,34 +77,28 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
     publish(folder, arrays)
     stages = default_stages()
     return Measured(
-        served=_judged(await served(folder, arrays, parts.users, stages), parts, arrays),
-        plain=_judged(await served(folder, arrays, parts.users, type(stages)()), parts, arrays),
+        served=_judged(await served(folder, arrays, parts.truth.users, stages), parts),
+        plain=_judged(await served(folder, arrays, parts.truth.users, type(stages)()), parts),
         model=_of_model(parts, model),
-        popularity=found.popularity,
+        popularity=found.metrics(POPULARITY),
         knn=_best_knn(parts),
     )
 
 
 def parted(data: TrainingData, settings: TrainerSettings) -> Split:
     """Parts the log as an evaluation does."""
-    return split(
-        data.log,
-        data.catalogue.item_duration_s,
-        settings.dataset_rules,
-        settings.trainer_test_days,
-        settings.trainer_test_users,
-    )
+    return split(data.log, data.catalogue.item_duration_s, settings.split_rules)
 
 
-def _judged(top: Codes, parts: Split, arrays: ModelArrays) -> RankingMetrics:
-    return measure(top, parts.positives, parts.users, len(arrays.video_ids))
+def _judged(top: Codes, parts: Split) -> RankingMetrics:
+    return measure(Rankings(top, None), parts.truth).metrics
 
 
 def _of_model(parts: Split, model: FactorModel) -> RankingMetrics:
     nothing = np.zeros(parts.train.videos, np.float32)
-    return rank_metrics(model.user_factors, model.item_factors, nothing, parts.train.seen, parts.positives, parts.users)
+    return measure(ranked(parts, Scores(model.user_factors, model.item_factors, nothing)), parts.truth).metrics
 
 
 def _best_knn(parts: Split) -> RankingMetrics:
-    tried = [item_knn(parts.train, parts.positives, parts.users, neighbours) for neighbours in KNN_NEIGHBOURS]
+    tried = [item_knn(parts, neighbours) for neighbours in KNN_NEIGHBOURS]
     return max(tried, key=lambda metrics: metrics.ndcg_at_10)

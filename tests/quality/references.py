@@ -6,22 +6,22 @@ import numpy as np
 import scipy.sparse as sp
 
 from runtime.model_bundle import Codes
-from trainer.domain.dataset import Dataset, Lists
-from trainer.domain.ranking_metrics import RankingMetrics, rank_metrics, rankings
+from trainer.domain.dataset import Dataset
+from trainer.domain.evaluation import Split, ranked
+from trainer.domain.ranking import Scores, rank
+from trainer.domain.ranking_metrics import RankingMetrics, Truth, measure
 
 
-def item_knn(train: Dataset, positives: Lists, users: Codes, neighbours: int) -> RankingMetrics:
+def item_knn(parts: Split, neighbours: int) -> RankingMetrics:
     """Ranks each video by how much it is like what the user liked, and measures that.
 
     Args:
-        train: What was liked before, and what was seen and is not ranked.
-        positives: What was liked afterwards.
-        users: user_index of the users to measure.
+        parts: What was liked before, what was seen and is not ranked, and what was liked afterwards.
         neighbours: How many of the most similar videos count for each video; 0: all.
     """
-    likes = liked(train)
-    nothing = np.zeros(train.videos, np.float32)
-    return rank_metrics(likes, similarities(likes, neighbours), nothing, train.seen, positives, users)
+    likes = liked(parts.train)
+    nothing = np.zeros(parts.train.videos, np.float32)
+    return measure(ranked(parts, Scores(likes, similarities(likes, neighbours), nothing)), parts.truth).metrics
 
 
 def liked(train: Dataset) -> Any:
@@ -47,28 +47,27 @@ def similarities(likes: Any, neighbours: int) -> Any:
     return cosine
 
 
-def user_knn(train: Dataset, users: Codes, neighbours: int) -> Codes:
+def user_knn(train: Dataset, truth: Truth, neighbours: int) -> Codes:
     """Ranks each video by the cosines of those nearest to the user who liked it, exactly.
 
     Args:
         train: What was liked before, and what was seen and is not ranked.
-        users: user_index of the users to rank for.
+        truth: The users to rank for.
         neighbours: How many of the most similar other users count for each user.
 
     Returns:
-        int32 item_index, shape (len(users), DEEP), best first.
+        int32 item_index, one row a user, best first.
     """
     likes = liked(train)
     lengths = np.sqrt(np.maximum(np.asarray(likes.sum(axis=1)).ravel(), 1))
     rows = sp.csr_matrix(sp.diags_array(1 / lengths, dtype=np.float32) @ likes)
     nothing = np.zeros(train.videos, np.float32)
     tops = []
-    for user in users.tolist():
+    for user in truth.users.tolist():
         cosines = (rows[[user]] @ rows.T).toarray()[0]
         cosines[user] = 0
         nearest = np.argsort(-cosines, kind="stable")[:neighbours]
         votes = cosines[nearest] @ likes[nearest]
-        tops.append(
-            rankings(np.ones((train.users, 1), np.float32), votes[:, None], nothing, train.seen, np.array([user]))
-        )
+        scores = Scores(np.ones((train.users, 1), np.float32), votes[:, None], nothing)
+        tops.append(rank(scores, train.seen, truth.positives, np.array([user], np.int32)).top)
     return np.concatenate(tops)

@@ -20,7 +20,7 @@ from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.model_bundles import manifest_of
 from tests.polling import until
-from trainer.domain.ranking_metrics import DEEP
+from trainer.domain.ranking import DEEP
 
 _USERS_A_CALL: Final = 256
 _CALL_TIMEOUT_S: Final = 60.0

@@ -37,14 +37,22 @@ class BundleStore:
         """
         return popularity_file.read(self._models_dir, load_or_create_private_key(self._key_path).public_key())
 
+    def read(self, model_version: str) -> ModelBundle:
+        """Reads a published model.
+
+        Raises:
+            BundleError: When it is missing or not good.
+        """
+        public = load_or_create_private_key(self._key_path).public_key()
+        return bundle_files.read(self._models_dir, model_version, public)
+
     def promote(self, model_version: str) -> None:
         """Makes a published model the one that serves, once its arrays were read back and found good.
 
         Raises:
             BundleError: When it is missing or not good; the one that serves stays.
         """
-        public = load_or_create_private_key(self._key_path).public_key()
-        bundle_files.read(self._models_dir, model_version, public)
+        self.read(model_version)
         bundle_files.promote(self._models_dir, model_version)
 
     def rollback(self) -> str:

@@ -34,6 +34,13 @@ class Lists:
         """Returns the length of each user's list."""
         return np.diff(self.offsets)
 
+    def pairs_of(self, users: Codes) -> tuple[npt.NDArray[np.int64], Codes]:
+        """Returns the lists of some users in one: the place of each video's user among `users`, and the video."""
+        lengths = self.lengths()[users]
+        rows = np.repeat(np.arange(len(users)), lengths)
+        starts = np.repeat(self.offsets[users] - np.cumsum(lengths) + lengths, lengths)
+        return rows, self.videos[starts + np.arange(len(rows))]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Positives:

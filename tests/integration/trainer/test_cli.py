@@ -62,6 +62,7 @@ def test_run_fit_promote_and_rollback(folder: Path) -> None:
         "trainer.evaluated",
         "trainer.popularity",
         "trainer.step",
+        "trainer.report",
         "trainer.finished",
     ]
     before = live(folder)
@@ -92,7 +93,19 @@ def test_evaluate_and_export(folder: Path) -> None:
     assert trainer(folder, "export").stdout.splitlines()[-1].startswith("days exported: ")
     done = trainer(folder, "evaluate")
     assert done.returncode == 0, done.stderr
-    assert "trainer.evaluated" in done.stdout
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["event"] == "trainer.report"
+    assert Path(last["path"]).is_file()
+
+
+def test_two_models_are_compared(folder: Path) -> None:
+    versions = [trainer(folder, "fit").stdout.splitlines()[-1].removeprefix("published: ") for _ in range(2)]
+    done = trainer(folder, "compare", *versions)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:6]] == ["NDCG@10", "recall@50", "MAP@10"]
+    alone = trainer(folder, "compare", versions[0], versions[0])
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert "are one model; name two" in alone.stderr
 
 
 def test_an_export_shows_what_it_exported_and_what_is_odd(folder: Path) -> None:

@@ -15,6 +15,7 @@ from tests.quality.measuring import measured, parted
 from tests.quality.references import liked, similarities, user_knn
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset, Lists, Positives
+from trainer.domain.ranking_metrics import Truth
 from trainer.service import Training
 
 
@@ -55,11 +56,12 @@ def test_neighbours_vote_by_their_cosine() -> None:
     user, video = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 2, 2], np.int32)
     nothing = Lists(np.zeros(4, np.int64), np.empty(0, np.int32))
     pairs = Positives(user, video, np.ones(5, np.float32), np.zeros(5))
-    data, users = Dataset(3, 3, pairs, nothing, nothing, np.zeros(3)), np.arange(3, dtype=np.int32)
+    data = Dataset(3, 3, pairs, nothing, nothing, np.zeros(3))
+    everybody = Truth(np.arange(3, dtype=np.int32), nothing, np.zeros(3, np.int64))
     # Cosines: 0 with 1 1/2, 1 with 2 1/sqrt(2), 0 with 2 none.
-    assert user_knn(data, users, 2)[1].tolist() == [2, 0, 1], "sqrt(2)/2 for the third, 1/2 for the others"
-    assert user_knn(data, users, 1)[1, 0] == 2
-    assert set(user_knn(data, users, 2)[0, :2].tolist()) == {1, 2}, "what user 1 likes"
+    assert user_knn(data, everybody, 2)[1].tolist() == [2, 0, 1], "sqrt(2)/2 for the third, 1/2 for the others"
+    assert user_knn(data, everybody, 1)[1, 0] == 2
+    assert set(user_knn(data, everybody, 2)[0, :2].tolist()) == {1, 2}, "what user 1 likes"
 
 
 def test_similar_are_videos_that_the_same_users_liked() -> None:

@@ -1,6 +1,7 @@
 """The nightly job on a real database, from interactions to a bundle that serves."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from runtime.model_bundle import BundleError, find_texts
 from runtime.signing import load_public_key
 from storage.tables import model_trainings, user_interactions
 from storage.trainings import TrainingStatus
-from tests.integration.trainer.conftest import DAYS, USERS, VIDEOS, interaction
+from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, VIDEOS, interaction
 from trainer.adapters.parquet_files import ExportError
 from trainer.ports import SilentProgress
 from trainer.service import Training
@@ -98,14 +99,29 @@ def test_a_refused_model_is_registered_and_does_not_serve(engine: sa.Engine, job
 
 
 def test_a_shuffled_log_is_refused(engine: sa.Engine, job_of: Jobs) -> None:
-    """Whatever is learned from noise is no better than popularity by the set margin."""
+    """Whatever is learned from noise, popularity included, is as good for one user as for another."""
     rng = np.random.default_rng(3)
     with engine.begin() as connection:
         connection.execute(sa.delete(user_interactions))
         users, videos = rng.integers(0, USERS, 3000).tolist(), rng.integers(0, VIDEOS, 3000).tolist()
         rows = [interaction(n, users[n], videos[n], n % DAYS) for n in range(3000)]
         connection.execute(sa.insert(user_interactions), rows)
-    assert job_of(FEED_TRAINER_GATE_POPULARITY_RATIO="1.2").run().status is TrainingStatus.REFUSED
+    result = job_of(FEED_TRAINER_GATE_POPULARITY_RATIO="0").run()
+    assert result.status is TrainingStatus.REFUSED
+    assert "another user's ranking is as good" in (result.reason or "")
+    assert trainings(engine) == [(result.model_version, "refused", result.reason)]
+
+
+def test_a_log_with_half_its_days_missing_is_refused(engine: sa.Engine, job_of: Jobs) -> None:
+    with engine.begin() as connection:
+        for day in range(1, DAYS - 1, 2):
+            of_day = user_interactions.c.event_time.between(
+                FIRST_DAY + timedelta(days=day), FIRST_DAY + timedelta(days=day + 1)
+            )
+            connection.execute(sa.delete(user_interactions).where(of_day))
+    result = job_of().run()
+    told = f"3 of the log's {DAYS} days have no interaction (bound 25%)"
+    assert trainings(engine) == [(result.model_version, "refused", told)]
 
 
 def test_too_little_data_is_refused(engine: sa.Engine, job_of: Jobs) -> None:
@@ -176,4 +192,4 @@ def test_the_person_is_told_each_step(engine: sa.Engine, job_of: Jobs) -> None:
     job.run()
     assert isinstance(job.progress, SilentProgress)
     assert job.progress.steps == ["export", "load", "fit on past", "fit on all"]
-    assert set(job.progress.facts) == {"evaluated", "popularity", "finished"}
+    assert set(job.progress.facts) == {"evaluated", "popularity", "report", "finished"}

@@ -1,0 +1,97 @@
+"""Every video ranked for many users, in blocks, so that memory stays flat."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from runtime.model_bundle import Codes, Floats
+from trainer.domain.dataset import Lists
+
+DEEP: Final = 50
+
+# Scores in memory at a time: 16 MB.
+_BLOCK_SCORES: Final = 1 << 22
+
+# The score of a video that is not ranked.
+_MASKED: Final = -np.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Whatever ranks: user row @ item row + prior is a score.
+
+    Args:
+        user_factors: float32, shape (n_users, columns).
+        item_factors: float32, shape (n_videos, columns).
+        prior: float32, shape (n_videos,), added to every user's scores.
+    """
+
+    user_factors: Floats
+    item_factors: Floats
+    prior: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rankings:
+    """What came out on top for some users, and where the videos came that they liked.
+
+    Args:
+        top: int32 item_index, shape (n, up to DEEP), best first, -1 where a ranking ends.
+        beaten: float32, one a pair of `Lists.pairs_of`: share of the videos not liked that the liked one is ranked
+            above, ties by half. None: only the top is known.
+    """
+
+    top: Codes
+    beaten: Floats | None
+
+
+def rank(scores: Scores, masked: Lists, positives: Lists, users: Codes) -> Rankings:
+    """Ranks every video for the users.
+
+    Args:
+        scores: What ranks.
+        masked: Videos that are not ranked for a user.
+        positives: What each user liked.
+        users: user_index of the users to rank for; at least one.
+    """
+    videos = len(scores.item_factors)
+    block = max(1, _BLOCK_SCORES // videos)
+    tops, beaten = [], []
+    for chunk in np.array_split(users, max(1, -(-len(users) // block))):
+        found = scores.user_factors[chunk] @ scores.item_factors.T + scores.prior
+        rows, hidden = masked.pairs_of(chunk)
+        found[rows, hidden] = _MASKED
+        tops.append(_top_of(found))
+        beaten += [_beaten_by(row, positives.of(user)) for row, user in zip(found, chunk.tolist(), strict=True)]
+    return Rankings(np.concatenate(tops), np.concatenate(beaten).astype(np.float32))
+
+
+def _top_of(scores: Floats) -> Codes:
+    deep = min(DEEP, scores.shape[1])
+    part = np.argpartition(-scores, deep - 1, axis=1)[:, :deep]
+    part_scores = np.take_along_axis(scores, part, axis=1)
+    order = np.argsort(-part_scores, axis=1, kind="stable")
+    top = np.take_along_axis(part, order, axis=1)
+    top[np.take_along_axis(part_scores, order, axis=1) == _MASKED] = -1
+    return top.astype(np.int32)
+
+
+def _beaten_by(row: Floats, liked: Codes) -> Floats:
+    """Tells for each liked video which share of the others is ranked below it; a masked one is below all.
+
+    Counted, not sorted: users have liked a few videos each, and a sort of the row takes longer than a look for each.
+    """
+    own = row[liked]
+    others = _below(row, own) - _below(own, own)
+    masked = np.count_nonzero(row == _MASKED) - np.count_nonzero(own == _MASKED)
+    ranked = len(row) - len(own) - masked
+    if not ranked:
+        return np.full(len(own), 0.5, np.float32)
+    return np.where(own == _MASKED, 0.0, (others - masked) / ranked).astype(np.float32)
+
+
+def _below(row: Floats, own: Floats) -> Floats:
+    """Counts the scores of a row below each own one, those equal by half."""
+    lower, upto = row < own[:, None], row <= own[:, None]
+    return np.asarray((np.count_nonzero(lower, axis=1) + np.count_nonzero(upto, axis=1)) / 2, np.float32)
