@@ -24,8 +24,8 @@ from runtime.bundle_files import ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATU
 from runtime.model_bundle import ARRAY_NAMES, ArrayInfo, ModelArrays
 
 FILES: Final = (ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE)
-FLOATS: Final = ("user_factors", "item_factors", "item_prior", "history_factors", "item_duration_s")
-TEXTS: Final = ("user_ids", "video_ids", "authors", "languages", "countries", "tags")
+FLOATS: Final = ("user_factors", "item_factors", "item_prior", "history_factors", "feature_factors", "item_duration_s")
+TEXTS: Final = ("user_ids", "video_ids", "features", "authors", "languages", "countries", "tags")
 CODES: Final = ("seen_items", "history_items", "item_tags", "item_author", "item_language", "item_country")
 OFFSETS: Final = ("seen_offsets", "history_offsets", "tag_offsets")
 NO_COUNTS: Final = {"-1": -1, "2^53": 2**53, "2^64 - 1": 2**64 - 1, "2^64": 2**64, "10^400": 10**400}
