@@ -23,8 +23,8 @@ class GateRules:
         min_test_users: Fewest users to measure on.
         popularity_ratio: NDCG@10 must be more than this times popularity's.
         min_coverage: Least share in somebody's first ten, of the videos that so many users could be shown.
-        max_overlap: Most that two users' first ten may have in common; above, everybody gets the same. 1: everybody may,
-            and a model need not tell one user from another.
+        max_overlap: Most that two users' first ten may have in common; above, everybody gets the same. 1: everybody
+            may, and a model need not tell one user from another.
         max_missing_days: Largest share of the log's days, from the first to the last, without an interaction.
     """
 
