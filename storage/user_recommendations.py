@@ -1,19 +1,78 @@
 """Users' own lists, made beforehand."""
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import unix_seconds
+from storage.dialect import among, unix_seconds
 from storage.feed_catalogue import CatalogueVideo
-from storage.tables import user_recommendations, videos
+from storage.tables import user_interactions, user_recommendations, videos
 
 # Video, score, algorithm, model version, and in Unix seconds when it was made and until when it holds.
 RecommendationRow: TypeAlias = tuple[str, float, str, str, float, float]
 
 _LIST_COLUMNS: Final = 6
+
+
+class ListedVideo(NamedTuple):
+    """A video of a list, and its score."""
+
+    video_id: str
+    score: float
+
+
+class UserListRows(NamedTuple):
+    """A user's list, best first."""
+
+    user_id: str
+    videos: Sequence[ListedVideo]
+
+
+class Made(NamedTuple):
+    """What made lists, when, and until when they hold; times in UTC."""
+
+    algorithm: str
+    model_version: str
+    generated_at: datetime
+    expires_at: datetime
+
+
+def active_users(connection: sa.Connection, within: timedelta) -> list[str]:
+    """Returns who did something within this time before the newest interaction, sorted."""
+    events = user_interactions.c
+    newest = connection.scalar(sa.select(sa.func.max(events.event_time)))
+    if newest is None:
+        return []
+    wanted = sa.select(events.user_id).distinct().where(events.event_time > newest - within).order_by(events.user_id)
+    return list(connection.scalars(wanted))
+
+
+def replace_lists(connection: sa.Connection, lists: Sequence[UserListRows], made: Made) -> None:
+    """Writes lists of users in the place of those that they had.
+
+    Args:
+        connection: An open transaction that may write.
+        lists: The lists.
+        made: What made them.
+    """
+    users = [each.user_id for each in lists]
+    table = user_recommendations
+    connection.execute(sa.delete(table).where(among(table.c.user_id, users, connection.dialect.name)))
+    rows = [
+        {"user_id": each.user_id, "rank": rank, **video._asdict(), **made._asdict()}
+        for each in lists
+        for rank, video in enumerate(each.videos, 1)
+    ]
+    if rows:
+        connection.execute(sa.insert(table), rows)
+
+
+def delete_expired(connection: sa.Connection, now: datetime) -> int:
+    """Deletes what holds no longer; returns the number of rows."""
+    return connection.execute(sa.delete(user_recommendations).where(user_recommendations.c.expires_at <= now)).rowcount
 
 
 async def load_user_recommendations(

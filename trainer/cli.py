@@ -97,6 +97,15 @@ def compare(
 
 
 @app.command()
+def precompute() -> None:
+    """Write the lists of active users by the model that serves; bridges fall back on them when they are told to."""
+    with _settings() as settings:
+        if not settings.trainer_precompute_videos:
+            _fail("FEED_TRAINER_PRECOMPUTE_VIDEOS is 0, so no lists are made; set it to 1 to 1000", EXIT_WRONG_SETTINGS)
+    typer.echo(f"lists written: {_with_training(Training.precompute)}")
+
+
+@app.command()
 def promote(model_version: str) -> None:
     """Make a published model serve."""
     with _settings() as settings:

@@ -28,6 +28,7 @@ from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
 from trainer.ports import Fitter, Progress
+from trainer.precompute import precompute
 from trainer.report.page import Run, report_page
 from trainer.settings import TrainerSettings
 
@@ -116,6 +117,8 @@ class Training:
                 raise
             self._finish(version, result.status, result.reason, size, result.metrics)
             self._prune()
+            if promote and result.status is TrainingStatus.SUCCEEDED and self.settings.trainer_precompute_videos:
+                self.precompute()
             return result
 
     def measure(self) -> str | None:
@@ -126,6 +129,14 @@ class Training:
         self._report(version_name(self.now()), data, trial, trial.found.refusal)
         self._prune()
         return trial.found.refusal
+
+    def precompute(self) -> int:
+        """Writes the lists of active users by the model that serves; returns how many, 0 while none serves."""
+        version = self.store.live()
+        if version is None:
+            return 0
+        model = self.store.read(version)
+        return precompute(self.database, model, self.settings.precompute_rules, self.now(), self.progress)
 
     def export_days(self, since: date | None = None, until: date | None = None) -> int:
         """Exports the days that changed since the last time, or were damaged; returns how many those were.

@@ -1,6 +1,7 @@
 """Settings of the trainer; the defaults of the model were chosen on a time split of real data."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -13,6 +14,7 @@ from trainer.domain.evaluation import EvaluationRules, SplitRules
 from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, Kind
 from trainer.domain.model import PriorRules
+from trainer.domain.own_lists import PrecomputeRules
 from trainer.domain.signal import SignalRules
 from trainer.domain.user_features import FeatureRules
 from trainer.domain.video_index import IndexRules
@@ -70,6 +72,14 @@ class TrainerSettings(CommonSettings):
     trainer_features: int = Field(1000, ge=0, le=5000, description="Most features of users, for whom no model knows.")
     trainer_feature_min_users: int = Field(100, ge=1, description="Features that fewer users have are left out.")
     trainer_feature_penalty: float = Field(3.0, gt=0, le=1e6, description="L2 penalty of what a feature says.")
+
+    trainer_precompute_videos: int = Field(
+        0, ge=0, le=1000, description="Length of the lists that active users get made beforehand; 0: none are made."
+    )
+    trainer_precompute_active_days: float = Field(
+        7.0, gt=0, le=365, description="Who did something so lately is active."
+    )
+    trainer_precompute_hours: float = Field(48.0, gt=0, le=8_760, description="How long such a list holds.")
 
     trainer_index_from_videos: int = Field(200_000, ge=1, description="So many videos and more get an index.")
     trainer_index_lists: int = Field(2048, ge=1, le=65_536, description="Groups of videos in an index.")
@@ -158,6 +168,15 @@ class TrainerSettings(CommonSettings):
     def feature_rules(self) -> FeatureRules:
         """Which features of users count, and how much."""
         return FeatureRules(self.trainer_feature_min_users, self.trainer_features, self.trainer_feature_penalty)
+
+    @property
+    def precompute_rules(self) -> PrecomputeRules:
+        """Whose lists are made beforehand, and how long they hold."""
+        return PrecomputeRules(
+            self.trainer_precompute_videos,
+            timedelta(days=self.trainer_precompute_active_days),
+            timedelta(hours=self.trainer_precompute_hours),
+        )
 
     @property
     def index_rules(self) -> IndexRules:

@@ -1,14 +1,15 @@
 """The database as training sees it: interactions and videos to read, the register of trainings to write."""
 
-from collections.abc import Iterator
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from storage import recent_views, trainings, user_features
+from storage import recent_views, trainings, user_features, user_recommendations
 from storage.database import reading, sync_engine
 from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
+from storage.user_recommendations import Made, UserListRows
 from trainer.domain.catalogue import Video
 
 
@@ -52,6 +53,21 @@ class TrainingDatabase:
         """Sums up the long views of each video; see `storage.recent_views`."""
         with reading(self._engine) as connection:
             return recent_views.long_views(connection, rules, after_row, until, since)
+
+    def active_users(self, within: timedelta) -> list[str]:
+        """Returns who did something within this time before the newest interaction."""
+        with reading(self._engine) as connection:
+            return user_recommendations.active_users(connection, within)
+
+    def replace_lists(self, lists: Sequence[UserListRows], made: Made) -> None:
+        """Writes users' own lists in the place of those that they had."""
+        with self._engine.begin() as connection:
+            user_recommendations.replace_lists(connection, lists, made)
+
+    def delete_expired_lists(self, now: datetime) -> int:
+        """Deletes what holds no longer of users' own lists; returns the number of rows."""
+        with self._engine.begin() as connection:
+            return user_recommendations.delete_expired(connection, now)
 
     def register(self, start: trainings.TrainingStart) -> None:
         """Writes that a training began; those that never ended are marked as failed."""
