@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from typer.testing import CliRunner
 
 from runtime.popularity import Popularity
 from runtime.popularity_file import POPULARITY_FILE
 from storage.tables import user_interactions, videos
 from tests.integration.trainer.conftest import FIRST_DAY, interaction
+from tests.integration.trainer.test_cli import trainer
 from trainer.app import popularity_count
-from trainer.cli import app
 from trainer.settings import TrainerSettings
 
 NOON = FIRST_DAY + timedelta(days=20)
@@ -94,11 +93,7 @@ def test_counted_in_two_steps_it_is_the_same_as_in_one(write: Write, count: Coun
     assert count() == in_two
 
 
-def test_the_command_says_until_when_it_counted(
-    write: Write, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FEED_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("FEED_DATABASE_URL", database_url)
+def test_the_command_says_until_when_it_counted(write: Write, tmp_path: Path, database_url: str) -> None:
     write(3)
-    said = [CliRunner().invoke(app, ["popularity"]).output.strip() for _ in range(2)]
+    said = [trainer(tmp_path, "popularity", FEED_DATABASE_URL=database_url).stdout.strip() for _ in range(2)]
     assert said == [f"counted until: {NOON:%Y-%m-%d %H:%M:%S} UTC", "nothing new"]

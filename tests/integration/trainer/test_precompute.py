@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from typer.testing import CliRunner
 
 from storage.database import Database
 from storage.tables import user_interactions, user_recommendations
 from storage.user_recommendations import load_user_recommendations
-from tests.integration.trainer.conftest import DAYS, FIRST_DAY, SMALL, USERS, interaction
-from trainer.cli import app
+from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, interaction
+from tests.integration.trainer.test_cli import trainer
 from trainer.service import Training
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -82,14 +81,10 @@ def test_a_model_that_does_not_serve_makes_no_lists(listing: Jobs, engine: sa.En
     assert listing().precompute() == 0
 
 
-def test_the_command_tells_how_many_it_wrote(
-    listing: Jobs, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_tells_how_many_it_wrote(listing: Jobs, tmp_path: Path, database_url: str) -> None:
     listing().run()
-    environ = {**SMALL, "FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    refused = CliRunner().invoke(app, ["precompute"])
-    assert (refused.exit_code, "FEED_TRAINER_PRECOMPUTE_VIDEOS" in refused.output) == (2, True)
-    monkeypatch.setenv("FEED_TRAINER_PRECOMPUTE_VIDEOS", "3")
-    assert f"lists written: {USERS - 1}" in CliRunner().invoke(app, ["precompute"]).output
+    refused = trainer(tmp_path, "precompute", FEED_DATABASE_URL=database_url)
+    assert refused.returncode == 2
+    assert "FEED_TRAINER_PRECOMPUTE_VIDEOS is 0" in refused.stderr
+    written = trainer(tmp_path, "precompute", FEED_DATABASE_URL=database_url, FEED_TRAINER_PRECOMPUTE_VIDEOS="3")
+    assert written.stdout.splitlines()[-1] == f"lists written: {USERS - 1}"
