@@ -20,6 +20,7 @@ from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.ports import StoredEvent
 from storage.database import Database, sync_engine
 from storage.tables import trending, user_interactions, users, videos
+from tests.databases import drivers_ended
 
 HOUR = datetime(2022, 4, 1, 10, tzinfo=UTC)
 
@@ -192,3 +193,4 @@ async def test_a_database_that_is_down_is_a_list_error(url: str, tmp_path: Path)
         await DatabaseLists(database, ListPolicy(), None).newcomers()
     assert (await DatabaseLists(database, ListPolicy(), path).editorial()).video_ids == ("a",)
     await database.close()
+    await drivers_ended()

@@ -1,7 +1,6 @@
 """A user's own list, made beforehand, is the ladder's first rung when that is enabled (issue 4, item 6)."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from storage.database import Database
 from storage.tables import user_recommendations, videos
+from tests.databases import drivers_ended
 from tests.integration.bridge.conftest import RunningBridge, StartBridge, execute, lose_database
 from tests.polling import until
 
@@ -175,8 +175,4 @@ async def test_a_database_that_is_down_is_a_list_error(url: str) -> None:
     with pytest.raises(ListError):
         await DatabaseUserLists(database).read("u1", 10, with_facts=False)
     await database.close()
-    await until(sqlite_threads, 0)  # one that could not connect ends by itself, and wants the loop for that
-
-
-async def sqlite_threads() -> int:
-    return sum("_connection_worker_thread" in thread.name for thread in threading.enumerate())
+    await drivers_ended()
