@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.bundle_files import ARRAYS_FILE, MANIFEST_FILE, SIGNATURE_FILE
 from runtime.contract import CONTRACT_RELEASE
-from runtime.model_bundle import FORMAT_VERSION, ArrayInfo, Manifest, ModelArrays, ModelBundle, find_texts, text_table
+from runtime.model_bundle import (
+    ARRAY_NAMES,
+    FORMAT_VERSION,
+    ArrayInfo,
+    Manifest,
+    ModelArrays,
+    ModelBundle,
+    find_texts,
+    text_table,
+)
 
 DIMENSIONS = 2
 TRAINED = datetime(2025, 9, 1, 2, 0, tzinfo=UTC)
@@ -141,3 +151,12 @@ def forge(
     (folder / ARRAYS_FILE).write_bytes(content)
     (folder / MANIFEST_FILE).write_bytes(text)
     (folder / SIGNATURE_FILE).write_bytes(key.sign(text))
+
+
+def zipped(content_of: Callable[[str], bytes]) -> bytes:
+    """An archive of every array, compressed; its entries hold whatever is returned for their names."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ARRAY_NAMES:
+            archive.writestr(f"{name}.npy", content_of(name))
+    return buffer.getvalue()

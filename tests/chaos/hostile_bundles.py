@@ -8,7 +8,6 @@ import json
 import os
 import random
 import struct
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.bundle_files import ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE
 from runtime.model_bundle import ARRAY_NAMES, ArrayInfo, ModelArrays
+from tests.model_bundles import zipped
 
 FILES: Final = (ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE)
 FLOATS: Final = ("user_factors", "item_factors", "item_prior", "history_factors", "feature_factors", "item_duration_s")
@@ -237,7 +237,7 @@ def _archives() -> Iterator[Hostile]:
         yield Hostile(f"a pickle as {name}", _pickled(name))
         yield Hostile(f"a pickle stated as what {name} is", _pickled_in_disguise(name))
     yield Hostile("compressed", _archive(lambda shop: saved(shop.arrays.named(), np.savez_compressed)))
-    yield Hostile("a bomb of 200 MB", _archive(lambda _: _zipped(lambda _name: bytes(10_000_000))))
+    yield Hostile("a bomb of 200 MB", _archive(lambda _: zipped(lambda _name: bytes(10_000_000))))
     yield Hostile("names that lead elsewhere", _archive(_renamed))
     yield Hostile("one array many times", _archive(lambda shop: saved(shop.arrays.named()) * 8))
     yield Hostile("no archive", _archive(lambda _: b"\x93NUMPY"))
@@ -262,14 +262,6 @@ def _pickled(name: str) -> Attack:
 
 def _pickled_in_disguise(name: str) -> Attack:
     return _archive(lambda shop: saved({**shop.arrays.named(), name: np.array([RunsCode(shop.marker)], dtype=object)}))
-
-
-def _zipped(content_of: Callable[[str], bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ARRAY_NAMES:
-            archive.writestr(f"{name}.npy", content_of(name))
-    return buffer.getvalue()
 
 
 def _renamed(shop: Workshop) -> bytes:

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, Codes, Floats, ModelArrays, Texts
+from runtime.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats, ModelArrays, Texts, find_text_rows
 from trainer.domain.ranking import Scores
 
 # A video that the model does not know comes after all that it knows.
@@ -23,20 +23,12 @@ def published_scores(arrays: ModelArrays, user_ids: Texts, video_ids: Texts) -> 
     """
     stranger = np.zeros((1, arrays.user_factors.shape[1]), np.float32)
     stranger[0, : BIAS_COLUMNS - 1] = 1.0
-    user, video = _rows(arrays.user_ids, user_ids), _rows(arrays.video_ids, video_ids)
-    prior = np.where(video < 0, _UNKNOWN_VIDEO, arrays.item_prior[video]).astype(np.float32)
+    user, video = find_text_rows(arrays.user_ids, user_ids), find_text_rows(arrays.video_ids, video_ids)
+    prior = np.where(video == UNKNOWN_CODE, _UNKNOWN_VIDEO, arrays.item_prior[video]).astype(np.float32)
     return Scores(_taken(arrays.user_factors, user, stranger), arrays.item_factors[video], prior)
 
 
 def _taken(factors: Floats, rows: Codes, otherwise: Floats) -> Floats:
-    return (
-        np.where((rows < 0)[:, None], otherwise, factors[rows]) if len(factors) else np.repeat(otherwise, len(rows), 0)
-    )
-
-
-def _rows(table: Texts, wanted: Texts) -> Codes:
-    """Returns the row of each wanted text, -1 where the table does not have it."""
-    if not len(table):
-        return np.full(len(wanted), -1, np.int32)
-    rows = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
-    return np.where(table[rows] == wanted, rows, -1).astype(np.int32)
+    if not len(factors):
+        return np.repeat(otherwise, len(rows), 0)
+    return np.where((rows == UNKNOWN_CODE)[:, None], otherwise, factors[rows])

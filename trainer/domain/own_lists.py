@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from runtime.model_bundle import Codes, Floats, ModelArrays
 from trainer.domain.dataset import Lists
-
-# Scores in memory at a time: 16 MB.
-_BLOCK_SCORES: Final = 1 << 22
+from trainer.domain.ranking import MASKED, Scores, scored_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,8 @@ def own_lists(arrays: ModelArrays, users: Codes, count: int) -> Iterator[list[Ow
         count: Most videos of a list.
     """
     seen = Lists(arrays.seen_offsets, arrays.seen_items)
-    hidden = np.flatnonzero(~arrays.item_active)
-    block = max(1, _BLOCK_SCORES // len(arrays.video_ids))
-    for start in range(0, len(users), block):
-        chunk = users[start : start + block]
-        scores = arrays.user_factors[chunk] @ arrays.item_factors.T + arrays.item_prior
-        rows, videos = seen.pairs_of(chunk)
-        scores[rows, videos] = -np.inf
-        scores[:, hidden] = -np.inf
+    prior = np.where(arrays.item_active, arrays.item_prior, np.float32(MASKED))
+    for chunk, scores in scored_blocks(Scores(arrays.user_factors, arrays.item_factors, prior), seen, users):
         yield [_best(user, row, count) for user, row in zip(chunk.tolist(), scores, strict=True)]
 
 
@@ -68,5 +60,5 @@ def _best(user: int, scores: Floats, count: int) -> OwnList:
     part = np.sort(np.argpartition(-scores, deep - 1)[:deep])
     # Equal scores in the order of the videos, as a scorer has them.
     best = part[np.argsort(-scores[part], kind="stable")]
-    best = best[scores[best] > -np.inf]
+    best = best[scores[best] > MASKED]
     return OwnList(user, best.astype(np.int32), scores[best])

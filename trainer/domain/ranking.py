@@ -1,5 +1,6 @@
 """Every video ranked for many users, in blocks, so that memory stays flat."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ DEEP: Final = 50
 _BLOCK_SCORES: Final = 1 << 22
 
 # The score of a video that is not ranked.
-_MASKED: Final = -np.inf
+MASKED: Final = -np.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +56,31 @@ def rank(scores: Scores, masked: Lists, positives: Lists, users: Codes) -> Ranki
         positives: What each user liked.
         users: user_index of the users to rank for; at least one.
     """
-    videos = len(scores.item_factors)
-    block = max(1, _BLOCK_SCORES // videos)
     tops, beaten = [], []
-    for chunk in np.array_split(users, max(1, -(-len(users) // block))):
-        found = scores.user_factors[chunk] @ scores.item_factors.T + scores.prior
-        rows, hidden = masked.pairs_of(chunk)
-        found[rows, hidden] = _MASKED
+    for chunk, found in scored_blocks(scores, masked, users):
         tops.append(_top_of(found))
         beaten += [_beaten_by(row, positives.of(user)) for row, user in zip(found, chunk.tolist(), strict=True)]
     return Rankings(np.concatenate(tops), np.concatenate(beaten).astype(np.float32))
+
+
+def scored_blocks(scores: Scores, masked: Lists, users: Codes) -> Iterator[tuple[Codes, Floats]]:
+    """Scores every video for users, some of them at a time.
+
+    Args:
+        scores: What ranks.
+        masked: Videos that are not ranked for a user: their score is MASKED.
+        users: user_index of the users.
+
+    Yields:
+        The users of a block, and their scores: float32, shape (users, n_videos), the caller's to change.
+    """
+    block = max(1, _BLOCK_SCORES // len(scores.item_factors))
+    for start in range(0, len(users), block):
+        chunk = users[start : start + block]
+        found = scores.user_factors[chunk] @ scores.item_factors.T + scores.prior
+        rows, hidden = masked.pairs_of(chunk)
+        found[rows, hidden] = MASKED
+        yield chunk, found
 
 
 def _top_of(scores: Floats) -> Codes:
@@ -73,7 +89,7 @@ def _top_of(scores: Floats) -> Codes:
     part_scores = np.take_along_axis(scores, part, axis=1)
     order = np.argsort(-part_scores, axis=1, kind="stable")
     top = np.take_along_axis(part, order, axis=1)
-    top[np.take_along_axis(part_scores, order, axis=1) == _MASKED] = -1
+    top[np.take_along_axis(part_scores, order, axis=1) == MASKED] = -1
     return top.astype(np.int32)
 
 
@@ -84,11 +100,11 @@ def _beaten_by(row: Floats, liked: Codes) -> Floats:
     """
     own = row[liked]
     others = _below(row, own) - _below(own, own)
-    masked = np.count_nonzero(row == _MASKED) - np.count_nonzero(own == _MASKED)
+    masked = np.count_nonzero(row == MASKED) - np.count_nonzero(own == MASKED)
     ranked = len(row) - len(own) - masked
     if not ranked:
         return np.full(len(own), 0.5, np.float32)
-    return np.where(own == _MASKED, 0.0, (others - masked) / ranked).astype(np.float32)
+    return np.where(own == MASKED, 0.0, (others - masked) / ranked).astype(np.float32)
 
 
 def _below(row: Floats, own: Floats) -> Floats:

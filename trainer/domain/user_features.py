@@ -148,7 +148,6 @@ def with_features(features: UserFeatures, learned: FeatureModel, dataset: Datase
 def _described(features: UserFeatures, users: Codes) -> Floats:
     """Returns which features some users have, each by 1 / sqrt(their number), float32, one row a user."""
     table = np.zeros((len(users), len(features.table)), np.float32)
-    for place, user in enumerate(users.tolist()):
-        own = features.users.of(user)
-        table[place, own] = 1.0 / np.sqrt(max(len(own), 1))
+    table[features.users.pairs_of(users)] = 1.0
+    table /= np.sqrt(np.maximum(table.sum(axis=1, keepdims=True), 1.0))
     return table

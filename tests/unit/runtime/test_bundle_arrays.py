@@ -2,15 +2,14 @@
 
 import dataclasses
 import io
-import zipfile
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 
 from runtime import bundle_arrays
-from runtime.model_bundle import ARRAY_NAMES, Array, ArrayInfo, BundleError, BundleFault, ModelArrays
-from tests.model_bundles import small_arrays
+from runtime.model_bundle import Array, ArrayInfo, BundleError, BundleFault, ModelArrays
+from tests.model_bundles import small_arrays, zipped
 
 
 def by_columns() -> ModelArrays:
@@ -59,14 +58,6 @@ def test_a_file_that_numpy_wrote_is_read_as_well() -> None:
 def with_numpy(save: Callable[..., None], **changes: Array) -> bytes:
     buffer = io.BytesIO()
     save(buffer, **{**small_arrays().named(), **changes})
-    return buffer.getvalue()
-
-
-def zipped(content_of: Callable[[str], bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ARRAY_NAMES:
-            archive.writestr(f"{name}.npy", content_of(name))
     return buffer.getvalue()
 
 

@@ -7,7 +7,7 @@ from runtime.model_bundle import ModelBundle
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish
 from tests.model_bundles import arrays_of, manifest_of
-from trainer.domain import own_lists as own_lists_module
+from trainer.domain import ranking
 from trainer.domain.own_lists import own_lists
 
 VIDEOS = [f"v{number}" for number in range(9)]
@@ -25,7 +25,7 @@ ARRAYS = arrays_of(
 @pytest.mark.parametrize("block_scores", [1, 20, 1 << 22], ids=["one by one", "two at a time", "all at once"])
 def test_lists_are_the_rankings_of_a_scorer(count: int, block_scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of user 2, all of whose scores but one are the same, the ties, too."""
-    monkeypatch.setattr(own_lists_module, "_BLOCK_SCORES", block_scores)
+    monkeypatch.setattr(ranking, "_BLOCK_SCORES", block_scores)
     ranker = Ranker(ModelBundle(manifest_of(), ARRAYS))
     users = np.array([3, 0, 2, 4], np.int32)
     made = [each for block in own_lists(ARRAYS, users, count) for each in block]
