@@ -28,6 +28,8 @@ def tell(found: Measured) -> None:
         ("popularity", "the better of two popularities", found.popularity, AT_LEAST_POPULARITY),
         ("lightfm", "LightFM without its prior", found.model, 1.0),
         ("item-knn", "item-kNN, cosine", found.knn, 1.0),
+        ("ease", "EASE", found.ease, 1.0),
+        ("als", "implicit ALS", found.als, 1.0),
     ):
         ratio = ndcg / reference.ndcg_at_10
         show(

@@ -1,5 +1,6 @@
 """Measures a model on a time split: fitted on the past, asked as in production, judged by the days after."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -7,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from runtime.model_bundle import Codes
-from tests.quality.references import item_knn
+from tests.quality.references import ease, item_knn
 from tests.quality.serving import default_stages, publish, served
+from trainer.adapters.fit_implicit import AlsFitter
 from trainer.domain.bundling import model_arrays
 from trainer.domain.dataset import Dataset
 from trainer.domain.evaluation import POPULARITY, Split, evaluate, ranked, split
@@ -22,6 +24,7 @@ from trainer.settings import TrainerSettings
 
 # The best of them is the reference: which is best depends on the data.
 KNN_NEIGHBOURS: Final = (20, 100, 0)
+EASE_PENALTIES: Final = (100.0, 300.0, 1000.0, 3000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Measured:
         model: The model alone, without its prior.
         popularity: The better of two popularities.
         knn: The best of some item-kNN.
+        ease: The best of some EASE.
+        als: Implicit ALS, without a prior.
     """
 
     served: RankingMetrics
@@ -41,6 +46,8 @@ class Measured:
     model: RankingMetrics
     popularity: RankingMetrics
     knn: RankingMetrics
+    ease: RankingMetrics
+    als: RankingMetrics
 
 
 @dataclass
@@ -81,7 +88,9 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
         plain=_judged(await served(folder, arrays, parts.truth.users, type(stages)()), parts),
         model=_of_model(parts, model),
         popularity=found.metrics(POPULARITY),
-        knn=_best_knn(parts),
+        knn=_best([item_knn(parts, neighbours) for neighbours in KNN_NEIGHBOURS]),
+        ease=_best([ease(parts, penalty) for penalty in EASE_PENALTIES]),
+        als=_of_model(parts, AlsFitter().fit(parts.train, settings.fit_params(cpus), lambda: None)),
     )
 
 
@@ -99,6 +108,5 @@ def _of_model(parts: Split, model: FactorModel) -> RankingMetrics:
     return measure(ranked(parts, Scores(model.user_factors, model.item_factors, nothing)), parts.truth).metrics
 
 
-def _best_knn(parts: Split) -> RankingMetrics:
-    tried = [item_knn(parts, neighbours) for neighbours in KNN_NEIGHBOURS]
+def _best(tried: Sequence[RankingMetrics]) -> RankingMetrics:
     return max(tried, key=lambda metrics: metrics.ndcg_at_10)

@@ -1,4 +1,4 @@
-"""What a ranking is held against: neighbours by cosine, the usual ones to beat where there is but who liked what."""
+"""What a ranking is held against: the usual ones to beat where there is but who liked what."""
 
 from typing import Any
 
@@ -22,6 +22,21 @@ def item_knn(parts: Split, neighbours: int) -> RankingMetrics:
     likes = liked(parts.train)
     nothing = np.zeros(parts.train.videos, np.float32)
     return measure(ranked(parts, Scores(likes, similarities(likes, neighbours), nothing)), parts.truth).metrics
+
+
+def ease(parts: Split, penalty: float) -> RankingMetrics:
+    """Ranks by EASE (Steck 2019, "Embarrassingly shallow autoencoders for sparse data"), and measures that.
+
+    Args:
+        parts: As for `item_knn`.
+        penalty: L2 penalty of what one video says of another.
+    """
+    likes = liked(parts.train)
+    inverse = np.linalg.inv((likes.T @ likes).toarray() + penalty * np.eye(parts.train.videos))
+    weights = (-inverse / np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    nothing = np.zeros(parts.train.videos, np.float32)
+    return measure(ranked(parts, Scores(likes, weights.T, nothing)), parts.truth).metrics
 
 
 def liked(train: Dataset) -> Any:
