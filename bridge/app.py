@@ -12,6 +12,7 @@ from bridge.adapters import recommendations_grpc, recommendations_http
 from bridge.adapters.breaker_pybreaker import PybreakerState
 from bridge.adapters.corrections_database import DatabaseCorrections
 from bridge.adapters.decisions_database import DatabaseDecisions
+from bridge.adapters.experiments_database import DatabaseExperiments
 from bridge.adapters.history_database import DatabaseHistory, DatabasePages
 from bridge.adapters.lists_database import DatabaseLists
 from bridge.adapters.lists_file import FileLists
@@ -32,6 +33,7 @@ from bridge.domain.overload import Overload
 from bridge.domain.recent import RecentPolicy
 from bridge.domain.retry import RetryBudget
 from bridge.event_log import EventLog
+from bridge.experiments import ExperimentsFollower
 from bridge.explain import Explainer
 from bridge.fallback_events import FallbackEvents
 from bridge.following import Follower
@@ -85,6 +87,7 @@ class BridgeApp:
         pages: Follows for it what is served; None: nobody does.
         corrections: Follows what editors change; None: nobody does.
         strangers: Knows of users whom no model knows; None: nobody does.
+        experiments: Follows which experiments there are; None: nobody does.
         served: Tells the log of served pages; None: nobody does.
         database: The pool.
         registry: The metrics.
@@ -104,6 +107,7 @@ class BridgeApp:
     pages: Follower[FollowedPage] | None
     corrections: CorrectionsFollower | None
     strangers: KeptStrangers | None
+    experiments: ExperimentsFollower | None
     served: ServedLog | None
     database: Database
     registry: CollectorRegistry
@@ -128,6 +132,8 @@ class BridgeApp:
         await self.lists.start()
         if self.corrections is not None:
             await self.corrections.start()
+        if self.experiments is not None:
+            await self.experiments.start()
         await self.switch.start()
         self.health.start()
         if self.recent is not None:
@@ -147,6 +153,8 @@ class BridgeApp:
             await self.strangers.stop()
         await self.health.stop()
         await self.switch.stop()
+        if self.experiments is not None:
+            await self.experiments.stop()
         if self.corrections is not None:
             await self.corrections.stop()
         await self.lists.stop()
@@ -191,7 +199,8 @@ def build(settings: BridgeSettings) -> BridgeApp:
     recent = _recent(settings, database, history, clock, observer)
     corrections = _corrections(settings, database, clock, observer)
     strangers = _strangers(settings, database, clock, observer)
-    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections, strangers)
+    experiments = _experiments(settings, database, clock, observer)
+    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections, strangers, experiments)
     calls = {client.target: client for client in clients}
     explainer = Explainer(knowledge, pool, calls, DatabaseDecisions(database), clock, chance, observer)
     service = RecommendationService(
@@ -206,7 +215,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
     breakers = {member.scorer.target: member.breaker for member in pool.members}
     switch = SwitchWatch(SwitchFile(settings.bridge_dir), breakers, clock)
     metrics.watch(_readings(service, budget, lists, pool, limit))
-    _watch_followers(metrics, recent, history, pages, corrections)
+    _watch_followers(metrics, recent, history, pages, corrections, experiments)
     return BridgeApp(
         service,
         explainer,
@@ -220,6 +229,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
         pages,
         corrections,
         strangers,
+        experiments,
         served,
         database,
         registry,
@@ -242,6 +252,7 @@ def _watch_followers(
     history: KeptHistory | None,
     pages: Follower[FollowedPage] | None,
     corrections: CorrectionsFollower | None,
+    experiments: ExperimentsFollower | None,
 ) -> None:
     if recent is not None:
         metrics.watch_recent(lambda: recent.count, recent.age_s)
@@ -249,6 +260,8 @@ def _watch_followers(
         metrics.watch_history(lambda: history.users, lambda: history.memory_bytes, pages.age_s)
     if corrections is not None:
         metrics.watch_corrections(lambda: corrections.count, lambda: corrections.senseless, corrections.age_s)
+    if experiments is not None:
+        metrics.watch_experiments(lambda: experiments.count, experiments.age_s)
 
 
 def _dogstatsd(settings: BridgeSettings) -> "DogStatsdTelemetry | None":
@@ -264,6 +277,7 @@ def _database(settings: BridgeSettings) -> Database:
     """One connection refreshes the lists, each table that is followed has one, and each read at a time of a user's."""
     personal, history = settings.personal_policy(), settings.history_policy()
     following = bool(settings.recent_policy() or history) + bool(history) + (settings.corrections_policy() is not None)
+    following += settings.experiments_policy() is not None
     strangers = settings.strangers_policy()
     reads = (personal.reads if personal else 0) + (history.all_reads if history else 0)
     reads += strangers.reads if strangers else 0
@@ -310,6 +324,15 @@ def _corrections(
         return None
     reader = DatabaseCorrections(database, policy.most)
     return CorrectionsFollower(reader, FileLists(settings.bridge_dir), policy, clock, observer)
+
+
+def _experiments(
+    settings: BridgeSettings, database: Database, clock: SystemClock, observer: Observer
+) -> ExperimentsFollower | None:
+    policy = settings.experiments_policy()
+    if policy is None:
+        return None
+    return ExperimentsFollower(DatabaseExperiments(database), FileLists(settings.bridge_dir), policy, clock, observer)
 
 
 def _served(settings: BridgeSettings, clock: SystemClock, registry: CollectorRegistry) -> ServedLog | None:

@@ -8,7 +8,9 @@ from typing import Final
 from bridge import wire
 from bridge.corrections import Corrector, NothingCorrected
 from bridge.domain.corrections import Corrections
+from bridge.domain.experiments import Treatment
 from bridge.domain.shown import MARK_BYTES
+from bridge.experiments import Experiments, NoExperiments, staged
 from bridge.history import History, NoHistory
 from bridge.recent import NothingRecent, Recent
 from bridge.sessions import Session
@@ -45,6 +47,7 @@ class Knowledge:
         history: Knows what users have seen and been sent.
         corrector: Knows what editors changed.
         strangers: Knows of users whom the models do not know.
+        experiments: Knows which experiments they are part of.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class Knowledge:
         history: History | None = None,
         corrector: Corrector | None = None,
         strangers: Strangers | None = None,
+        experiments: Experiments | None = None,
     ) -> None:
         self._policy = policy
         self._recent = NothingRecent() if recent is None else recent
         self._history = NoHistory() if history is None else history
         self._corrector = NothingCorrected() if corrector is None else corrector
         self._strangers = NothingKnown() if strangers is None else strangers
+        self._experiments = NoExperiments() if experiments is None else experiments
 
     @property
     def candidates(self) -> int:
@@ -99,7 +104,7 @@ class Knowledge:
         spare = len(session.shown) // MARK_BYTES + (0 if recalled else self.candidates)
         wish = wire.rank_request(request, min(page_size + self.candidates + spare, _MOST_CANDIDATES))
         wish.seed = session.seed
-        wish.stages.CopyFrom(self._policy.stages)
+        wish.stages.CopyFrom(self._stages(session.treatment))
         wish.user_features.extend(self._strangers.known(request.user_id) or ())
         self.tell_seen(wish)
         corrections = self._corrector.of(request.user_id)
@@ -108,6 +113,17 @@ class Knowledge:
         if self._policy.parts:
             wish.parts = page_size if recalled else 2 * page_size
         return wish
+
+    def treatment(self, request: Request) -> Treatment:
+        """Returns what experiments make of what is ranked for a request.
+
+        Raises:
+            InvalidArgumentError: When a tester asks for a variant that may not be had.
+        """
+        return self._experiments.of(request)
+
+    def _stages(self, treatment: Treatment) -> scoring_pb2.Stages:
+        return staged(self._policy.stages, treatment.parameters) if treatment.parameters else self._policy.stages
 
     def tell_seen(self, wish: scoring_pb2.RankRequest) -> None:
         """Says in a wish what its user has met that the model does not know."""

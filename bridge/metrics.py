@@ -106,6 +106,11 @@ class BridgeMetrics(NullObserver):
         self._gauge("feed_bridge_corrections_senseless", "Corrections left out: they make no sense.", senseless)
         self._gauge("feed_bridge_corrections_age_seconds", "Time since they were read.", age_s)
 
+    def watch_experiments(self, count: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Exposes how well experiments are followed."""
+        self._gauge("feed_bridge_experiments", "Experiments that are running.", count)
+        self._gauge("feed_bridge_experiments_age_seconds", "Time since they were read.", age_s)
+
     def watch_history(self, users: Callable[[], float], size: Callable[[], float], age_s: Callable[[], float]) -> None:
         """Exposes how much is known of what users have seen, and how well served pages are followed."""
         self._gauge("feed_bridge_history_users", "Users whose history is in memory.", users)

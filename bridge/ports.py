@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
 from bridge.domain.corrections import ActiveCorrections, Corrections
+from bridge.domain.experiments import KnownExperiments
 from bridge.domain.explanation import Decision
 from bridge.domain.exploration import NewcomerList, Newcomers
 from bridge.domain.filters import Conditions
@@ -209,6 +210,13 @@ class CorrectionReader(Protocol):
 
     async def active(self, mark: str) -> ActiveCorrections | None:
         """Returns the corrections in force, or None when they are those of this mark; raises ListError."""
+
+
+class ExperimentReader(Protocol):
+    """Where experiments are."""
+
+    async def known(self) -> KnownExperiments:
+        """Reads those that are not over; raises ListError."""
 
 
 class SwitchStore(Protocol):

@@ -2,10 +2,11 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from typing import Final
 
 from bridge.domain.page import SEPARATOR, Page, join_ids, split_ids
-from bridge.domain.served_record import ServedRecord, columns, instant
+from bridge.domain.served_record import ServedExperiment, ServedRecord, columns, instant
 from bridge.ports import Clock
 from bridge.served import Served
 from bridge.served_filters import served_filters
@@ -44,7 +45,7 @@ class ServedPages(NullObserver):
                 response.model_version,
                 record.rung,
                 record.continued,
-                (),
+                tuple(starmap(ServedExperiment, record.experiments)),
                 page.first_position,
                 page.video_ids,
                 page.scores,

@@ -30,6 +30,7 @@ from bridge.wire import Reasons
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 from runtime.contract import CONTRACT_RELEASE
+from runtime.experiments import RankedBy
 from runtime.served_token import make_tokens
 
 _LOG = structlog.get_logger(__name__)
@@ -144,13 +145,17 @@ class RecommendationService:
         self._knowledge.complete(request)
         self._in_flight += 1
         try:
-            session = self._sessions.of(request, self._knowledge.corrections(request.user_id).block_marks)
+            session = self._session(request)
             ranked = await self._ranked(request, session, progress, entry)
             page = cut(ranked.ranking, wire.page_size_of(request), session.position + 1)
             reasons = await self._reasons(request, session, ranked, page, progress) if request.explain else ()
         finally:
             self._in_flight -= 1
         return self._answer(request, session, ranked, page, reasons, progress)
+
+    def _session(self, request: Request) -> Session:
+        blocks = self._knowledge.corrections(request.user_id).block_marks
+        return self._sessions.of(request, blocks, self._knowledge.treatment(request))
 
     async def _ranked(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
         """Goes on with what the token pins; ranks anew at the start, and where that has run out.
@@ -179,11 +184,16 @@ class RecommendationService:
             return None
         blocked = self._knowledge.corrections(request.user_id).blocked_video_ids
         ranking = without(pinned.to_come(), wire.excluded(request) | blocked)
-        origin = Origin(pinned.source, pinned.fallback_reason, pinned.algorithm, pinned.model_version)
+        origin = Origin(
+            pinned.source, pinned.fallback_reason, pinned.algorithm, pinned.model_version, pinned.membership
+        )
         return Ranked(ranking, origin, continued=True)
 
     async def _anew(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
-        """Ranks: by a scorer, or else by the ladder."""
+        """Ranks: by a scorer, or else by the ladder; by that alone where an experiment has it so."""
+        treatment = session.treatment
+        if treatment.ranked_by is RankedBy.TRENDING:
+            return await self._fallen_back(request, session, FallbackReason.NONE, progress)
         try:
             answer = await self._unseen(request, session, progress, entry)
         except Exception:  # noqa: BLE001  # a bug must cost the caller the personal page, not the page
@@ -196,7 +206,9 @@ class RecommendationService:
         ranking = unshown(without(ranking, wire.excluded(request)), session.marks())
         if not ranking.video_ids:
             return await self._fallen_back(request, session, FallbackReason.EMPTY_RANKING, progress)
-        origin = Origin(Source.LIGHTFM, FallbackReason.NONE, response.algorithm, response.model_version)
+        origin = Origin(
+            Source.LIGHTFM, FallbackReason.NONE, response.algorithm, response.model_version, treatment.membership
+        )
         return Ranked(ranking, origin, answer=response)
 
     async def _unseen(
@@ -256,6 +268,9 @@ class RecommendationService:
         viewer = Viewer(request.user_id, request.context.country, request.context.locale)
         corrections = self._knowledge.corrections(request.user_id)
         steps = await self._lists.ladder(viewer, asked, corrections, reason, progress.until - start)
+        if reason is FallbackReason.NONE:
+            # Trending was wanted, not the best there is.
+            steps = [step for step in steps if not isinstance(step, Rung) or step.source is not Source.PRECOMPUTED]
         page_size = wire.page_size_of(request)
         # Too much to do is no time for a read.
         left_s = 0.0 if reason is FallbackReason.OVERLOAD else progress.until - self._clock.monotonic()
@@ -273,7 +288,7 @@ class RecommendationService:
         rung = choice.rung
         ranking = self._explored(session, rung, asked, corrections, gone_of)
         progress.fallback_s = self._clock.monotonic() - start
-        origin = Origin(rung.source, reason, rung.algorithm, rung.model_version)
+        origin = Origin(rung.source, reason, rung.algorithm, rung.model_version, session.treatment.membership)
         more = len(rung.video_ids) >= page_size or any(why is Skip.TOO_SHORT for _, why in choice.skipped)
         return Ranked(ranking, origin, rung=rung.name, skipped=choice.skipped, more=more)
 
@@ -322,6 +337,8 @@ class RecommendationService:
             attempts=len(progress.tried),
             contract_version=CONTRACT_RELEASE,
         )
+        for experiment, variant in origin.membership.variants:
+            response.experiments.add(experiment=experiment, variant=variant)
         self._add_items(response, request.user_id, page, reasons)
         self._knowledge.served(request.user_id, page.video_ids)
         now = self._clock.monotonic()
@@ -342,6 +359,7 @@ class RecommendationService:
                 request,
                 page,
                 ranked.answer,
+                () if origin.membership.is_test else origin.membership.variants,
             )
         )
         return response

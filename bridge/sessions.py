@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bridge import wire
 from bridge.domain import cursor as tokens
+from bridge.domain.experiments import NO_MEMBERSHIP, UNTREATED, Membership, Treatment
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Page, Ranking, join_ids, pack_scores
 from bridge.domain.shown import NOTHING_SHOWN, Marks, joined, marks_of, read_marks
@@ -25,6 +26,7 @@ class Session:
         shown: The marks of what was shown.
         pinned: What the token pins; None at the start, and when something was blocked since it was ranked.
         blocks: Marks of what editors blocked, other than single videos.
+        treatment: What experiments make of what is ranked anew.
     """
 
     feed_session_id: str
@@ -32,6 +34,7 @@ class Session:
     shown: bytes = b""
     pinned: tokens.Cursor | None = None
     blocks: frozenset[int] = frozenset()
+    treatment: Treatment = UNTREATED
 
     @property
     def seed(self) -> int:
@@ -53,12 +56,14 @@ class Origin:
         reason: Why it was not the model.
         algorithm: What ranked.
         model_version: The model, or empty.
+        membership: The experiments that it was part of.
     """
 
     source: Source
     reason: FallbackReason
     algorithm: str
     model_version: str = ""
+    membership: Membership = NO_MEMBERSHIP
 
 
 class Sessions:
@@ -77,18 +82,20 @@ class Sessions:
         self._clock = clock
         self._chance = chance
 
-    def of(self, request: Request, blocks: frozenset[int] = frozenset()) -> Session:
+    def of(self, request: Request, blocks: frozenset[int] = frozenset(), treatment: Treatment = UNTREATED) -> Session:
         """Returns the session that a request goes on with, or a new one.
 
         Args:
             request: The request.
             blocks: Marks of what editors blocked for the user, other than single videos.
+            treatment: What experiments make of what is ranked anew.
 
         Raises:
             InvalidArgumentError: When the page token is refused, with why.
         """
         if not request.page_token:
-            return Session(request.feed_session_id or self._chance.new_id(), blocks=blocks)
+            feed_session_id = request.feed_session_id or self._chance.new_id()
+            return Session(feed_session_id, blocks=blocks, treatment=treatment)
         try:
             cursor = tokens.open_token(request.page_token, self._key, self._clock.wall())
             tokens.require_same(
@@ -100,7 +107,7 @@ class Sessions:
         except tokens.CursorError as error:
             raise InvalidArgumentError([Violation("pageToken", error.refusal.value)]) from error
         pinned = cursor if blocks <= cursor.blocks else None
-        return Session(cursor.feed_session_id, cursor.position, cursor.shown, pinned, blocks)
+        return Session(cursor.feed_session_id, cursor.position, cursor.shown, pinned, blocks, treatment)
 
     def token(self, request: Request, session: Session, origin: Origin, page: Page, most: int) -> str:
         """Makes the token of the next page, with at most so many videos still to come."""
@@ -122,5 +129,6 @@ class Sessions:
             shown=joined(session.shown, marks_of(page.video_ids)),
             explored=dict(rest.explored()),
             blocks=session.blocks,
+            membership=origin.membership,
         )
         return tokens.seal(cursor, self._key)

@@ -9,6 +9,7 @@ from bridge.batching import BatchPolicy
 from bridge.domain.breaker import BreakerPolicy
 from bridge.domain.corrections import CorrectionsPolicy
 from bridge.domain.deadline import DeadlinePolicy
+from bridge.domain.experiments import ExperimentsPolicy
 from bridge.domain.hedge import HedgePolicy
 from bridge.domain.history import HistoryPolicy, Rule
 from bridge.domain.limiter import LimitPolicy
@@ -105,6 +106,11 @@ class BridgeSettings(CommonSettings):
     bridge_corrections_poll_ms: int = Field(
         2_000, ge=0, le=4_000, description="Time between two looks for editors' corrections; 0: none are followed."
     )
+
+    bridge_experiments_poll_ms: int = Field(
+        2_000, ge=0, le=60_000, description="Time between two looks for experiments; 0: there are none."
+    )
+    bridge_experiment_overrides: bool = Field(False, description="true: requests may choose variants, for tests.")
 
     bridge_served_enabled: bool = Field(True, description="false: nothing is told of served pages.")
     bridge_served_tokens_enabled: bool = Field(True, description="false: videos carry no proof of being served.")
@@ -257,6 +263,12 @@ class BridgeSettings(CommonSettings):
         if not self.bridge_corrections_poll_ms:
             return None
         return CorrectionsPolicy(poll_s=self.bridge_corrections_poll_ms / 1000)
+
+    def experiments_policy(self) -> ExperimentsPolicy | None:
+        """Returns how experiments are followed; None: there are none."""
+        if not self.bridge_experiments_poll_ms:
+            return None
+        return ExperimentsPolicy(self.bridge_experiments_poll_ms / 1000, self.bridge_experiment_overrides)
 
     def history_policy(self) -> HistoryPolicy | None:
         """Returns what users have seen that does not come back; None: all of it may."""

@@ -63,6 +63,7 @@ class PageServed:
         request: What was asked.
         page: Its videos and scores.
         answer: What a scorer answered for it; None: no scorer ranked, or for an earlier page.
+        experiments: The experiments that it counts for, each with its variant.
     """
 
     user_id: str
@@ -79,6 +80,7 @@ class PageServed:
     request: recommendations_pb2.GetRecommendationsRequest = field(default_factory=_Request)
     page: Page = _NO_PAGE
     answer: scoring_pb2.RankResponse | None = None
+    experiments: tuple[tuple[str, str], ...] = ()
 
     @property
     def fell_back(self) -> bool:

@@ -135,6 +135,14 @@ def corrections(context: typer.Context) -> None:
     corrections_app(args=context.args, prog_name="feed corrections")
 
 
+@app.command("experiment", context_settings=FORWARD)
+def experiment(context: typer.Context) -> None:
+    """Make, start, stop and list experiments."""
+    from deploy.experiments_cli import app as experiments_app
+
+    experiments_app(args=context.args, prog_name="feed experiment")
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""

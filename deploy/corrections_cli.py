@@ -1,23 +1,16 @@
 """`feed corrections`: what editors change by hand in everybody's feed, or in one user's."""
 
-import asyncio
 import getpass
-import os
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, NoReturn, TypeVar
+from functools import partial
+from typing import Annotated, Final
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.settings import CommonSettings, SettingsError, load
+from deploy.database_command import fail, in_transaction
 from storage import corrections
-from storage.correction_rules import CorrectionError, Rule
+from storage.correction_rules import Rule
 from storage.corrections import StoredCorrection
-from storage.database import Database, sync_engine
-
-ResultT = TypeVar("ResultT")
 
 app = typer.Typer(
     help="What editors change by hand: boost, reduce, block, reweight. Bridges obey within 5 s.",
@@ -25,8 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-_TIMEOUT_S: Final = 10.0
 
 # How each field is given here.
 _OPTIONS: Final = {
@@ -39,6 +30,7 @@ _OPTIONS: Final = {
     "reason": "--reason",
     "admin_id": "--by",
 }
+_run = partial(in_transaction, options=_OPTIONS)
 
 
 @app.command()
@@ -59,7 +51,7 @@ def add(  # noqa: PLR0913  # one option a field
     targets = {"author": author, "tag": tag, "language": language}
     given = {factor: target for factor, target in targets.items() if target}
     if len(given) + bool(part) > 1:
-        _fail("give one of --author, --tag, --language and --part, not several", code=2)
+        fail("give one of --author, --tag, --language and --part, not several", code=2)
     factor, target = next(iter(given.items()), (part, ""))
     rule = Rule(kind.upper(), user, video, target_factor=factor, target_value=target, value=value)
     made = _run(
@@ -86,7 +78,7 @@ def off(correction_id: Annotated[str, typer.Argument(help="as `add` and `list` p
     """Switch a correction off; safe to repeat."""
     found = _run(lambda connection: corrections.deactivate(connection, correction_id))
     if found is None:
-        _fail(f"there is no correction {correction_id}")
+        fail(f"there is no correction {correction_id}")
     typer.echo(_line(found))
 
 
@@ -105,40 +97,3 @@ def _line(each: StoredCorrection) -> str:
         f"by {each.admin_id}",
     )
     return "  ".join(part for part in parts if part)
-
-
-def _run(act: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-    try:
-        url = load(CommonSettings, os.environ).effective_database_url
-        _open_once(url)
-        return asyncio.run(_with_connection(url, act))
-    except SettingsError as error:
-        _fail(f"wrong settings:\n{error}", code=2)
-    except CorrectionError as error:
-        _fail("\n".join(f"{_OPTIONS.get(each.field, each.field)}: {each.text}" for each in error.problems), code=2)
-    except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
-        cause = getattr(error, "orig", None) or error
-        _fail(f"the database cannot be used: {str(cause) or type(cause).__name__}")
-
-
-def _open_once(url: str) -> None:
-    """Fails where the database cannot be opened: aiosqlite leaves a thread behind that complains, when it fails."""
-    engine = sync_engine(url)
-    try:
-        engine.connect().close()
-    finally:
-        engine.dispose()
-
-
-async def _with_connection(url: str, act: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-    database = Database(url, pool_size=1)
-    try:
-        async with asyncio.timeout(_TIMEOUT_S), database.begin() as connection:
-            return await act(connection)
-    finally:
-        await database.close()
-
-
-def _fail(text: str, code: int = 1) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(code)

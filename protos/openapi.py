@@ -37,6 +37,9 @@ _EXPLAINED: Final = ".feed.recommendations.v1.ExplainRecommendationRequest"
 # Parts of the request that a query spells without their own name, and what a query cannot carry.
 _FLATTENED: Final = ("filters", "context")
 _NOT_IN_QUERY: Final = ("recent_interactions",)
+# What a query spells as two ids with `=` between.
+_PAIRS: Final = ("experiment_overrides",)
+_PAIR_PATTERN: Final = "^[A-Za-z0-9_.:-]{1,128}=[A-Za-z0-9_.:-]{1,128}$"
 _MAX_BATCH: Final = 100
 
 Schema = dict[str, Any]
@@ -102,6 +105,9 @@ class Contract:
             elif field.name not in _NOT_IN_QUERY:
                 schema = self._field(full_name, field)
                 description = schema.pop("description")
+                if field.name in _PAIRS:
+                    schema["items"] = {"type": "string", "pattern": _PAIR_PATTERN}
+                    description += " Each as `experiment=variant`."
                 parameter = {"name": field.json_name, "in": "query", "description": description, "schema": schema}
                 if _is_required(field):
                     parameter["required"] = True

@@ -7,6 +7,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import Final
 
+from storage.problems import Problem, ProblemsError
+
 # What the bridge serves; a correction of another kind of media is kept and changes nothing.
 VIDEO: Final = "video"
 
@@ -55,25 +57,8 @@ class Rule:
     value: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A field that is wrong.
-
-    Args:
-        field: Its name.
-        text: What is accepted.
-    """
-
-    field: str
-    text: str
-
-
-class CorrectionError(Exception):
+class CorrectionError(ProblemsError):
     """A correction makes no sense. Its maker's fault; mend the fields that it names."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(f"{each.field}: {each.text}" for each in problems))
-        self.problems = problems
 
 
 def problems_of(rule: Rule) -> tuple[Problem, ...]:

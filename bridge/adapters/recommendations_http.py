@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from bridge.explain import Explainer
 from bridge.service import RecommendationService
+from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from runtime.errors import InvalidArgumentError, Violation
 from runtime.json_http import json_response
@@ -137,6 +138,13 @@ def _flag(value: str) -> bool:
     return value == "true"
 
 
+def _assignment(value: str) -> common_pb2.ExperimentAssignment:
+    experiment, parted, variant = value.partition("=")
+    if not parted:
+        raise ValueError("must be an experiment and a variant, such as order=calm")
+    return common_pb2.ExperimentAssignment(experiment=experiment, variant=variant)
+
+
 def _time(value: str) -> Timestamp:
     time = Timestamp()
     try:
@@ -174,4 +182,5 @@ _OF_PAGES: Final[Mapping[str, _Parameter]] = {
     "country": _Parameter("context", "country", _text),
     "device": _Parameter("context", "device", _text),
     "appVersion": _Parameter("context", "app_version", _text),
+    "experimentOverrides": _Parameter("", "experiment_overrides", _assignment, repeated=True),
 }

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from bridge.domain.experiments import NO_MEMBERSHIP, Membership
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.domain.page import Ranking, join_ids, split_ids, unpack_scores
 
@@ -71,6 +72,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         explored: Which of the places still to come, from 0, were kept for new videos, and with which probability each
             got its place.
         blocks: Marks of what editors had blocked, other than single videos, when the videos were ranked.
+        membership: The experiments that the ranking was part of.
     """
 
     feed_session_id: str
@@ -88,6 +90,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     shown: bytes = b""
     explored: dict[int, float] = {}
     blocks: frozenset[int] = frozenset()
+    membership: Membership = NO_MEMBERSHIP
 
     def to_come(self) -> Ranking:
         """Returns the ranking still to be served."""

@@ -250,7 +250,7 @@ async def test_a_database_that_hangs_does_not_hold_up_a_start(monkeypatch: pytes
             await asyncio.Event().wait()
             raise AssertionError
 
-    monkeypatch.setattr("bridge.corrections._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("bridge.documents._FIRST_LOOK_S", 0.01)
     following = Following(Hung())
     async with asyncio.timeout(5):
         await following.follower.start()

@@ -27,7 +27,7 @@ from feed.common.v1 import common_pb2 as feed_dot_common_dot_v1_dot_common__pb2
 from feed.interactions.v1 import interactions_pb2 as feed_dot_interactions_dot_v1_dot_interactions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-feed/recommendations/v1/recommendations.proto\x12\x17\x66\x65\x65\x64.recommendations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\"\x8b\x03\n\x19GetRecommendationsRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1d\n\npage_token\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12;\n\x0f\x66\x65\x65\x64_session_id\x18\x04 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12-\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x06 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x38\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\'.feed.recommendations.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\"\x87\x01\n\x0eRequestContext\x12\x17\n\x06locale\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12%\n\x07\x63ountry\x18\x02 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{2}$\xd8\x01\x01\x12\x17\n\x06\x64\x65vice\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0b\x61pp_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xa0\x01\n\x0eRecommendation\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.feed.recommendations.v1.Reason\x12\x14\n\x0cserved_token\x18\x05 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\"*\n\x06Reason\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\"\xc7\x03\n\x1aGetRecommendationsResponse\x12@\n\x0frecommendations\x18\x01 \x03(\x0b\x32\'.feed.recommendations.v1.Recommendation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12/\n\x06source\x18\x04 \x01(\x0e\x32\x1f.feed.recommendations.v1.Source\x12@\n\x0f\x66\x61llback_reason\x18\x05 \x01(\x0e\x32\'.feed.recommendations.v1.FallbackReason\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\x0f\x66\x65\x65\x64_session_id\x18\x07 \x01(\t\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x39\n\x0b\x65xperiments\x18\t \x03(\x0b\x32$.feed.common.v1.ExperimentAssignment\x12\x16\n\x0e\x62udget_left_ms\x18\n \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12\x18\n\x10\x63ontract_version\x18\x0c \x01(\t\"\xc2\x01\n\x1c\x45xplainRecommendationRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x31\n\x08video_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12=\n\x11recommendation_id\x18\x03 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\"\xfc\x02\n\x1d\x45xplainRecommendationResponse\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x30\n\x07reasons\x18\x02 \x03(\x0b\x32\x1f.feed.recommendations.v1.Reason\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12/\n\x06source\x18\x05 \x01(\x0e\x32\x1f.feed.recommendations.v1.Source\x12\x11\n\talgorithm\x18\x06 \x01(\t\x12\x10\n\x08position\x18\x07 \x01(\x05\x12\x12\n\nremoved_by\x18\x08 \x01(\t\x12T\n\x07removed\x18\t \x03(\x0b\x32\x43.feed.recommendations.v1.ExplainRecommendationResponse.RemovedEntry\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01*[\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0b\n\x07LIGHTFM\x10\x01\x12\x0f\n\x0bPRECOMPUTED\x10\x02\x12\x0c\n\x08TRENDING\x10\x03\x12\r\n\tEDITORIAL\x10\x04*\xc9\x01\n\x0e\x46\x61llbackReason\x12\x1f\n\x1b\x46\x41LLBACK_REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x0c\n\x08\x44\x45\x41\x44LINE\x10\x02\x12\x0f\n\x0bUNAVAILABLE\x10\x03\x12\x10\n\x0c\x43IRCUIT_OPEN\x10\x04\x12\x0c\n\x08OVERLOAD\x10\x05\x12\x10\n\x0cRETRY_BUDGET\x10\x06\x12\x11\n\rMODEL_MISSING\x10\x07\x12\x15\n\x11\x43ONTRACT_MISMATCH\x10\x08\x12\x11\n\rEMPTY_RANKING\x10\t2\x9f\x02\n\x15RecommendationService\x12}\n\x12GetRecommendations\x12\x32.feed.recommendations.v1.GetRecommendationsRequest\x1a\x33.feed.recommendations.v1.GetRecommendationsResponse\x12\x86\x01\n\x15\x45xplainRecommendation\x12\x35.feed.recommendations.v1.ExplainRecommendationRequest\x1a\x36.feed.recommendations.v1.ExplainRecommendationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-feed/recommendations/v1/recommendations.proto\x12\x17\x66\x65\x65\x64.recommendations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\"\xd9\x03\n\x19GetRecommendationsRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1d\n\npage_token\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12;\n\x0f\x66\x65\x65\x64_session_id\x18\x04 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12-\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x06 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x38\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\'.feed.recommendations.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12L\n\x14\x65xperiment_overrides\x18\t \x03(\x0b\x32$.feed.common.v1.ExperimentAssignmentB\x08\xbaH\x05\x92\x01\x02\x10\n\"\x87\x01\n\x0eRequestContext\x12\x17\n\x06locale\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12%\n\x07\x63ountry\x18\x02 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{2}$\xd8\x01\x01\x12\x17\n\x06\x64\x65vice\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0b\x61pp_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xa0\x01\n\x0eRecommendation\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.feed.recommendations.v1.Reason\x12\x14\n\x0cserved_token\x18\x05 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\"*\n\x06Reason\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\"\xc7\x03\n\x1aGetRecommendationsResponse\x12@\n\x0frecommendations\x18\x01 \x03(\x0b\x32\'.feed.recommendations.v1.Recommendation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12/\n\x06source\x18\x04 \x01(\x0e\x32\x1f.feed.recommendations.v1.Source\x12@\n\x0f\x66\x61llback_reason\x18\x05 \x01(\x0e\x32\'.feed.recommendations.v1.FallbackReason\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\x0f\x66\x65\x65\x64_session_id\x18\x07 \x01(\t\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x39\n\x0b\x65xperiments\x18\t \x03(\x0b\x32$.feed.common.v1.ExperimentAssignment\x12\x16\n\x0e\x62udget_left_ms\x18\n \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12\x18\n\x10\x63ontract_version\x18\x0c \x01(\t\"\xc2\x01\n\x1c\x45xplainRecommendationRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x31\n\x08video_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12=\n\x11recommendation_id\x18\x03 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\"\xfc\x02\n\x1d\x45xplainRecommendationResponse\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x30\n\x07reasons\x18\x02 \x03(\x0b\x32\x1f.feed.recommendations.v1.Reason\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12/\n\x06source\x18\x05 \x01(\x0e\x32\x1f.feed.recommendations.v1.Source\x12\x11\n\talgorithm\x18\x06 \x01(\t\x12\x10\n\x08position\x18\x07 \x01(\x05\x12\x12\n\nremoved_by\x18\x08 \x01(\t\x12T\n\x07removed\x18\t \x03(\x0b\x32\x43.feed.recommendations.v1.ExplainRecommendationResponse.RemovedEntry\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01*[\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0b\n\x07LIGHTFM\x10\x01\x12\x0f\n\x0bPRECOMPUTED\x10\x02\x12\x0c\n\x08TRENDING\x10\x03\x12\r\n\tEDITORIAL\x10\x04*\xc9\x01\n\x0e\x46\x61llbackReason\x12\x1f\n\x1b\x46\x41LLBACK_REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x0c\n\x08\x44\x45\x41\x44LINE\x10\x02\x12\x0f\n\x0bUNAVAILABLE\x10\x03\x12\x10\n\x0c\x43IRCUIT_OPEN\x10\x04\x12\x0c\n\x08OVERLOAD\x10\x05\x12\x10\n\x0cRETRY_BUDGET\x10\x06\x12\x11\n\rMODEL_MISSING\x10\x07\x12\x15\n\x11\x43ONTRACT_MISMATCH\x10\x08\x12\x11\n\rEMPTY_RANKING\x10\t2\x9f\x02\n\x15RecommendationService\x12}\n\x12GetRecommendations\x12\x32.feed.recommendations.v1.GetRecommendationsRequest\x1a\x33.feed.recommendations.v1.GetRecommendationsResponse\x12\x86\x01\n\x15\x45xplainRecommendation\x12\x35.feed.recommendations.v1.ExplainRecommendationRequest\x1a\x36.feed.recommendations.v1.ExplainRecommendationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECOMMENDATIONSREQUEST'].fields_by_name['feed_session_id']._serialized_options = b'\272H\037r\0322\030^[A-Za-z0-9_.:-]{1,128}$\330\001\001'
   _globals['_GETRECOMMENDATIONSREQUEST'].fields_by_name['recent_interactions']._loaded_options = None
   _globals['_GETRECOMMENDATIONSREQUEST'].fields_by_name['recent_interactions']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_GETRECOMMENDATIONSREQUEST'].fields_by_name['experiment_overrides']._loaded_options = None
+  _globals['_GETRECOMMENDATIONSREQUEST'].fields_by_name['experiment_overrides']._serialized_options = b'\272H\005\222\001\002\020\n'
   _globals['_REQUESTCONTEXT'].fields_by_name['locale']._loaded_options = None
   _globals['_REQUESTCONTEXT'].fields_by_name['locale']._serialized_options = b'\272H\004r\002\030#'
   _globals['_REQUESTCONTEXT'].fields_by_name['country']._loaded_options = None
@@ -60,26 +62,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINRECOMMENDATIONREQUEST'].fields_by_name['recommendation_id']._serialized_options = b'\272H\037r\0322\030^[A-Za-z0-9_.:-]{1,128}$\330\001\001'
   _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._loaded_options = None
   _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._serialized_options = b'8\001'
-  _globals['_SOURCE']._serialized_start=1954
-  _globals['_SOURCE']._serialized_end=2045
-  _globals['_FALLBACKREASON']._serialized_start=2048
-  _globals['_FALLBACKREASON']._serialized_end=2249
+  _globals['_SOURCE']._serialized_start=2032
+  _globals['_SOURCE']._serialized_end=2123
+  _globals['_FALLBACKREASON']._serialized_start=2126
+  _globals['_FALLBACKREASON']._serialized_end=2327
   _globals['_GETRECOMMENDATIONSREQUEST']._serialized_start=174
-  _globals['_GETRECOMMENDATIONSREQUEST']._serialized_end=569
-  _globals['_REQUESTCONTEXT']._serialized_start=572
-  _globals['_REQUESTCONTEXT']._serialized_end=707
-  _globals['_RECOMMENDATION']._serialized_start=710
-  _globals['_RECOMMENDATION']._serialized_end=870
-  _globals['_REASON']._serialized_start=872
-  _globals['_REASON']._serialized_end=914
-  _globals['_GETRECOMMENDATIONSRESPONSE']._serialized_start=917
-  _globals['_GETRECOMMENDATIONSRESPONSE']._serialized_end=1372
-  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_start=1375
-  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_end=1569
-  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_start=1572
-  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_end=1952
-  _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._serialized_start=1906
-  _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._serialized_end=1952
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2252
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2539
+  _globals['_GETRECOMMENDATIONSREQUEST']._serialized_end=647
+  _globals['_REQUESTCONTEXT']._serialized_start=650
+  _globals['_REQUESTCONTEXT']._serialized_end=785
+  _globals['_RECOMMENDATION']._serialized_start=788
+  _globals['_RECOMMENDATION']._serialized_end=948
+  _globals['_REASON']._serialized_start=950
+  _globals['_REASON']._serialized_end=992
+  _globals['_GETRECOMMENDATIONSRESPONSE']._serialized_start=995
+  _globals['_GETRECOMMENDATIONSRESPONSE']._serialized_end=1450
+  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_start=1453
+  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_end=1647
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_start=1650
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_end=2030
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._serialized_start=1984
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE_REMOVEDENTRY']._serialized_end=2030
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2330
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2617
 # @@protoc_insertion_point(module_scope)

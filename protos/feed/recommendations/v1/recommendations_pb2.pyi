@@ -119,6 +119,7 @@ class GetRecommendationsRequest(_message.Message):
     RECENT_INTERACTIONS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_OVERRIDES_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Whose feed. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     page_size: _builtins.int
@@ -141,6 +142,12 @@ class GetRecommendationsRequest(_message.Message):
     def context(self) -> Global___RequestContext:
         """Where the request comes from."""
 
+    @_builtins.property
+    def experiment_overrides(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ExperimentAssignment]:
+        """Variants that a tester wants to see, whatever he is given; of drafts, too. Only where the bridge allows it. The page
+        then counts for no experiment. At most 10.
+        """
+
     def __init__(
         self,
         *,
@@ -152,10 +159,11 @@ class GetRecommendationsRequest(_message.Message):
         recent_interactions: _abc.Iterable[_interactions_pb2.Interaction] | None = ...,
         context: Global___RequestContext | None = ...,
         explain: _builtins.bool = ...,
+        experiment_overrides: _abc.Iterable[_common_pb2.ExperimentAssignment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filters", b"filters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "explain", b"explain", "feed_session_id", b"feed_session_id", "filters", b"filters", "page_size", b"page_size", "page_token", b"page_token", "recent_interactions", b"recent_interactions", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "experiment_overrides", b"experiment_overrides", "explain", b"explain", "feed_session_id", b"feed_session_id", "filters", b"filters", "page_size", b"page_size", "page_token", b"page_token", "recent_interactions", b"recent_interactions", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

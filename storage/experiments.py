@@ -1,0 +1,177 @@
+"""Experiments, one row each. What one is about never changes: it is made, started once and stopped once."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runtime.experiments import BUCKETS, Experiment, Variant
+from storage.experiment_rules import Definition, ExperimentError, problems_of
+from storage.problems import Problem
+from storage.tables import experiments
+
+_ROW: Final = experiments.c
+
+Ranges = list[tuple[int, int]]
+
+
+class Status(StrEnum):
+    """Where an experiment is."""
+
+    DRAFT = "draft"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExperiment:
+    """An experiment as it is kept.
+
+    Args:
+        definition: What it is about.
+        status: Where it is.
+        experiment: What assigns its users; without buckets while it is a draft.
+        created_at: When it was made, UTC.
+        started_at: When it was started, UTC.
+        ended_at: When it was stopped, UTC.
+    """
+
+    definition: Definition
+    status: Status
+    experiment: Experiment
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+async def create(connection: AsyncConnection, definition: Definition, now: datetime) -> StoredExperiment:
+    """Adds an experiment, as a draft, and returns it.
+
+    Args:
+        connection: An open transaction that may write.
+        definition: What it is about.
+        now: The time.
+
+    Raises:
+        ExperimentError: When it makes no sense, or there is one of this name.
+    """
+    if problems := problems_of(definition):
+        raise ExperimentError(problems)
+    if await load(connection, definition.name) is not None:
+        raise ExperimentError([Problem("name", f"there is an experiment {definition.name} already")])
+    values = {
+        _ROW.name: definition.name,
+        _ROW.layer: definition.layer,
+        _ROW.salt: secrets.token_hex(8),
+        _ROW.traffic: definition.traffic,
+        _ROW.variants: msgspec.to_builtins(definition.variants),
+        _ROW.hypothesis: definition.hypothesis,
+        _ROW.admin_id: definition.admin_id,
+        _ROW.status: Status.DRAFT.value,
+        _ROW.buckets: [],
+        _ROW.created_at: now,
+    }
+    await connection.execute(sa.insert(experiments).values(values))
+    return await _known(connection, definition.name)
+
+
+async def start(connection: AsyncConnection, name: str, now: datetime) -> StoredExperiment:
+    """Gives a draft its users and starts it.
+
+    Raises:
+        ExperimentError: When there is none of this name, it is no draft, or its layer has too few users left.
+    """
+    found = await _known(connection, name)
+    if found.status is not Status.DRAFT:
+        raise ExperimentError([Problem("name", f"{name} is {found.status}; only a draft can be started")])
+    # Nobody else may give away buckets of the layer meanwhile: each start locks the rows of all of it.
+    layer = _ROW.layer == found.definition.layer
+    await connection.execute(sa.update(experiments).where(layer).values(layer=found.definition.layer))
+    running = sa.select(_ROW.buckets).where(layer, _ROW.status == Status.RUNNING.value)
+    taken = [(first, end) for ranges in await connection.scalars(running) for first, end in ranges]
+    free = list(_gaps(sorted(taken)))
+    left, wanted = sum(end - first for first, end in free), max(1, round(found.definition.traffic * BUCKETS))
+    if left < wanted:
+        raise ExperimentError(
+            [Problem("traffic", f"must be at most {left / BUCKETS:g}: more users the layer does not have left")]
+        )
+    buckets = list(_lowest(free, wanted))
+    await _set(connection, name, status=Status.RUNNING.value, buckets=buckets, started_at=now)
+    return await _known(connection, name)
+
+
+async def stop(connection: AsyncConnection, name: str, now: datetime) -> StoredExperiment:
+    """Stops an experiment for good, which may be stopped already, and returns it.
+
+    Raises:
+        ExperimentError: When there is none of this name.
+    """
+    found = await _known(connection, name)
+    if found.status is not Status.STOPPED:
+        await _set(connection, name, status=Status.STOPPED.value, ended_at=now)
+    return await _known(connection, name)
+
+
+async def load(connection: AsyncConnection, name: str) -> StoredExperiment | None:
+    """Returns an experiment; None when there is none of this name."""
+    row = (await connection.execute(sa.select(experiments).where(_ROW.name == name))).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def list_newest(connection: AsyncConnection, limit: int) -> list[StoredExperiment]:
+    """Returns experiments, newest first, at most so many."""
+    newest = sa.select(experiments).order_by(_ROW.created_at.desc(), _ROW.name).limit(limit)
+    return [_stored(row) for row in await connection.execute(newest)]
+
+
+async def not_over(connection: AsyncConnection) -> list[StoredExperiment]:
+    """Returns drafts and what is running, those of a layer one after the other."""
+    found = sa.select(experiments).where(_ROW.status != Status.STOPPED.value).order_by(_ROW.layer, _ROW.name)
+    return [_stored(row) for row in await connection.execute(found)]
+
+
+def _gaps(taken: Ranges) -> Iterator[tuple[int, int]]:
+    place = 0
+    for first, end in (*taken, (BUCKETS, BUCKETS)):
+        if first > place:
+            yield place, first
+        place = end
+
+
+def _lowest(free: Ranges, wanted: int) -> Iterator[tuple[int, int]]:
+    for first, end in free:
+        if not wanted:
+            return
+        taken = min(end - first, wanted)
+        yield first, first + taken
+        wanted -= taken
+
+
+async def _known(connection: AsyncConnection, name: str) -> StoredExperiment:
+    found = await load(connection, name)
+    if found is None:
+        raise ExperimentError([Problem("name", f"there is no experiment {name}")])
+    return found
+
+
+async def _set(connection: AsyncConnection, name: str, **values: object) -> None:
+    await connection.execute(sa.update(experiments).where(_ROW.name == name).values(**values))
+
+
+def _stored(row: sa.Row[Any]) -> StoredExperiment:
+    variants = msgspec.convert(row.variants, Sequence[Variant])
+    buckets = [(first, end) for first, end in row.buckets]
+    return StoredExperiment(
+        Definition(row.name, row.layer, row.traffic, variants, row.hypothesis, row.admin_id),
+        Status(row.status),
+        Experiment(row.name, row.layer, row.salt, buckets, variants),
+        row.created_at,
+        row.started_at,
+        row.ended_at,
+    )
