@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +89,8 @@ class Calls:
 
 def open_loop(rps: float, seconds: float) -> tuple[str, ...]:
     """The arguments for calls at a fixed rate, for some seconds."""
-    return ("--async", "--rps", str(round(rps)), "-c", "50", "-n", str(round(rps * seconds)))
+    pace = ("--async", "--rps", str(round(rps)), "-c", "50", "-n", str(round(rps * seconds)))
+    return (*pace, "--duration-stop", "wait")  # of one that is ended before its time, the last calls are waited for
 
 
 def closed_loop(callers: int, seconds: float) -> tuple[str, ...]:
@@ -120,6 +122,12 @@ class Load:
             self.stop()
         assert self._process.returncode == 0, said
         return Calls(map(_call, json.loads(self._report.read_text())["details"]))
+
+    def end(self, bound_s: float) -> Calls:
+        """Ends it before its time, but not its calls; returns them."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        return self.finish(bound_s)
 
     def stop(self) -> None:
         """Ends it, whatever becomes of its calls."""

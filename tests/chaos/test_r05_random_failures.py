@@ -35,10 +35,10 @@ def test_retries_hide_a_fifth(rig: Rig, long: bool, report: Reporter):
     scorer = rig.fake_scorer()
     budget = {"retry_budget_ratio": 1, "retry_budget_per_s": 1000}
     bridge = rig.bridge(scorer.target, **budget, **({} if long else ROOMY))
-    with rig.under_load(bridge, seconds=60 if long else 7) as run:
+    with rig.under_load(bridge, long_s=60) as run:
         scorer.play(failing(FEW, seed=5))
         before = run.sample()
-        run.pause(58 if long else 6)
+        run.pause(58 if long else 5)
         after = run.sample()
 
     served = before.growth(after, REQUESTS)
@@ -64,7 +64,7 @@ def test_the_breaker_opens_when_half_of_the_calls_fail(rig: Rig, long: bool, rep
     scorer = rig.fake_scorer()
     bridge = rig.bridge(scorer.target)
     seeds = range(10 if long else 2)
-    with rig.under_load(bridge, seconds=60 if long else 8) as run:
+    with rig.under_load(bridge, long_s=60) as run:
         calls = [_calls_until_open(run, scorer, seed) for seed in seeds]
 
     report(
@@ -91,4 +91,4 @@ def _calls_until_open(run: Run, scorer: FakeScorer, seed: int) -> int:
 
 
 def _wait_for_state(run: Run, state: int) -> None:
-    wait_for(lambda: read_metrics(run.bridge.http_port).total(STATE), lambda value: value == state, bound_s=20)
+    wait_for(lambda: read_metrics(run.bridge.http_port).total(STATE), lambda value: value == state)

@@ -20,9 +20,10 @@ RATIO, PER_S, CAPACITY = 0.1, 5.0, 50.0
 def test_an_outage_is_not_amplified(rig: Rig, long: bool, report: Reporter, breaker: bool):
     scorer = rig.fake_scorer()
     bridge = rig.bridge(scorer.target, breaker_enabled=str(breaker).lower())
-    with rig.under_load(bridge, seconds=60 if long else 5) as run:
+    with rig.under_load(bridge, long_s=60) as run:
         scorer.play('[[acts]]\nstatus = "UNAVAILABLE"\n')
         start = time.time()
+        run.pause(60 if long else 4)
     attempts = scorer.seen()["ranked"]
     elapsed_s = time.time() - start
 

@@ -160,13 +160,15 @@ def test_while_it_runs(rig: Rig, postgres: LocalPostgres, long: bool, report: Re
         trending_refresh_ms=REFRESH_MS,
     )
     folder = rig.folder / "bridge"
-    with rig.under_load(bridge, seconds=60 if long else 9, source="TRENDING") as run:
+    with rig.under_load(bridge, long_s=60, source="TRENDING") as run:
         for spoil in (_damage, _lose):
             spoil(folder)
             wait_for(lambda: _whole(folder), bool)
         database.cut()
         gone = time.time()
-        back = run.pause(30 if long else 5)
+        run.pause(30 if long else 0)
+        wait_for(lambda: sum(each.time > gone + 1 for each in run.watch.samples), lambda count: count >= 4, bound_s=30)
+        back = time.time()
         _lose(folder)
         database.heal()
         wait_for(lambda: _whole(folder), bool)
