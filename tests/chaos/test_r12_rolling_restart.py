@@ -64,7 +64,7 @@ def gateways(tmp_path: Path) -> list[Gateway]:
 
 
 def test_a_rolling_restart_fails_nobody(tmp_path: Path, gateways: list[Gateway], long: bool, report: Reporter):
-    restarts = 20 if long else 4
+    restarts = 20 if long else 2
     rps = (LONG_RPS if long else SHORT_RPS) // 2  # for each of the two callers
     port = gateways[0].grpc_port
     stops: list[tuple[int, float]] = []
