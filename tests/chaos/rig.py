@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +165,17 @@ class Rig:
             targets: Its scorers.
             settings: Its settings, without their prefix; without `database_url` it has a small catalogue of its own.
         """
+        (bridge,) = self.bridges(1, *targets, **settings)
+        return bridge
+
+    def bridges(self, count: int, *targets: str, **settings: object) -> list[Running]:
+        """Several of them, started at the same time."""
+        launched = [self._launch_bridge(targets, dict(settings)) for _ in range(count)]
+        for process in self._processes:
+            process.wait_until_ready()
+        return launched
+
+    def _launch_bridge(self, targets: Sequence[str], settings: dict[str, object]) -> Running:
         database_url = str(settings.pop("database_url", ""))
         log_level = str(settings.pop("log_level", "INFO"))
         if not database_url and not (self.folder / "feed.db").exists():
@@ -183,10 +194,7 @@ class Rig:
         }
         environ |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in settings.items()} | self.environ
         name = f"bridge-{grpc_port}"
-        bridge = self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
-        for process in self._processes:
-            process.wait_until_ready()
-        return bridge
+        return self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
 
     def proxy(self, upstream: int) -> Proxy:
         """A proxy in front of a port."""

@@ -71,7 +71,9 @@ def test_a_rolling_restart_fails_nobody(tmp_path: Path, gateways: list[Gateway],
     with ExitStack() as closing:
         for gateway in gateways:
             closing.callback(gateway.stop)
-            gateway.start()
+            gateway.launch()
+        for gateway in gateways:
+            gateway.wait_until_ready()
         names = closing.enter_context(NameServer(HOSTS, f'grpc_config=[{{"serviceConfig":{documented_config()}}}]'))
         both = "ipv4:" + ",".join(f"{host}:{port}" for host in HOSTS)
         python = closing.enter_context(PythonCaller(both, rps, CHANNELS))
