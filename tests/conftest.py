@@ -1,21 +1,27 @@
 """What tests share: the real servers, started once a run on loopback and a free port."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import pytest
 import sqlalchemy as sa
 
-from deploy.local.errors import LocalServerError
+from deploy.filling import mark_finished
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from runtime.settings import CommonSettings, load
 from storage.database import sync_engine, upgrade
+from tests.brokers import running
 from tests.databases import fresh_postgres_url
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
+
+# A model that is fitted in some seconds: what is shown of it is that it comes, serves and changes.
+QUICK_MODEL: Final = {"FEED_TRAINER_DIMENSIONS": "16", "FEED_TRAINER_EPOCHS": "3"}
+# A sixth of the log that an empty system makes for itself.
+SMALL_LOG_USERS: Final = 400
+SMALL_LOG: Final = ("seed", "--users", f"{SMALL_LOG_USERS}", "--videos", "400")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,15 +39,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A real Apache Kafka without topics; `.bootstrap_servers`."""
-    server = LocalKafka(tmp_path_factory.mktemp("kafka"))
-    yield from _running(server)
+    with running(LocalKafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
     """A real Apache Kafka with users, rights and TLS, and the declared topics."""
     secured = SecuredKafka(tmp_path_factory.mktemp("secured"))
-    for _ in _running(secured.server):
+    with running(secured.server):
         secured.provide()
         yield secured
 
@@ -49,7 +55,8 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
     """A real PostgreSQL; `.url` of its first database."""
-    yield from _running(LocalPostgres(tmp_path_factory.mktemp("postgres")))
+    with running(LocalPostgres(tmp_path_factory.mktemp("postgres"))) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -75,12 +82,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     ],
 )
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system, ready, with a simulated log; it logs every call."""
+    """The whole system, ready, with a simulated log; it logs every call.
+
+    The embedded one begins with an empty folder, as a user's does. The other one remembers that it was filled with a
+    small log once, and fills its database, which is empty again, with the same; but for the long tests.
+    """
     folder: Path = tmp_path_factory.mktemp("system")
-    running = System(folder, *request.param, environ={"FEED_LOG_LEVEL": "DEBUG"})
-    running.start()
-    yield running
-    assert running.stop() == 0
+    if request.param and not request.config.getoption("--long"):
+        mark_finished(folder / "filling.json", SMALL_LOG)
+    made = System(folder, *request.param, environ={"FEED_LOG_LEVEL": "DEBUG", **QUICK_MODEL})
+    made.start()
+    yield made
+    assert made.stop() == 0
 
 
 @pytest.fixture
@@ -90,14 +103,3 @@ def system_database(system: System) -> Iterator[sa.Engine]:
     engine = sync_engine(settings.effective_database_url)
     yield engine
     engine.dispose()
-
-
-def _running(server: LocalKafka | LocalPostgres) -> Iterator[Any]:
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    yield server
-    server.stop()

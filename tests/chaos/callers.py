@@ -20,7 +20,7 @@ from tests.chaos.load import CLIENT_TIMEOUT, FEED, REQUEST
 from tests.system import ROOT
 from tests.tools import GHZ, needed
 
-CLIENT_TIMEOUT_S: Final = 2.0
+CLIENT_TIMEOUT_S: Final = 10.0
 # As docs/api.md says.
 RECONNECT: Final = {
     "grpc.initial_reconnect_backoff_ms": 100,

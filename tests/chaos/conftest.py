@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
-from deploy.topics import declared
-from eventlog import topics
 from storage.database import upgrade
+from tests.brokers import SOON_BACK, as_new, running
 from tests.chaos import figures
 from tests.chaos.ingest_rig import IngestRig
 from tests.chaos.rig import Rig
@@ -70,19 +68,17 @@ def rig(tmp_path: Path, long: bool) -> Iterator[Rig]:
         yield Rig(tmp_path, closing, long=long)
 
 
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A broker that tests may kill and freeze, one test after the other."""
+    with running(LocalKafka(tmp_path_factory.mktemp("kafka"), properties=SOON_BACK)) as server:
+        yield server
+
+
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalKafka]:
-    """A broker of the test's own, which it may kill; it has the topics."""
-    server = LocalKafka(tmp_path / "kafka")
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    topics.apply(server.client_config(), specs=declared().topics)
-    yield server
-    server.stop()
+def broker(shared_broker: LocalKafka) -> LocalKafka:
+    """A broker that runs and has the topics, empty; the test may kill it."""
+    return as_new(shared_broker)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a fault test of the interactions stands on: broker, database, services, load, and the ledger of it."""
 
+import functools
 import math
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from deploy.local.kafka import LocalKafka
+from deploy.local.process import free_port
 from tests.chaos.events import Stream
 from tests.chaos.figures import Figure
 from tests.chaos.ledger import Findings, Ledger, trend
@@ -27,7 +29,7 @@ LONG_RATE: Final = 2_000.0
 SHORT_RATE: Final = 300.0
 # How long the sender goes on with what is not acknowledged, and the sink may then take.
 LONG_BOUND_S: Final = 300.0
-SHORT_BOUND_S: Final = 60.0
+SHORT_BOUND_S: Final = 120.0
 WATCH_EVERY_S: Final = 0.5
 COMMON: Final = {"FEED_DRAIN_DELAY_MS": "0"}
 
@@ -227,7 +229,7 @@ class IngestRig:
 
     def sink(self, **settings: object) -> Running:
         """A sink; it is starting."""
-        http_port = next(self._ports)
+        http_port = sink_port(self.broker.bootstrap_servers)
         return self._launched("sink", 0, http_port, {"http_port": http_port, **settings})
 
     def wait_until_ready(self) -> None:
@@ -287,6 +289,15 @@ class IngestRig:
         self._processes.append(process)
         process.launch()
         return process
+
+
+@functools.cache
+def sink_port(_bootstrap_servers: str) -> int:
+    """Returns the port of all sinks that read from a broker, one after the other.
+
+    By it a sink is known in its group: one with another port would wait for the session of the one before to end.
+    """
+    return free_port()
 
 
 def ledger_of(stream: Stream, attempts: Attempts) -> Ledger:

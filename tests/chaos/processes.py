@@ -16,8 +16,8 @@ from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import ROOT
 
-BOOT_BOUND_S = 30.0
-STOP_BOUND_S = 20.0
+BOOT_BOUND_S = 90.0
+STOP_BOUND_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ SHORT_RPS = 100
 SHORT_REFUSABLE = 0.2
 # The load generator's own start and end, on a busy machine.
 GRACE_S = 30.0
+# How long the load goes on at most where it ends with what is done to the bridge.
+SHORT_BOUND_S = 300.0
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Run:
         time.sleep(seconds)
         return time.time()
 
-    def until_page(self, accept: Callable[[Seen], bool], bound_s: float = 10.0) -> Seen:
+    def until_page(self, accept: Callable[[Seen], bool], bound_s: float = 30.0) -> Seen:
         """Waits for a page, asked for from now on, that is accepted; returns it."""
         start = time.time()
 
@@ -73,6 +75,17 @@ class Run:
         ]
         assert found, "no breaker opened: the fault was not felt"
         return found[0]
+
+    def until_opened(self, start: float, bound_s: float = 30.0) -> float:
+        """Waits until a breaker has opened out of closed since an instant; returns when that was."""
+
+        def found() -> bool:
+            return any(
+                (move.old, move.new) == ("closed", "open") and move.time >= start for move in self.bridge.moves()
+            )
+
+        wait_for(found, bool, bound_s)
+        return self.opened(start)
 
     def sample(self) -> Sample:
         """Reads the metrics now."""
@@ -117,6 +130,7 @@ class Rig:
     def __init__(self, folder: Path, closing: ExitStack, *, long: bool = False) -> None:
         self.folder = folder
         self.environ: dict[str, str] = {}
+        self._long = long
         self._rps = LONG_RPS if long else SHORT_RPS
         self._refusable = 0.0 if long else SHORT_REFUSABLE
         self._closing = closing
@@ -151,6 +165,17 @@ class Rig:
             targets: Its scorers.
             settings: Its settings, without their prefix; without `database_url` it has a small catalogue of its own.
         """
+        (bridge,) = self.bridges(1, *targets, **settings)
+        return bridge
+
+    def bridges(self, count: int, *targets: str, **settings: object) -> list[Running]:
+        """Several of them, started at the same time."""
+        launched = [self._launch_bridge(targets, dict(settings)) for _ in range(count)]
+        for process in self._processes:
+            process.wait_until_ready()
+        return launched
+
+    def _launch_bridge(self, targets: Sequence[str], settings: dict[str, object]) -> Running:
         database_url = str(settings.pop("database_url", ""))
         log_level = str(settings.pop("log_level", "INFO"))
         if not database_url and not (self.folder / "feed.db").exists():
@@ -169,28 +194,28 @@ class Rig:
         }
         environ |= {f"FEED_BRIDGE_{name.upper()}": str(value) for name, value in settings.items()} | self.environ
         name = f"bridge-{grpc_port}"
-        bridge = self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
-        for process in self._processes:
-            process.wait_until_ready()
-        return bridge
+        return self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
 
     def proxy(self, upstream: int) -> Proxy:
         """A proxy in front of a port."""
         return self._closing.enter_context(toxiproxy(self.folder, upstream))
 
     @contextmanager
-    def under_load(self, bridge: Running, seconds: float, source: str = "LIGHTFM") -> Iterator[Run]:
-        """Load for some seconds, once pages come from `source`; what is done within happens to it."""
+    def under_load(self, bridge: Running, long_s: float, source: str = "LIGHTFM") -> Iterator[Run]:
+        """Load for `long_s` seconds, once pages come from `source`; what is done within happens to it.
+
+        In the short form it ends with the block, however long a busy machine takes for that.
+        """
         with Watch(bridge.grpc_port, bridge.http_port) as watch:
             run = Run(bridge, watch, self._refusable)
             run.until_page(lambda page: page.source == source)
-            load = Load(bridge.grpc_port, self.folder, open_loop(self._rps, seconds))
+            load = Load(bridge.grpc_port, self.folder, open_loop(self._rps, long_s if self._long else SHORT_BOUND_S))
             try:
                 yield run
             except BaseException:
                 load.stop()
                 raise
-            run.calls = load.finish(seconds + GRACE_S)
+            run.calls = load.finish(long_s + GRACE_S) if self._long else load.end(GRACE_S)
 
     def _launched(self, process: RunningT) -> RunningT:
         self._closing.callback(process.stop)

@@ -16,15 +16,15 @@ CALLS = "feed_bridge_batch_users_count"
 def test_everybody_gets_trending_while_the_only_scorer_is_dead(rig: Rig, long: bool, report: Reporter):
     scorer = rig.scorer()
     bridge = rig.bridge(scorer.target)
-    with rig.under_load(bridge, seconds=60 if long else 9) as run:
-        run.pause(10 if long else 2)
+    with rig.under_load(bridge, long_s=60) as run:
+        run.pause(10 if long else 1)
         before = run.sample()
         killed = scorer.kill()
-        wait_for(bridge.moves, bool)
+        wait_for(bridge.moves, bool, bound_s=30)
         after = run.sample()
-        run.pause(20 if long else 2)
+        run.pause(20 if long else 1)
         serving = scorer.start()
-        back = run.until_page(lambda page: page.source == "LIGHTFM", bound_s=15).time
+        back = run.until_page(lambda page: page.source == "LIGHTFM").time
 
     opened = run.opened(killed)
     degraded = run.calls.between(opened + 0.1, serving)

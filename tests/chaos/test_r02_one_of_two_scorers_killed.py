@@ -12,14 +12,14 @@ REQUESTS = "feed_bridge_requests_total"
 def test_the_other_scorer_serves(rig: Rig, long: bool, report: Reporter):
     first, second = rig.scorer(), rig.scorer()
     bridge = rig.bridge(first.target, second.target)
-    with rig.under_load(bridge, seconds=60 if long else 7) as run:
-        run.pause(10 if long else 2)
+    with rig.under_load(bridge, long_s=60) as run:
+        run.pause(10 if long else 1)
         before = run.sample()
         first.kill()
         run.pause(1)
         after = run.sample()
         run.until_page(lambda page: page.source == "LIGHTFM")
-        run.pause(20 if long else 2)
+        run.pause(20 if long else 1)
         first.start()
 
     served = before.growth(after, REQUESTS)

@@ -21,10 +21,11 @@ TARGET = "0 failed; open <= 2 s; p99 < 150 ms throughout; p99 < 20 ms after"
 def test_a_slow_scorer_is_left_alone(rig: Rig, long: bool, report: Reporter, settings: dict[str, Any], what: str):
     proxy = rig.proxy(rig.scorer().grpc_port)
     bridge = rig.bridge(proxy.target, **settings)
-    with rig.under_load(bridge, seconds=60 if long else 7) as run:
-        slowed = run.pause(10 if long else 2)
+    with rig.under_load(bridge, long_s=60) as run:
+        slowed = run.pause(10 if long else 1)
         proxy.add("latency", latency=LATENCY_MS)
-        healed = run.pause(30 if long else 2)
+        run.until_opened(slowed)
+        healed = run.pause(30 if long else 1)
         proxy.heal()
         back = run.until_page(lambda page: page.source == "LIGHTFM", bound_s=40).time
 

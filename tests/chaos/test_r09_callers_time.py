@@ -17,16 +17,16 @@ from runtime.request_context import REQUEST_ID_KEY
 from tests.chaos.conftest import Reporter
 from tests.chaos.processes import FakeScorer, Running
 from tests.chaos.rig import Rig
-from tests.chaos.watching import read_metrics
+from tests.chaos.watching import REFUSALS, read_metrics
 from tests.polling import wait_for
 
 HANGS = "[[acts]]\nhang = true\n"
 # The 80 ms of the target, and deadlines around it.
 DEADLINES_MS = (40, 80, 140)
-CLIENT_TIMEOUT_S = 5.0
+CLIENT_TIMEOUT_S = 30.0
 MAX_WORK_MS = 20.0
 # Attempts that last, so that only the caller's leaving can end them; a breaker that opened would end them too.
-PATIENT: dict[str, Any] = {"deadline_ms": 4_000, "attempt_timeout_ms": 3_000, "breaker_enabled": "false"}
+PATIENT: dict[str, Any] = {"deadline_ms": 10_000, "attempt_timeout_ms": 9_000, "breaker_enabled": "false"}
 
 Feed: TypeAlias = "recommendations_pb2_grpc.RecommendationServiceAsyncStub"  # known to type checkers only
 
@@ -73,7 +73,8 @@ async def test_no_attempt_outlives_its_callers_deadline(rig: Rig, long: bool, re
     )
     assert attempts
     assert outlive == []
-    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED}
+    # A machine that stands still makes the bridge refuse calls.
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED, *REFUSALS}
 
 
 async def test_work_ends_when_the_caller_leaves(rig: Rig, long: bool, report: Reporter):

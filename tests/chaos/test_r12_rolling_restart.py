@@ -64,14 +64,16 @@ def gateways(tmp_path: Path) -> list[Gateway]:
 
 
 def test_a_rolling_restart_fails_nobody(tmp_path: Path, gateways: list[Gateway], long: bool, report: Reporter):
-    restarts = 20 if long else 4
+    restarts = 20 if long else 2
     rps = (LONG_RPS if long else SHORT_RPS) // 2  # for each of the two callers
     port = gateways[0].grpc_port
     stops: list[tuple[int, float]] = []
     with ExitStack() as closing:
         for gateway in gateways:
             closing.callback(gateway.stop)
-            gateway.start()
+            gateway.launch()
+        for gateway in gateways:
+            gateway.wait_until_ready()
         names = closing.enter_context(NameServer(HOSTS, f'grpc_config=[{{"serviceConfig":{documented_config()}}}]'))
         both = "ipv4:" + ",".join(f"{host}:{port}" for host in HOSTS)
         python = closing.enter_context(PythonCaller(both, rps, CHANNELS))

@@ -14,9 +14,9 @@ def test_kafka_is_down_and_nobody_notices(ingest: IngestRig, long: bool, report:
     interactions = ingest.interactions()
     ingest.sink()
     with ingest.under_load(interactions) as run:
-        before = run.pause(20 if long else 2)
+        before = run.pause(20 if long else 1)
         down = ingest.kill_broker()
-        run.pause(600 if long else 10)
+        run.pause(600 if long else 5)
         ingest.broker.start()
         back = run.pause(0)
         drained = run.until_drained(back)

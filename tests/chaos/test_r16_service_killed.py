@@ -19,7 +19,7 @@ def test_the_ingest_service_is_killed_again_and_again(ingest: IngestRig, long: b
     chance = random.Random(seed)
     interactions = ingest.interactions()
     ingest.sink()
-    points = 50 if long else 5
+    points = 50 if long else 3
     hangs = {0, *(point for point in range(1, points) if chance.random() < JOURNAL_SHARE)}
     serving_s: list[float] = []
     with ingest.under_load(interactions) as run:

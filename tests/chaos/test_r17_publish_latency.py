@@ -17,7 +17,7 @@ from tests.secured_kafka import PRODUCER, SecuredKafka
 pytestmark = pytest.mark.kafka
 
 TARGET = "P95 < 50 ms (stretch 20), p99 < 100 ms"
-SHORT_S, LONG_S = 5, 60
+SHORT_S, LONG_S = 2, 60
 # A broker that has just started compiles what it runs: for some 8 s its answers take up to a second (measured).
 WARM_MS, WARM_UP_RATE, WARM_UP_ROUNDS = 20, 1_000, 10
 USERS = 500

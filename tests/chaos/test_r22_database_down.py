@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from storage.database import upgrade
+from tests.brokers import running
 from tests.chaos.conftest import Reporter
 from tests.chaos.ingest_rig import IngestRig, IngestRun
 from tests.chaos.processes import Running
@@ -35,15 +35,8 @@ SLACK = 3
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[LocalPostgres]:
     """A database server of the test's own, which it may kill."""
-    server = LocalPostgres(tmp_path / "postgres")
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    yield server
-    server.stop()
+    with running(LocalPostgres(tmp_path / "postgres")) as server:
+        yield server
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ def test_the_database_is_killed_and_stays_away(
     # The feed has a database of its own on this server: what trends in the other one is judged.
     fill(database.url)
     upgrade(events := fresh_postgres_url(database.url))
-    down_s = (2.0, 2.0, 300.0, 2.0) if long else (1.5, 1.5, 5.0)
+    down_s = (2.0, 2.0, 300.0, 2.0) if long else (1.5, 3.0)
     with ExitStack() as closing:
         ingest = IngestRig(rig.folder, closing, broker, events, long=long)
         interactions, sink = ingest.interactions(), ingest.sink()

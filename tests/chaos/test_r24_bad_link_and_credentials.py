@@ -1,8 +1,7 @@
 """R24: the way to Kafka is slow, narrow or cut, or Kafka refuses who comes: the journal takes all, nothing is lost."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
     UserScramCredentialUpsertion,
 )
 
-from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
 from deploy.local.kafka_security import ADMIN, Listener, Mechanism, Security
 from deploy.local.postgres import LocalPostgres
 from deploy.local.process import free_port
 from deploy.topics import declared
-from eventlog import topics
 from storage.database import upgrade
+from tests.brokers import as_new, running
 from tests.chaos.conftest import Reporter
 from tests.chaos.ingest_rig import IngestRig, IngestRun
 from tests.databases import fresh_postgres_url
@@ -40,7 +38,9 @@ REFUSALS = "feed_eventlog_authentication_failures_total"
 RELAYED = "feed_eventlog_relayed_records_total"
 # How long a broker lets a connection live whose user does not show a valid token again.
 REAUTH_MS = 5_000
-TOKEN_S = 20.0
+LISTENERS: Mapping[str, Mechanism] = {"PASSWORDS": "SCRAM-SHA-512", "TOKENS": "OAUTHBEARER"}
+# Long enough for the service to start and to be loaded for a while.
+SHORT_TOKEN_S, LONG_TOKEN_S = 10.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,41 @@ class Place:
     secret: Path
 
 
+@dataclass(frozen=True)
+class Gate:
+    """A broker, and by mechanism the links by which its users come."""
+
+    server: LocalKafka
+    proxies: Mapping[Mechanism, Proxy]
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """A broker whose users come with SCRAM-SHA-512 or OAUTHBEARER, each by a link of its own."""
+    folder: Path = tmp_path_factory.mktemp("gate")
+    users = {user: password(user) for user in (ADMIN, PRODUCER, SINK)}
+    with ExitStack() as closing:
+        listeners, proxies = [], {}
+        for name, mechanism in LISTENERS.items():
+            port = free_port()
+            proxies[mechanism] = proxy = closing.enter_context(toxiproxy(folder, port))
+            listeners.append(Listener(name, port, mechanism, advertised_port=proxy.port, max_reauth_ms=REAUTH_MS))
+        security = Security(users, tuple(listeners))
+        yield Gate(closing.enter_context(running(LocalKafka(folder / "kafka", security=security))), proxies)
+
+
 @pytest.fixture
-def make_place(tmp_path: Path, postgres: LocalPostgres, long: bool) -> Iterator[Callable[[Mechanism], Place]]:
-    """Makes a broker of the test's own, whose users come with SCRAM-SHA-512 or OAUTHBEARER."""
+def make_place(
+    tmp_path: Path, gate: Gate, postgres: LocalPostgres, long: bool
+) -> Iterator[Callable[[Mechanism], Place]]:
+    """Makes the rig for users who come with this mechanism."""
     with ExitStack() as closing:
 
         def make(mechanism: Mechanism) -> Place:
-            port = free_port()
-            proxy = closing.enter_context(toxiproxy(tmp_path, port))
-            server = secured(tmp_path, mechanism, port, proxy)
-            closing.callback(server.stop)
+            proxy = gate.proxies[mechanism]
+            proxy.heal()
+            server = as_new(gate.server, declared().grants)
+            change_password(server, PRODUCER, password(PRODUCER))
             url = fresh_postgres_url(postgres.url)
             upgrade(url)
             rig = IngestRig(tmp_path, closing, server, url, long=long)
@@ -78,21 +103,6 @@ def make_place(tmp_path: Path, postgres: LocalPostgres, long: bool) -> Iterator[
             return Place(rig, proxy, tmp_path / "secret")
 
         yield make
-
-
-def secured(folder: Path, mechanism: Mechanism, port: int, proxy: Proxy) -> LocalKafka:
-    listener = Listener("CLIENTS", port, mechanism, advertised_port=proxy.port, max_reauth_ms=REAUTH_MS)
-    users = {user: password(user) for user in (ADMIN, PRODUCER, SINK)}
-    server = LocalKafka(folder / "kafka", security=Security(users, (listener,)))
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    declaration = declared()
-    topics.apply(server.client_config(), specs=declaration.topics, grants=declaration.grants, say=lambda _line: None)
-    return server
 
 
 def settings(user: str) -> dict[str, str]:
@@ -153,15 +163,15 @@ def test_the_link_is_slow_narrow_and_cut(make_place: Callable[[Mechanism], Place
     place.rig.environ["FEED_KAFKA_SASL_PASSWORD_FILE"] = str(place.secret)
     interactions = place.rig.interactions()
     with place.rig.under_load(interactions) as run:
-        run.pause(20 if long else 2)
+        run.pause(20 if long else 1)
         slow = run.pause(0)
         place.proxy.add("latency", latency=LATENCY_MS)
         place.proxy.add("bandwidth", rate=BANDWIDTH_KB_S)
         place.proxy.add("bandwidth", to_upstream=True, rate=BANDWIDTH_KB_S)
-        run.pause(60 if long else 6)
+        run.pause(60 if long else 4)
         place.proxy.heal()
         place.proxy.add("reset_peer", timeout=RESET_EVERY_MS)
-        run.pause(60 if long else 4)
+        run.pause(60 if long else 3)
         place.proxy.heal()
         healed = run.pause(0)
         resumed_s = resumed_after(run, place.rig.rate, healed)
@@ -179,11 +189,11 @@ def test_the_password_is_wrong_and_then_rotated(make_place: Callable[[Mechanism]
     place.rig.environ["FEED_KAFKA_SASL_PASSWORD_FILE"] = str(place.secret)
     interactions = place.rig.interactions()
     with place.rig.under_load(interactions) as run:
-        run.pause(20 if long else 2)
+        run.pause(20 if long else 1)
         change_password(place.rig.broker, PRODUCER, "rotated")
         refused = run.pause(0)
         alarm_s = alarm_after(run, refused)
-        run.pause(30 if long else 3)
+        run.pause(30 if long else 2)
         place.secret.write_text("rotated")
         rotated = run.pause(0)
         resumed_s = resumed_after(run, place.rig.rate, rotated)
@@ -201,13 +211,14 @@ def test_the_token_expires_and_is_renewed(make_place: Callable[[Mechanism], Plac
         "FEED_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
         "FEED_KAFKA_OAUTH_TOKEN_FILE": str(place.secret),
     }
-    place.secret.write_text(token(PRODUCER, TOKEN_S))
-    expires = time.monotonic() + TOKEN_S
+    lifetime_s = LONG_TOKEN_S if long else SHORT_TOKEN_S
+    place.secret.write_text(token(PRODUCER, lifetime_s))
+    expires = time.monotonic() + lifetime_s
     interactions = place.rig.interactions()
     with place.rig.under_load(interactions) as run:
         run.pause(max(0.0, expires - time.monotonic()))
         alarm_s = alarm_after(run, expires)
-        run.pause(30 if long else 3)
+        run.pause(30 if long else 2)
         place.secret.write_text(token(PRODUCER, 3_600))
         renewed = run.pause(0)
         resumed_s = resumed_after(run, place.rig.rate, renewed)

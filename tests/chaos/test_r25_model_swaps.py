@@ -209,10 +209,10 @@ def test_models_are_swapped_and_bad_ones_refused_under_load(rig: Rig, long: bool
     story = Story(models, Scorers((first, second)))
     with (
         FolderWatch(models.models_dir, models.key.public_key(), tuple(BAD)) as folder,
-        rig.under_load(bridge, seconds=120 if long else 12) as run,
+        rig.under_load(bridge, long_s=120) as run,
     ):
         begun = time.time()
-        calm = run.pause(30 if long else 2)
+        calm = run.pause(30 if long else 1)
         _long_story(story, run, 90) if long else _short_story(story)
         done = time.time()
 

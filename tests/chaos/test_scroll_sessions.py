@@ -85,7 +85,9 @@ def faults_of(folder: Path, scorers: Sequence[Running], bridges: Sequence[Runnin
             for each in dying:
                 each.kill()
             for each in dying:
-                each.start()
+                each.launch()
+            for each in dying:
+                each.wait_until_ready()
 
         return act
 
@@ -118,7 +120,7 @@ async def test_nobody_sees_a_repeat_a_gap_or_an_error(rig: Rig, long: bool, repo
     publish(rig.folder, ids(MANY_VIDEOS), known)
     announce(rig.folder, ids(MANY_VIDEOS))
     scorers = [rig.scorer(), rig.scorer()]
-    bridges = [rig.bridge(*(each.target for each in scorers), **EVERYTHING_ON) for _ in range(2)]
+    bridges = rig.bridges(2, *(each.target for each in scorers), **EVERYTHING_ON)
     faults = faults_of(rig.folder, scorers, bridges)
     # Some 150 pages a second.
     rhythm = Rhythm(6.0, 60.0) if long else Rhythm(0.3, 3.0)
@@ -180,7 +182,7 @@ async def test_the_same_token_gives_the_same_page_at_every_bridge(rig: Rig):
     publish(rig.folder, ids(MANY_VIDEOS), ["u1"])
     announce(rig.folder, ids(MANY_VIDEOS))
     scorer = rig.scorer()
-    bridges = [rig.bridge(scorer.target) for _ in range(2)]
+    bridges = rig.bridges(2, scorer.target)
     async with bridges_at(bridges[0].target) as one, bridges_at(bridges[1].target) as other:
         first, again = Scroll("u1"), Scroll("u1")
         request = pb.GetRecommendationsRequest(user_id="u1", page_size=PAGE_SIZE)

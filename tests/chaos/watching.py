@@ -17,16 +17,17 @@ PAGE_SIZE = 20
 # Making the metrics takes the bridge some 10 ms (measured, 640 lines): more often would be a fault of its own.
 METRICS_EVERY_S = 1.0
 PAGE_EVERY_S = 0.05
-CLIENT_TIMEOUT_S = 2.0
+CLIENT_TIMEOUT_S = 10.0
 # The bridge's refusal for overload, and gRPC's own before the bridge hears of a call.
 REFUSALS = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The metrics of a process; `time` is when they were asked for, in Unix seconds."""
+    """The metrics of a process, asked for at `time` and there at `answered`, in Unix seconds."""
 
     time: float
+    answered: float
     values: Mapping[str, float]
 
     def total(self, name: str, **labels: str) -> float:
@@ -70,8 +71,10 @@ def read_metrics(port: int) -> Sample:
     """Reads the metrics of a process."""
     asked = time.time()
     answer = call_now(port, "GET", "/metrics")
+    answered = time.time()
     lines = (line for line in answer.text.splitlines() if line and not line.startswith("#"))
-    return Sample(asked, {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)})
+    values = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+    return Sample(asked, answered, values)
 
 
 @contextmanager

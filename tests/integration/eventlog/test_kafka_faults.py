@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Collection, Iterator
 
 import pytest
 
-from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
 from deploy.local.process import free_port
 from eventlog import topics
@@ -18,6 +17,7 @@ from eventlog.adapters.history_kafka import read_topic
 from eventlog.adapters.publisher_kafka import KafkaPublisher
 from eventlog.ports import Durability, NotAcknowledgedError, Offsets, Partition, Record, StoredRecord
 from eventlog.telemetry import NoTelemetry
+from tests.brokers import SOON_BACK, running
 from tests.polling import until
 
 pytestmark = pytest.mark.kafka
@@ -50,7 +50,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, secured_port: int) -> Itera
     """A broker with a second listener that asks for a password."""
     port, controller = free_port(), free_port()
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required user_feed=right;"
-    properties = {
+    properties = SOON_BACK | {
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{secured_port},"
         f"CONTROLLER://127.0.0.1:{controller}",
@@ -60,16 +60,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory, secured_port: int) -> Itera
         "sasl.enabled.mechanisms": "PLAIN",
         "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
     }
-    server = LocalKafka(tmp_path_factory.mktemp("faults"), port=port, properties=properties)
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    topics.apply({"bootstrap.servers": server.bootstrap_servers}, specs=[topics.TopicSpec(TOPIC, 2, 3_600_000)])
-    yield server
-    server.stop()
+    with running(LocalKafka(tmp_path_factory.mktemp("faults"), port=port, properties=properties)) as server:
+        topics.apply({"bootstrap.servers": server.bootstrap_servers}, specs=[topics.TopicSpec(TOPIC, 2, 3_600_000)])
+        yield server
 
 
 @pytest.fixture

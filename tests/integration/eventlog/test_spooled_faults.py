@@ -5,23 +5,22 @@ import logging
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from deploy.local.errors import LocalServerError
 from deploy.local.kafka import LocalKafka
-from deploy.local.process import free_port
 from eventlog import topics
-from eventlog.adapters.consumer_kafka import KafkaConsumer
+from eventlog.adapters.history_kafka import read_topic
 from eventlog.domain.router import Way
 from eventlog.opening import open_publisher
-from eventlog.ports import Durability, Offsets, Partition, Record, StoredRecord
+from eventlog.ports import Durability, Record, StoredRecord
 from eventlog.publisher_spooled import SpooledPublisher
 from runtime.settings import CommonSettings, load
+from tests.brokers import SOON_BACK, running
 from tests.polling import until
 
 pytestmark = pytest.mark.kafka
@@ -38,15 +37,8 @@ def quiet() -> None:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    server = LocalKafka(tmp_path_factory.mktemp("spooled"), port=free_port())
-    try:
-        server.start()
-    except LocalServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a real server: {error}")
-    yield server
-    server.stop()
+    with running(LocalKafka(tmp_path_factory.mktemp("spooled"), properties=SOON_BACK)) as server:
+        yield server
 
 
 @dataclass
@@ -114,7 +106,7 @@ async def until_way(publisher: SpooledPublisher, way: Way) -> None:
     async def now() -> Way:
         return publisher.way
 
-    await until(now, way, bound_s=40)
+    await until(now, way, bound_s=60)
 
 
 async def until_more(made: Traffic, count: int) -> None:
@@ -124,24 +116,11 @@ async def until_more(made: Traffic, count: int) -> None:
     async def there() -> bool:
         return made.count >= target
 
-    await until(there, expected=True, bound_s=30)
-
-
-async def at_the_oldest(_partitions: Collection[Partition]) -> Offsets:
-    return {}
+    await until(there, expected=True, bound_s=60)
 
 
 async def read_all(servers: str, topic: str) -> list[StoredRecord]:
-    consumer = KafkaConsumer({"bootstrap.servers": servers}, topic, "reader")
-    await consumer.start(at_the_oldest)
-    found: list[StoredRecord] = []
-    misses = 0
-    while misses < 2:
-        batch = await consumer.poll(1_000, timeout_s=2)
-        found += batch
-        misses += not batch
-    await consumer.close()
-    return found
+    return await asyncio.to_thread(lambda: list(read_topic({"bootstrap.servers": servers}, topic, "reader")))
 
 
 async def test_a_broker_that_hangs_costs_nothing(broker: LocalKafka, tmp_path: Path) -> None:

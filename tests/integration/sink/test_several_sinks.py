@@ -45,13 +45,12 @@ class Sinks:
         self.table = Table(database_url)
         self.closing = ExitStack()
 
-    def sink(self) -> Running:
-        port = next(self._ports)
-        environ = {"FEED_SINK_HTTP_PORT": str(port), "FEED_DATA_DIR": str(self._folder), **self._environ}
-        made = Running(f"sink-{port}", ("-m", "interactions.sink"), environ, self._folder, 0, port)
-        self.closing.callback(made.stop)
-        made.start()
-        return made
+    def pair(self) -> tuple[Running, Running]:
+        """Starts two sinks at the same time."""
+        first, second = self._launched(), self._launched()
+        first.wait_until_ready()
+        second.wait_until_ready()
+        return first, second
 
     def publish(self, count: int) -> None:
         for _ in range(count):
@@ -80,6 +79,14 @@ class Sinks:
             self.publish(100)
             time.sleep(0.1)  # the pace of the load
 
+    def _launched(self) -> Running:
+        port = next(self._ports)
+        environ = {"FEED_SINK_HTTP_PORT": str(port), "FEED_DATA_DIR": str(self._folder), **self._environ}
+        made = Running(f"sink-{port}", ("-m", "interactions.sink"), environ, self._folder, 0, port)
+        self.closing.callback(made.stop)
+        made.launch()
+        return made
+
 
 @pytest.fixture(scope="module")
 def ports() -> list[int]:
@@ -107,7 +114,7 @@ def rebalances(sink: Running) -> float:
 
 def test_two_sinks_share_the_topic_and_one_takes_over_from_the_other(sinks: Sinks):
     """Scale by starting more; kill one: the other goes on with everything; start it again: it has its share back."""
-    first, second = sinks.sink(), sinks.sink()
+    first, second = sinks.pair()
     sinks.until(lambda: inserted(first) > 0 and inserted(second) > 0)
     sinks.until_written()
 
@@ -121,7 +128,7 @@ def test_two_sinks_share_the_topic_and_one_takes_over_from_the_other(sinks: Sink
 
 
 def test_a_sink_that_is_killed_in_the_middle_of_its_work_leaves_nothing_half_done(sinks: Sinks):
-    first, second = sinks.sink(), sinks.sink()
+    first, second = sinks.pair()
     sinks.until(lambda: inserted(first) > 0 and inserted(second) > 0)
     for _ in range(2):
         sinks.publish(4_000)
@@ -132,7 +139,7 @@ def test_a_sink_that_is_killed_in_the_middle_of_its_work_leaves_nothing_half_don
 
 def test_a_sink_started_again_has_its_partitions_back_without_a_rebalance(sinks: Sinks):
     """Static membership: the others never notice."""
-    first, second = sinks.sink(), sinks.sink()
+    first, second = sinks.pair()
     sinks.until(lambda: inserted(first) > 0 and inserted(second) > 0)
     before = rebalances(first)
 
@@ -146,7 +153,7 @@ def test_a_sink_started_again_has_its_partitions_back_without_a_rebalance(sinks:
 
 def test_a_sink_that_was_stopped_for_long_does_no_harm(sinks: Sinks):
     """A zombie: its session ended, the other one has its partitions, and then it wakes up with a batch in hand."""
-    first, second = sinks.sink(), sinks.sink()
+    first, second = sinks.pair()
     sinks.until(lambda: inserted(first) > 0 and inserted(second) > 0)
     second.send(signal.SIGSTOP)
     sinks.publish(3_000)
