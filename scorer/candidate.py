@@ -102,15 +102,15 @@ class CandidateSlot:
         if self.current is not None:
             self.current = replace(self.current, model=model)
 
-    def served(self, bundles: Sequence[ModelBundle]) -> None:
+    def served(self, on_trial: OnTrial | None, bundles: Sequence[ModelBundle]) -> None:
         """Counts the rankings of a call that are the candidate's.
 
         Args:
+            on_trial: The model that was on trial when the call began.
             bundles: The model that each ranking comes from.
         """
-        current = self.current
-        if current is not None and current.candidate.mode is Mode.CANARY:
-            self._metrics.served(sum(bundle is current.model.ranker.bundle for bundle in bundles))
+        if on_trial is not None and on_trial.candidate.mode is Mode.CANARY:
+            self._metrics.served(sum(bundle is on_trial.model.ranker.bundle for bundle in bundles))
 
     def failed(self, on_trial: OnTrial, error: Exception) -> None:
         """Notes that a ranking failed; tells of each kind of failure in a row once."""

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import grpc
 
+from runtime.candidate_file import Mode
 from runtime.errors import FailedPreconditionError, RequestError
 from runtime.model_bundle import Floats, ModelBundle
 from scorer.candidate import CandidateSlot, OnTrial
@@ -47,9 +48,11 @@ class InUse:
 
     @property
     def cost(self) -> int:
-        """Multiplications of one ranking, by whichever takes more."""
-        tried = 0 if self.on_trial is None else self.on_trial.model.ranker.cost
-        return max(self.live.ranker.cost, tried)
+        """Multiplications of one ranking that somebody waits for, by whichever takes more."""
+        live = self.live.ranker.cost
+        if self.on_trial is None or self.on_trial.candidate.mode is not Mode.CANARY:
+            return live
+        return max(live, self.on_trial.model.ranker.cost)
 
     @property
     def data_until(self) -> datetime:
@@ -142,8 +145,8 @@ class ScoringService:
                 self._worker, self._rank, in_use, asked, _worker_buffer
             )
         self._count(ranked.rankings, self._monotonic() - start)
-        self._candidates.served(ranked.bundles)
-        self._shadow.follow(wishes, ranked.rankings)
+        self._candidates.served(in_use.on_trial, ranked.bundles)
+        self._shadow.follow(in_use.on_trial, wishes, ranked.rankings)
         return ranked
 
     async def explain(self, wish: Wish, video_ids: Sequence[str]) -> Told:

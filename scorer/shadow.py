@@ -21,7 +21,7 @@ class Shadow:
     """Ranks for nobody to see. One ranking is made at a time, with rests between; what comes meanwhile is dropped.
 
     Args:
-        candidates: Hold the model on trial.
+        candidates: Hear of what fails.
         metrics: Hears what came of it.
         monotonic: Gives the time, seconds.
     """
@@ -36,14 +36,14 @@ class Shadow:
         self._task: asyncio.Task[None] | None = None
         self._rest_until = 0.0
 
-    def follow(self, wishes: Sequence[Wish], rankings: Sequence[Ranking]) -> None:
+    def follow(self, on_trial: OnTrial | None, wishes: Sequence[Wish], rankings: Sequence[Ranking]) -> None:
         """Begins to rank what was just ranked for the users of a shadowing candidate; returns at once.
 
         Args:
+            on_trial: The model on trial, as a shadow or not.
             wishes: What was asked.
             rankings: What the live model answered.
         """
-        on_trial = self._candidates.current
         if on_trial is None:
             return
         for wish, ranking in zip(wishes, rankings, strict=True):

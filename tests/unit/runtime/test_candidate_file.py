@@ -1,5 +1,6 @@
 """The file that names the model which is tried."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as refused:
         candidate_file.read(tmp_path)
     assert refused.value.fault is BundleFault.TOO_LARGE
+
+
+def test_neither_a_link_nor_a_pipe_is_followed(tmp_path: Path) -> None:
+    path, other = tmp_path / CANDIDATE_FILE, tmp_path / "other"
+    other.write_text(GOOD)
+    path.symlink_to(other)
+    for _ in range(2):
+        with pytest.raises(BundleError) as refused:
+            candidate_file.read(tmp_path)
+        assert refused.value.fault is BundleFault.NOT_A_FILE
+        path.unlink()
+        os.mkfifo(path)
 
 
 @pytest.mark.parametrize("share", [float("nan"), 1.5])
