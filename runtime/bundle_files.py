@@ -2,7 +2,7 @@
 
 `<models_dir>/<model_version>/` holds `arrays.npz`, `manifest.json` and `manifest.sig` (Ed25519 over the
 manifest's bytes, which state the hash of the arrays); with many videos also `index.faiss`, whose hash the manifest
-states as well. `<models_dir>/LIVE` names the version in use.
+states as well. `<models_dir>/LIVE` names the version in use, `CANDIDATE` one that is tried (`runtime.candidate_file`).
 """
 
 import errno
@@ -52,7 +52,8 @@ _MAX_POINTER_BYTES: Final = 128
 # A link, a socket, a folder.
 _NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
 
-_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+VERSION_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_VERSION: Final = re.compile(VERSION_PATTERN)
 
 
 def publish(
@@ -158,10 +159,15 @@ def promote(models_dir: Path, model_version: str) -> None:
     """
     if not (_folder(models_dir, model_version) / MANIFEST_FILE).is_file():
         raise BundleError(BundleFault.MISSING, f"no model {model_version}")
-    temporary = models_dir / f".{LIVE_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
-    _write(temporary, f"{model_version}\n".encode())
-    temporary.replace(models_dir / LIVE_FILE)
-    _sync_folder(models_dir)
+    replace_file(models_dir / LIVE_FILE, f"{model_version}\n".encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file that appears whole, in the place of the one before, and outlives a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    _write(temporary, content)
+    temporary.replace(path)
+    _sync_folder(path.parent)
 
 
 def published_versions(models_dir: Path) -> list[str]:

@@ -46,6 +46,29 @@ class LoadedModel:
         return self.ranker.bundle.manifest.model_version
 
 
+class Refusals:
+    """Remembers what was refused: it is told once, and not read again unless its fault may pass."""
+
+    def __init__(self) -> None:
+        self._bad: str | None = None
+        self._told: tuple[str, BundleFault] | None = None
+
+    def has(self, model_version: str) -> bool:
+        """Tells whether a model is known to be bad."""
+        return model_version == self._bad
+
+    def add(self, model_version: str, fault: BundleFault) -> bool:
+        """Notes a refusal; says whether it is news."""
+        self._bad = None if fault in _PASSING else model_version
+        is_news = self._told != (model_version, fault)
+        self._told = (model_version, fault)
+        return is_news
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self._bad = self._told = None
+
+
 class ModelSlot:
     """Holds the model in use and takes another one when it is offered and good.
 
@@ -64,8 +87,7 @@ class ModelSlot:
         self._source = source
         self._metrics = metrics
         self._open_index = open_index
-        self._bad: str | None = None
-        self._told: tuple[str, BundleFault] | None = None
+        self._refusals = Refusals()
         self._counted: Popularity | None = None
         self._stamp: int | None = None
         self.current: LoadedModel | None = None
@@ -78,7 +100,7 @@ class ModelSlot:
             self.refuse("LIVE", error)
             return None
         serving = self.current.version if self.current else None
-        return None if version in (None, serving, self._bad) else version
+        return None if version is None or version == serving or self._refusals.has(version) else version
 
     def load(self, model_version: str) -> LoadedModel:
         """Reads, verifies and tests a model; changes nothing, so that it may run beside the serving.
@@ -96,13 +118,13 @@ class ModelSlot:
             raise BundleError(BundleFault.SELF_TEST, fault)
         data_until = bundle.manifest.data_until
         loaded = LoadedModel(ranker, datetime.now(UTC), data_until, ranker.buffer(), ranker.buffer())
-        return self._with_fresh_prior(loaded)
+        return self.with_fresh_prior(loaded)
 
     def swap(self, model: LoadedModel) -> None:
         """Takes a model into use; calls that run finish with the one they began with."""
         before = self.current.version if self.current else None
         self.current = model
-        self._bad = self._told = None
+        self._refusals.clear()
         self._metrics.swapped(model.ranker.bundle.manifest)
         self._metrics.prior_of(model.counted_until)
         _LOG.info("scorer.model_swapped", model_version=model.version, before=before)
@@ -127,7 +149,7 @@ class ModelSlot:
             _LOG.error("scorer.popularity_refused", error=str(error))
             return None
         current = self.current
-        return None if current is None else self._with_fresh_prior(current)
+        return None if current is None else self.with_fresh_prior(current)
 
     def freshen(self, model: LoadedModel) -> None:
         """Takes the model in use with another prior."""
@@ -136,10 +158,8 @@ class ModelSlot:
 
     def refuse(self, model_version: str, error: BundleError) -> None:
         """Notes that a model was not taken, once; unless the fault may pass, it is not read again."""
-        self._bad = None if error.fault in _PASSING else model_version
-        if self._told == (model_version, error.fault):
+        if not self._refusals.add(model_version, error.fault):
             return
-        self._told = (model_version, error.fault)
         self._metrics.refused()
         _LOG.error(
             "scorer.model_refused",
@@ -149,7 +169,8 @@ class ModelSlot:
             serving=self.current.version if self.current else None,
         )
 
-    def _with_fresh_prior(self, model: LoadedModel) -> LoadedModel:
+    def with_fresh_prior(self, model: LoadedModel) -> LoadedModel:
+        """Returns a model with the prior by the newest count; the same one where its own is better."""
         counted = self._counted
         prior = None if counted is None else fresh_prior(model.ranker.bundle, counted)
         if counted is None or prior is None:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from runtime.candidate_file import Candidate
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
 from runtime.popularity import Popularity, PopularityError
 
@@ -11,6 +12,13 @@ class ModelSource(Protocol):
 
     def live_version(self) -> str | None:
         """Returns the version that should serve; None when there is none yet.
+
+        Raises:
+            BundleError: When that cannot be told.
+        """
+
+    def candidate(self) -> Candidate | None:
+        """Returns the version that is tried beside it, and how; None when there is none.
 
         Raises:
             BundleError: When that cannot be told.
@@ -35,16 +43,21 @@ class ModelSource(Protocol):
 
 
 class MemoryModels:
-    """A ModelSource in memory; `live` is what it names, `counted` the popularity."""
+    """A ModelSource in memory; `live` is what it names, `tried` the candidate, `counted` the popularity."""
 
     def __init__(self, *bundles: ModelBundle) -> None:
         self.bundles = {bundle.manifest.model_version: bundle for bundle in bundles}
         self.live = bundles[-1].manifest.model_version if bundles else None
+        self.tried: Candidate | None = None
         self.counted: Popularity | None = None
 
     def live_version(self) -> str | None:
         """Returns what `live` says."""
         return self.live
+
+    def candidate(self) -> Candidate | None:
+        """Returns what `tried` says."""
+        return self.tried
 
     def read(self, model_version: str) -> ModelBundle:
         """Returns a bundle it was given."""

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from runtime import logs, process
+from runtime.candidate_file import Candidate, Mode
 from runtime.exit_codes import EXIT_WRONG_SETTINGS
 from runtime.lock_file import AlreadyRunningError
 from runtime.model_bundle import BundleError
@@ -18,11 +19,13 @@ from runtime.settings import SettingsError, load
 from runtime.signing import KeyFileError
 from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
+from trainer.adapters.bundle_store import ServesAlreadyError
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
 from trainer.app import build, bundle_store, popularity_count, progress_for, training
 from trainer.comparing import NotComparableError, compare_models
 from trainer.quality_report import quality_lines
+from trainer.report.models_table import models_text
 from trainer.report.terminal import comparison_text
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
@@ -36,7 +39,17 @@ app = typer.Typer(
 T = TypeVar("T")
 
 # What the operator can mend; anything else is a bug and shows its trace.
-_EXPECTED = (UnreachableDatabaseError, AlreadyRunningError, BundleError, ExportError, KeyFileError, NotComparableError)
+_EXPECTED = (
+    UnreachableDatabaseError,
+    AlreadyRunningError,
+    BundleError,
+    ExportError,
+    KeyFileError,
+    NotComparableError,
+    ServesAlreadyError,
+)
+
+_Share = Annotated[float, typer.Option(min=0, max=1, help="Share of the users, 0 to 1.")]
 
 
 @app.command()
@@ -121,10 +134,43 @@ def rollback() -> None:
     typer.echo(f"serving: {version}")
 
 
+@app.command()
+def shadow(model_version: str, share: _Share = 0.1) -> None:
+    """Let a published model rank beside the one that serves, for nobody to see: metrics tell how they differ."""
+    _try_out(Candidate(model_version, Mode.SHADOW, share))
+
+
+@app.command()
+def canary(model_version: str, share: _Share = 0.05) -> None:
+    """Let a published model serve a share of the users, always the same ones."""
+    _try_out(Candidate(model_version, Mode.CANARY, share))
+
+
+@app.command()
+def withdraw() -> None:
+    """End what `shadow` or `canary` began: all users are served by the live model again."""
+    with _settings() as settings:
+        bundle_store(settings).withdraw()
+    typer.echo("no model is tried")
+
+
+@app.command()
+def models() -> None:
+    """Show the published models: which one serves, which is tried and how."""
+    with _settings() as settings:
+        typer.echo(models_text(bundle_store(settings)))
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def schedule(context: typer.Context) -> None:
     """Run the job every night at 02:00 UTC, with health and metrics over HTTP."""
     raise typer.Exit(process.main("trainer", TrainerSettings, build, context.args))
+
+
+def _try_out(candidate: Candidate) -> None:
+    with _settings() as settings:
+        bundle_store(settings).try_out(candidate)
+    typer.echo(f"{candidate.mode}: {candidate.model_version}, {candidate.share * 100:g}% of users")
 
 
 def _with_training(work: Callable[[Training], T]) -> T:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from runtime import bundle_files, popularity_file
+from runtime import bundle_files, candidate_file, popularity_file
+from runtime.candidate_file import Candidate
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
 from runtime.popularity import Popularity, PopularityError
 from runtime.signing import KeyFileError, load_public_key
@@ -23,6 +24,10 @@ class FolderModels:
     def live_version(self) -> str | None:
         """Returns the version that should serve."""
         return bundle_files.live_version(self._models_dir)
+
+    def candidate(self) -> Candidate | None:
+        """Returns the version that is tried beside it, and how."""
+        return candidate_file.read(self._models_dir)
 
     def read(self, model_version: str) -> ModelBundle:
         """Reads and verifies a model."""

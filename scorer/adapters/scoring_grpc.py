@@ -1,6 +1,7 @@
 """The gRPC side: `feed.scoring.v1.ScoringService`."""
 
 import struct
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,7 @@ from scorer.adapters.wishes import wish_of
 from scorer.domain.explain import Explanation
 from scorer.domain.parts import PART_NAMES
 from scorer.domain.wish import Ranking
-from scorer.service import ScoringService
+from scorer.service import Ranked, ScoringService
 
 _LOG = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         _require_our_contract(context)
         require_valid(request)
         ranked = await self._service.rank([wish_of(request)], context.time_remaining())
-        return _response(request, ranked.bundle, ranked.rankings[0])
+        return _responses([request], ranked)[0]
 
     async def RankBatch(  # noqa: N802  # the contract's name
         self, request: pb.RankBatchRequest, context: Any
@@ -45,8 +46,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         require_valid(request)
         _LOG.debug("scorer.batch", request_ids=[each.request_id for each in request.requests])
         ranked = await self._service.rank([wish_of(each) for each in request.requests], context.time_remaining())
-        pairs = zip(request.requests, ranked.rankings, strict=True)
-        return pb.RankBatchResponse(responses=[_response(asked, ranked.bundle, ranking) for asked, ranking in pairs])
+        return pb.RankBatchResponse(responses=_responses(request.requests, ranked))
 
     async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:  # noqa: N802  # the contract's
         """Says what the scores of some videos are made of."""
@@ -122,13 +122,19 @@ def _timestamp(time: datetime) -> Timestamp:
     return message
 
 
-def _response(request: pb.RankRequest, bundle: ModelBundle, ranking: Ranking) -> pb.RankResponse:
+def _responses(requests: Iterable[pb.RankRequest], ranked: Ranked) -> list[pb.RankResponse]:
+    data_until_ms = _unix_ms(ranked.data_until)
+    answers = zip(requests, ranked.bundles, ranked.rankings, strict=True)
+    return [_response(request, bundle, ranking, data_until_ms) for request, bundle, ranking in answers]
+
+
+def _response(request: pb.RankRequest, bundle: ModelBundle, ranking: Ranking, data_until_ms: int) -> pb.RankResponse:
     response = pb.RankResponse(
         model_version=bundle.manifest.model_version,
         algorithm=bundle.manifest.algorithm,
         known_user=ranking.known,
         dropped=ranking.dropped,
-        data_until_ms=_unix_ms(bundle.manifest.data_until),
+        data_until_ms=data_until_ms,
     )
     if request.compact:
         response.compact_video_ids = "\n".join(ranking.video_ids)

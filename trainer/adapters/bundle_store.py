@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
-from runtime import bundle_files, popularity_file
+from runtime import bundle_files, candidate_file, popularity_file
+from runtime.candidate_file import Candidate
 from runtime.model_bundle import BundleError, BundleFault, Manifest, ModelArrays, ModelBundle
 from runtime.popularity import Popularity
 from runtime.signing import load_or_create_private_key
+
+
+class ServesAlreadyError(Exception):
+    """The model that serves cannot be tried beside itself; the operator names another one."""
 
 
 class BundleStore:
@@ -49,20 +54,24 @@ class BundleStore:
     def promote(self, model_version: str) -> None:
         """Makes a published model the one that serves, once its arrays were read back and found good.
 
+        That ends its trial; a trial of another model goes on, beside the one that serves now.
+
         Raises:
             BundleError: When it is missing or not good; the one that serves stays.
         """
         self.read(model_version)
         bundle_files.promote(self._models_dir, model_version)
+        if model_version == self._tried():
+            candidate_file.remove(self._models_dir)
 
     def rollback(self) -> str:
-        """Makes the newest model older than the serving one serve; returns its version.
+        """Makes the newest model older than the serving one serve, never one that is still tried; returns its version.
 
         Raises:
             BundleError: When there is no older one.
         """
-        live = self.live()
-        older = [version for version in bundle_files.published_versions(self._models_dir) if live and version < live]
+        live, tried = self.live(), self._tried()
+        older = [version for version in self.versions() if live and version < live and version != tried]
         if not older:
             raise BundleError(BundleFault.MISSING, "no older model is on disk")
         self.promote(older[-1])
@@ -72,17 +81,59 @@ class BundleStore:
         """Returns the version that serves."""
         return bundle_files.live_version(self._models_dir)
 
+    def try_out(self, candidate: Candidate) -> None:
+        """Makes a published model the candidate, once its arrays were read back and found good.
+
+        Raises:
+            BundleError: When it is missing or not good; a candidate before it stays.
+            ServesAlreadyError: When it is the one that serves.
+        """
+        self.read(candidate.model_version)
+        if candidate.model_version == self.live():
+            raise ServesAlreadyError(f"{candidate.model_version} serves already; name another model")
+        candidate_file.write(self._models_dir, candidate)
+
+    def withdraw(self) -> None:
+        """Ends the trial of the candidate, whatever the file says."""
+        candidate_file.remove(self._models_dir)
+
+    def candidate(self) -> Candidate | None:
+        """Returns the model that is tried.
+
+        Raises:
+            BundleError: When that cannot be told.
+        """
+        return candidate_file.read(self._models_dir)
+
+    def manifest(self, model_version: str) -> Manifest:
+        """Reads the signed facts of a published model, without its arrays.
+
+        Raises:
+            BundleError: When they cannot be trusted.
+        """
+        public = load_or_create_private_key(self._key_path).public_key()
+        return bundle_files.read_manifest(self._models_dir, model_version, public)
+
     def versions(self) -> list[str]:
         """Returns the versions on disk, oldest first."""
         return bundle_files.published_versions(self._models_dir)
 
     def prune(self, keep: int) -> list[str]:
-        """Deletes all but the newest models and the one that serves, and what a killed training left half-written.
+        """Deletes what a killed training left, and all models but the newest, the serving one and the one tried.
 
         Only while nobody else publishes. Returns the models that are gone.
         """
         bundle_files.remove_leftovers(self._models_dir)
-        gone = [version for version in self.versions()[:-keep] if version != self.live()]
+        kept = {self.live(), self._tried()}
+        gone = [version for version in self.versions()[:-keep] if version not in kept]
         for version in gone:
             bundle_files.remove(self._models_dir, version)
         return gone
+
+    def _tried(self) -> str | None:
+        """Returns the candidate's version. A file that holds something else keeps no other command from its work."""
+        try:
+            candidate = self.candidate()
+        except BundleError:
+            return None
+        return candidate.model_version if candidate else None

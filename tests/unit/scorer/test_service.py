@@ -13,11 +13,13 @@ from runtime.errors import FailedPreconditionError
 from runtime.model_bundle import BundleError, BundleFault, IndexInfo, ModelBundle, text_table
 from runtime.popularity import Popularity, PopularityError
 from scorer import service as service_module
+from scorer.candidate import CandidateSlot
 from scorer.domain.wish import Wish
-from scorer.metrics import ScorerMetrics
+from scorer.metrics import CandidateMetrics, ScorerMetrics
 from scorer.models import ModelSlot
 from scorer.ports import MemoryModels
 from scorer.service import DeadlinePassedError, ScoringService
+from scorer.shadow import Shadow
 from tests.model_bundles import TRAINED, manifest_of, small_arrays, small_bundle
 
 
@@ -31,7 +33,10 @@ class Parts:
         self.slot = ModelSlot(source, self.metrics)
         self.now_s = 100.0
         self.step_s = 0.0
-        self.service = ScoringService(self.slot, self.metrics, self._tick)
+        tried = CandidateMetrics(self.registry)
+        self.candidates = CandidateSlot(source, self.slot, tried)
+        self.shadow = Shadow(self.candidates, tried, self._tick)
+        self.service = ScoringService(self.slot, self.candidates, self.shadow, self.metrics, self._tick)
 
     def _tick(self) -> float:
         self.now_s += self.step_s
@@ -125,7 +130,7 @@ async def test_another_model_is_swapped_in(parts: Parts) -> None:
     parts.source.bundles["m2"] = small_bundle("m2")
     parts.source.live = "m2"
     assert parts.take_offered() == "m2"
-    assert (await parts.service.rank([Wish("up")], None)).bundle.manifest.model_version == "m2"
+    assert (await parts.service.rank([Wish("up")], None)).bundles[0].manifest.model_version == "m2"
     assert parts.take_offered() is None, "the serving one is not loaded again"
     assert parts.metric("feed_scorer_model_swaps_total", result="swapped") == 2
     assert parts.metric("feed_scorer_model_info", model_version="m2", algorithm="lightfm-warp") == 1
@@ -138,7 +143,7 @@ async def test_a_bad_model_is_refused_once_and_the_old_one_stays(parts: Parts) -
     parts.source.bundles["m2"] = ModelBundle(bundle.manifest, arrays)
     parts.source.live = "m2"
     assert [parts.take_offered() for _ in range(3)] == ["m2", None, None]
-    assert (await parts.service.rank([Wish("up")], None)).bundle.manifest.model_version == "m1"
+    assert (await parts.service.rank([Wish("up")], None)).bundles[0].manifest.model_version == "m1"
     assert parts.metric("feed_scorer_model_swaps_total", result="refused") == 1
     parts.source.live = "m1"
     assert parts.take_offered() is None, "a rollback to the serving one needs nothing"

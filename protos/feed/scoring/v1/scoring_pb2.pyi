@@ -286,7 +286,7 @@ class RankResponse(_message.Message):
     """Their scores, float32, little-endian, one a video, never rising. Only when the request was `compact`."""
     data_until_ms: _builtins.int
     """Time of the newest interaction that the model was trained on, in Unix milliseconds: what came later is worth telling
-    in `recent_interactions`.
+    in `recent_interactions`. While another model is tried beside it, the earlier time of the two.
     """
     compact_parts: _builtins.bytes
     """The parts of the best videos' scores, float32, little-endian, one row a video, one column a name; a row adds up to
