@@ -17,9 +17,16 @@ from bridge.sessions import Session
 from bridge.strangers import NothingKnown, Strangers
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
+from runtime.experiments import RankedBy
 
 # The contract's limit of what a scorer is asked for.
 _MOST_CANDIDATES: Final = 1_000
+_CHOICES: Final = {
+    RankedBy.MODEL: scoring_pb2.LIVE,
+    RankedBy.CANDIDATE: scoring_pb2.CANDIDATE,
+    RankedBy.TRENDING: scoring_pb2.LIVE,
+}
+
 Request = recommendations_pb2.GetRecommendationsRequest
 
 
@@ -105,6 +112,9 @@ class Knowledge:
         wish = wire.rank_request(request, min(page_size + self.candidates + spare, _MOST_CANDIDATES))
         wish.seed = session.seed
         wish.stages.CopyFrom(self._stages(session.treatment))
+        if session.treatment.membership.variants:
+            # Whoever is part of an experiment is part of no canary beside it.
+            wish.model_choice = _CHOICES[session.treatment.ranked_by]
         wish.user_features.extend(self._strangers.known(request.user_id) or ())
         self.tell_seen(wish)
         corrections = self._corrector.of(request.user_id)

@@ -26,7 +26,7 @@ class RankedBy(StrEnum):
     """What ranks for the users of a variant."""
 
     MODEL = "model"
-    CANDIDATE = "candidate"  # the model that is tried beside the live one; the live one where there is none
+    CANDIDATE = "candidate"  # the model that is tried beside the live one; the live one where none is
     TRENDING = "trending"
 
 

@@ -1,8 +1,6 @@
 """The count of popularity on disk, `<models_dir>/POPULARITY`: an Ed25519 signature, then an `.npz` without pickles."""
 
 import io
-import os
-import secrets
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from runtime.bundle_files import SIGNATURE_BYTES, read_bounded
+from runtime.bundle_files import SIGNATURE_BYTES, read_bounded, replace_file
 from runtime.model_bundle import BundleError
 from runtime.popularity import Popularity, PopularityError
 
@@ -35,9 +33,7 @@ def publish(models_dir: Path, popularity: Popularity, key: Ed25519PrivateKey) ->
     )
     content = buffer.getvalue()
     models_dir.mkdir(parents=True, exist_ok=True)
-    temporary = models_dir / f".{POPULARITY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
-    temporary.write_bytes(key.sign(content) + content)
-    temporary.replace(models_dir / POPULARITY_FILE)
+    replace_file(models_dir / POPULARITY_FILE, key.sign(content) + content)
 
 
 def stamp_of(models_dir: Path) -> int | None:

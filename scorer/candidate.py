@@ -9,6 +9,7 @@ import structlog
 from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
 from runtime.model_bundle import BundleError, ModelBundle
 from scorer.domain.trial import is_tried_on
+from scorer.domain.wish import Choice, Wish
 from scorer.metrics import CandidateMetrics
 from scorer.models import LoadedModel, ModelSlot, Refusals
 from scorer.ports import ModelSource
@@ -23,13 +24,16 @@ class OnTrial:
     model: LoadedModel
     candidate: Candidate
 
-    def serves(self, user_id: str) -> bool:
-        """Tells whether it ranks for a user instead of the live model."""
-        return self.candidate.mode is Mode.CANARY and self._is_tried_on(user_id)
+    def serves(self, wish: Wish) -> bool:
+        """Tells whether it ranks instead of the live model."""
+        if wish.choice is not Choice.AS_TRIED:
+            return wish.choice is Choice.CANDIDATE
+        return self.candidate.mode is Mode.CANARY and self._is_tried_on(wish.user_id)
 
-    def shadows(self, user_id: str) -> bool:
-        """Tells whether it ranks for a user beside the live model."""
-        return self.candidate.mode is Mode.SHADOW and self._is_tried_on(user_id)
+    def shadows(self, wish: Wish) -> bool:
+        """Tells whether it ranks beside the live model."""
+        is_asked = wish.choice is Choice.CANDIDATE
+        return self.candidate.mode is Mode.SHADOW and not is_asked and self._is_tried_on(wish.user_id)
 
     def _is_tried_on(self, user_id: str) -> bool:
         return is_tried_on(user_id, self.candidate.model_version, self.candidate.share)
@@ -109,7 +113,7 @@ class CandidateSlot:
             on_trial: The model that was on trial when the call began.
             bundles: The model that each ranking comes from.
         """
-        if on_trial is not None and on_trial.candidate.mode is Mode.CANARY:
+        if on_trial is not None:
             self._metrics.served(sum(bundle is on_trial.model.ranker.bundle for bundle in bundles))
 
     def failed(self, on_trial: OnTrial, error: Exception) -> None:

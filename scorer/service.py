@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 import grpc
 
-from runtime.candidate_file import Mode
 from runtime.errors import FailedPreconditionError, RequestError
 from runtime.model_bundle import Floats, ModelBundle
 from scorer.candidate import CandidateSlot, OnTrial
@@ -46,13 +45,13 @@ class InUse:
     live: LoadedModel
     on_trial: OnTrial | None
 
-    @property
-    def cost(self) -> int:
-        """Multiplications of one ranking that somebody waits for, by whichever takes more."""
-        live = self.live.ranker.cost
-        if self.on_trial is None or self.on_trial.candidate.mode is not Mode.CANARY:
-            return live
-        return max(live, self.on_trial.model.ranker.cost)
+    def cost(self, wishes: Sequence[Wish]) -> int:
+        """Returns the multiplications of all rankings that somebody waits for."""
+        return sum(self.model_for(wish).ranker.cost for wish in wishes)
+
+    def model_for(self, wish: Wish) -> LoadedModel:
+        """Returns the model that ranks."""
+        return self.live if self.on_trial is None or not self.on_trial.serves(wish) else self.on_trial.model
 
     @property
     def data_until(self) -> datetime:
@@ -138,7 +137,7 @@ class ScoringService:
             wish.timeout_s if timeout_s is None else min(timeout_s, wish.timeout_s or timeout_s) for wish in wishes
         ]
         asked = [(wish, None if wait_s is None else start + wait_s) for wish, wait_s in zip(wishes, waits, strict=True)]
-        if in_use.cost * len(wishes) <= LOOP_WORK:
+        if in_use.cost(wishes) <= LOOP_WORK:
             ranked = self._rank(in_use, asked, _loop_buffer)
         else:
             ranked = await asyncio.get_running_loop().run_in_executor(
@@ -165,9 +164,7 @@ class ScoringService:
             # Few ask, so it brings its own buffer and never keeps rankings from the loop.
             return explain(model.ranker, wish, video_ids, model.ranker.buffer())
 
-        told, bundle = await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._done, in_use, wish.user_id, work
-        )
+        told, bundle = await asyncio.get_running_loop().run_in_executor(self._worker, self._done, in_use, wish, work)
         return Told(bundle, told)
 
     def close(self) -> None:
@@ -195,12 +192,12 @@ class ScoringService:
     def _ranking(
         self, in_use: InUse, wish: Wish, buffer_of: Callable[[LoadedModel], Floats]
     ) -> tuple[Ranking, ModelBundle]:
-        return self._done(in_use, wish.user_id, lambda model: model.ranker.rank(wish, buffer_of(model)))
+        return self._done(in_use, wish, lambda model: model.ranker.rank(wish, buffer_of(model)))
 
-    def _done(self, in_use: InUse, user_id: str, work: Callable[[LoadedModel], T]) -> tuple[T, ModelBundle]:
-        """Does some work with the model that ranks for a user; where the candidate fails, with the live one."""
+    def _done(self, in_use: InUse, wish: Wish, work: Callable[[LoadedModel], T]) -> tuple[T, ModelBundle]:
+        """Does some work with the model that ranks; where the candidate fails, with the live one."""
         on_trial, live = in_use.on_trial, in_use.live
-        if on_trial is not None and on_trial.serves(user_id):
+        if on_trial is not None and on_trial.serves(wish):
             try:
                 return work(on_trial.model), on_trial.model.ranker.bundle
             except Exception as error:  # noqa: BLE001  # whatever a candidate does, its users are served

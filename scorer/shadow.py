@@ -47,7 +47,7 @@ class Shadow:
         if on_trial is None:
             return
         for wish, ranking in zip(wishes, rankings, strict=True):
-            if ranking.dropped or not on_trial.shadows(wish.user_id):
+            if ranking.dropped or not on_trial.shadows(wish):
                 continue
             if self._task is not None or self._monotonic() < self._rest_until:
                 self._metrics.shadow_dropped()

@@ -11,7 +11,7 @@ from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING
 from scorer.domain.corrections import Correction, Kind, Part
 from scorer.domain.filters import NO_FILTERS, Filters
 from scorer.domain.fold_in import Did, Recent
-from scorer.domain.wish import NO_STAGES, Stages, Wish
+from scorer.domain.wish import NO_STAGES, Choice, Stages, Wish
 
 # A click alone tells that the cover worked, not that the video did.
 _DID: Final = {
@@ -25,6 +25,11 @@ _DID: Final = {
 }
 
 _KINDS: Final = {pb.BOOST: Kind.BOOST, pb.REDUCE: Kind.REDUCE, pb.BLOCK: Kind.BLOCK, pb.REWEIGHT: Kind.REWEIGHT}
+_CHOICES: Final = {
+    pb.MODEL_CHOICE_UNSPECIFIED: Choice.AS_TRIED,
+    pb.LIVE: Choice.LIVE,
+    pb.CANDIDATE: Choice.CANDIDATE,
+}
 _PARTS: Final = {part.value: part for part in Part}
 
 
@@ -44,6 +49,7 @@ def wish_of(request: pb.RankRequest) -> Wish:
         [_correction(each) for each in request.corrections],
         request.parts,
         tuple(request.user_features),
+        _CHOICES[request.model_choice],
     )
 
 

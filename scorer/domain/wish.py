@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from scorer.domain.corrections import Correction
@@ -37,6 +38,14 @@ class Stages:
 NO_STAGES: Final = Stages()
 
 
+class Choice(Enum):
+    """Which model ranks."""
+
+    AS_TRIED = auto()  # the live one; for the users of a canary the candidate
+    LIVE = auto()
+    CANDIDATE = auto()  # the live one where there is none
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked for one user.
@@ -54,6 +63,7 @@ class Wish:
         corrections: What editors changed.
         parts: How many of the best videos come with the parts of their scores.
         features: What is known of the user beside what the user did, such as `country=AT`.
+        choice: Which model ranks.
     """
 
     user_id: str
@@ -68,6 +78,7 @@ class Wish:
     corrections: Sequence[Correction] = ()
     parts: int = 0
     features: Sequence[str] = ()
+    choice: Choice = Choice.AS_TRIED
 
 
 @dataclass(frozen=True, slots=True)

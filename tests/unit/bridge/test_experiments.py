@@ -90,6 +90,16 @@ async def test_a_variant_of_trending_asks_no_scorer_and_is_no_fallback() -> None
     assert not made.recorder.pages[0].fell_back
 
 
+@pytest.mark.parametrize(
+    ("ranked_by", "choice"), [(RankedBy.CANDIDATE, scoring_pb2.CANDIDATE), (RankedBy.MODEL, scoring_pb2.LIVE)]
+)
+async def test_a_variant_says_which_model_ranks(ranked_by: RankedBy, choice: int) -> None:
+    """A canary beside it takes none of the experiment's users: the control must be what it says."""
+    made = await trying(experiment("model", Variant("a", 1.0, ranked_by)))
+    await made.page()
+    assert made.scorers[0].requests[0].model_choice == choice
+
+
 async def test_a_page_of_the_ladder_is_part_of_the_experiment_too() -> None:
     """Else a variant that breaks the scorer would look good: only its good pages would count."""
     made = await trying(experiment("order", SET), acts=[HANGS])

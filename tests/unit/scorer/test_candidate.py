@@ -9,7 +9,7 @@ import pytest
 from runtime.candidate_file import Candidate, Mode
 from runtime.model_bundle import BundleError, BundleFault, ModelBundle
 from scorer.domain.trial import is_tried_on
-from scorer.domain.wish import Wish
+from scorer.domain.wish import Choice, Wish
 from scorer.ports import MemoryModels
 from tests.model_bundles import TRAINED, arrays_of, manifest_of, small_bundle
 from tests.unit.scorer.test_service import Parts, popularity, with_prior
@@ -50,7 +50,11 @@ class Trial(Parts):
 
     async def versions(self, *user_ids: str) -> list[str]:
         """Ranks for some users; returns which model did."""
-        ranked = await self.service.rank([Wish(user_id) for user_id in user_ids], None)
+        return await self.ranked_by(*map(Wish, user_ids))
+
+    async def ranked_by(self, *wishes: Wish) -> list[str]:
+        """Ranks; returns which model did."""
+        ranked = await self.service.rank(wishes, None)
         return [bundle.manifest.model_version for bundle in ranked.bundles]
 
     async def shadowed(self, *wishes: Wish) -> None:
@@ -82,6 +86,17 @@ async def test_a_canary_serves_its_users_and_the_live_model_the_others() -> None
     assert [(await trial.versions(user_id))[0] for user_id in USERS] == expected
     assert trial.rankings(Mode.CANARY, "ranked") == 2 * expected.count("m2")
     assert trial.metric("feed_scorer_candidate_share") == 0.3
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_who_asks_for_a_model_gets_it_however_it_is_tried(mode: Mode) -> None:
+    trial = Trial()
+    trial.begin(mode)
+    wishes = [Wish("u1", choice=choice) for choice in (Choice.LIVE, Choice.CANDIDATE)]
+    assert await trial.ranked_by(*wishes) == ["m1", "m2"]
+    trial.source.tried = None
+    trial.follow()
+    assert await trial.ranked_by(*wishes) == ["m1", "m1"]
 
 
 async def test_what_a_canary_ranked_it_explains() -> None:

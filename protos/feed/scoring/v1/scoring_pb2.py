@@ -28,7 +28,7 @@ from feed.interactions.v1 import interactions_pb2 as feed_dot_interactions_dot_v
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x65\x64/scoring/v1/scoring.proto\x12\x0f\x66\x65\x65\x64.scoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x04\n\x0bRankRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x15\n\x01k\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x04 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\ntimeout_ms\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nrequest_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x0f\n\x07\x63ompact\x18\x07 \x01(\x08\x12,\n\x19\x63ompact_exclude_video_ids\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\'\n\x06stages\x18\n \x01(\x0b\x32\x17.feed.scoring.v1.Stages\x12@\n\x0b\x63orrections\x18\x0b \x03(\x0b\x32 .feed.scoring.v1.ScoreCorrectionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x19\n\x05parts\x18\x0c \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\'\n\ruser_features\x18\r \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xc8\x01\"\x05r\x03\x18\x80\x01\"\xd3\x01\n\x06Stages\x12\"\n\x07shuffle\x18\x01 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x80?-\x00\x00\x00\x00@\x01\x12$\n\tdiversity\x18\x02 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x80?-\x00\x00\x00\x00@\x01\x12\x1a\n\x07max_run\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12&\n\x0b\x65xploration\x18\x04 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x00?-\x00\x00\x00\x00@\x01\x12\x12\n\nskip_prior\x18\x05 \x01(\x08\x12\x14\n\x0cskip_fold_in\x18\x06 \x01(\x08\x12\x11\n\tskip_seen\x18\x07 \x01(\x08\"\xf0\x01\n\x0fScoreCorrection\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.feed.scoring.v1.CorrectionKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\x05value\x18\x02 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\xc8\x42-\x00\x00\xc8\xc2@\x01\x12\x1a\n\x08video_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tauthor_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x15\n\x03tag\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x08language\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x15\n\x04part\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x8a\x03\n\x0cRankResponse\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x12\n\nknown_user\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x08\x12\x19\n\x11\x63ompact_video_ids\x18\x07 \x01(\t\x12\x16\n\x0e\x63ompact_scores\x18\x08 \x01(\x0c\x12\x15\n\rdata_until_ms\x18\t \x01(\x03\x12\x12\n\npart_names\x18\n \x03(\t\x12\x15\n\rcompact_parts\x18\x0b \x01(\x0c\x12\x10\n\x08\x65xplored\x18\x0c \x03(\x05\x12\x14\n\x0cpropensities\x18\r \x03(\x02\x12;\n\x07removed\x18\x0e \x03(\x0b\x32*.feed.scoring.v1.RankResponse.RemovedEntry\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x81\x01\n\x0e\x45xplainRequest\x12\x32\n\x04rank\x18\x01 \x01(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x06\xbaH\x03\xc8\x01\x01\x12;\n\tvideo_ids\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x64\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\"\x9d\x01\n\x0b\x45xplanation\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12)\n\x05parts\x18\x03 \x03(\x0b\x32\x1a.feed.scoring.v1.ScorePart\x12\x19\n\x11\x62\x65\x63\x61use_video_ids\x18\x04 \x03(\t\x12\x12\n\nremoved_by\x18\x05 \x01(\t\x12\x13\n\x0bknown_video\x18\x06 \x01(\x08\"(\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\"\x83\x01\n\x0f\x45xplainResponse\x12\x32\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.Explanation\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x12\n\nknown_user\x18\x04 \x01(\x08\"O\n\x10RankBatchRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"E\n\x11RankBatchResponse\x12\x30\n\tresponses\x18\x01 \x03(\x0b\x32\x1d.feed.scoring.v1.RankResponse\"\x15\n\x13GetModelInfoRequest\"\xf5\x02\n\x14GetModelInfoResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x30\n\x0ctrained_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bloaded_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05users\x18\x05 \x01(\x03\x12\x0e\n\x06videos\x18\x06 \x01(\x03\x12\x12\n\ndimensions\x18\x07 \x01(\x05\x12\x43\n\x07metrics\x18\x08 \x03(\x0b\x32\x32.feed.scoring.v1.GetModelInfoResponse.MetricsEntry\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\x18\n\x10\x63ontract_version\x18\n \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*a\n\x0e\x43orrectionKind\x12\x1f\n\x1b\x43ORRECTION_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x42OOST\x10\x01\x12\n\n\x06REDUCE\x10\x02\x12\t\n\x05\x42LOCK\x10\x03\x12\x0c\n\x08REWEIGHT\x10\x04\x32\xd4\x02\n\x0eScoringService\x12\x43\n\x04Rank\x12\x1c.feed.scoring.v1.RankRequest\x1a\x1d.feed.scoring.v1.RankResponse\x12R\n\tRankBatch\x12!.feed.scoring.v1.RankBatchRequest\x1a\".feed.scoring.v1.RankBatchResponse\x12L\n\x07\x45xplain\x12\x1f.feed.scoring.v1.ExplainRequest\x1a .feed.scoring.v1.ExplainResponse\x12[\n\x0cGetModelInfo\x12$.feed.scoring.v1.GetModelInfoRequest\x1a%.feed.scoring.v1.GetModelInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x65\x64/scoring/v1/scoring.proto\x12\x0f\x66\x65\x65\x64.scoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x65\x65\x64/common/v1/common.proto\x1a\'feed/interactions/v1/interactions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x04\n\x0bRankRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x15\n\x01k\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x1c.feed.common.v1.VideoFilters\x12H\n\x13recent_interactions\x18\x04 \x03(\x0b\x32!.feed.interactions.v1.InteractionB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\ntimeout_ms\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nrequest_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x0f\n\x07\x63ompact\x18\x07 \x01(\x08\x12,\n\x19\x63ompact_exclude_video_ids\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\'\n\x06stages\x18\n \x01(\x0b\x32\x17.feed.scoring.v1.Stages\x12@\n\x0b\x63orrections\x18\x0b \x03(\x0b\x32 .feed.scoring.v1.ScoreCorrectionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x19\n\x05parts\x18\x0c \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\'\n\ruser_features\x18\r \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xc8\x01\"\x05r\x03\x18\x80\x01\x12<\n\x0cmodel_choice\x18\x0e \x01(\x0e\x32\x1c.feed.scoring.v1.ModelChoiceB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xd3\x01\n\x06Stages\x12\"\n\x07shuffle\x18\x01 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x80?-\x00\x00\x00\x00@\x01\x12$\n\tdiversity\x18\x02 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x80?-\x00\x00\x00\x00@\x01\x12\x1a\n\x07max_run\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12&\n\x0b\x65xploration\x18\x04 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\x00?-\x00\x00\x00\x00@\x01\x12\x12\n\nskip_prior\x18\x05 \x01(\x08\x12\x14\n\x0cskip_fold_in\x18\x06 \x01(\x08\x12\x11\n\tskip_seen\x18\x07 \x01(\x08\"\xf0\x01\n\x0fScoreCorrection\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.feed.scoring.v1.CorrectionKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\x05value\x18\x02 \x01(\x02\x42\x11\xbaH\x0e\n\x0c\x1d\x00\x00\xc8\x42-\x00\x00\xc8\xc2@\x01\x12\x1a\n\x08video_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tauthor_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x15\n\x03tag\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x08language\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x15\n\x04part\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x8a\x03\n\x0cRankResponse\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x12\n\nknown_user\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x08\x12\x19\n\x11\x63ompact_video_ids\x18\x07 \x01(\t\x12\x16\n\x0e\x63ompact_scores\x18\x08 \x01(\x0c\x12\x15\n\rdata_until_ms\x18\t \x01(\x03\x12\x12\n\npart_names\x18\n \x03(\t\x12\x15\n\rcompact_parts\x18\x0b \x01(\x0c\x12\x10\n\x08\x65xplored\x18\x0c \x03(\x05\x12\x14\n\x0cpropensities\x18\r \x03(\x02\x12;\n\x07removed\x18\x0e \x03(\x0b\x32*.feed.scoring.v1.RankResponse.RemovedEntry\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x81\x01\n\x0e\x45xplainRequest\x12\x32\n\x04rank\x18\x01 \x01(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x06\xbaH\x03\xc8\x01\x01\x12;\n\tvideo_ids\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x64\"\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\"\x9d\x01\n\x0b\x45xplanation\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12)\n\x05parts\x18\x03 \x03(\x0b\x32\x1a.feed.scoring.v1.ScorePart\x12\x19\n\x11\x62\x65\x63\x61use_video_ids\x18\x04 \x03(\t\x12\x12\n\nremoved_by\x18\x05 \x01(\t\x12\x13\n\x0bknown_video\x18\x06 \x01(\x08\"(\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\"\x83\x01\n\x0f\x45xplainResponse\x12\x32\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.Explanation\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x12\n\nknown_user\x18\x04 \x01(\x08\"O\n\x10RankBatchRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.feed.scoring.v1.RankRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"E\n\x11RankBatchResponse\x12\x30\n\tresponses\x18\x01 \x03(\x0b\x32\x1d.feed.scoring.v1.RankResponse\"\x15\n\x13GetModelInfoRequest\"\xf5\x02\n\x14GetModelInfoResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x30\n\x0ctrained_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bloaded_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05users\x18\x05 \x01(\x03\x12\x0e\n\x06videos\x18\x06 \x01(\x03\x12\x12\n\ndimensions\x18\x07 \x01(\x05\x12\x43\n\x07metrics\x18\x08 \x03(\x0b\x32\x32.feed.scoring.v1.GetModelInfoResponse.MetricsEntry\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\x18\n\x10\x63ontract_version\x18\n \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*D\n\x0bModelChoice\x12\x1c\n\x18MODEL_CHOICE_UNSPECIFIED\x10\x00\x12\x08\n\x04LIVE\x10\x01\x12\r\n\tCANDIDATE\x10\x02*a\n\x0e\x43orrectionKind\x12\x1f\n\x1b\x43ORRECTION_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x42OOST\x10\x01\x12\n\n\x06REDUCE\x10\x02\x12\t\n\x05\x42LOCK\x10\x03\x12\x0c\n\x08REWEIGHT\x10\x04\x32\xd4\x02\n\x0eScoringService\x12\x43\n\x04Rank\x12\x1c.feed.scoring.v1.RankRequest\x1a\x1d.feed.scoring.v1.RankResponse\x12R\n\tRankBatch\x12!.feed.scoring.v1.RankBatchRequest\x1a\".feed.scoring.v1.RankBatchResponse\x12L\n\x07\x45xplain\x12\x1f.feed.scoring.v1.ExplainRequest\x1a .feed.scoring.v1.ExplainResponse\x12[\n\x0cGetModelInfo\x12$.feed.scoring.v1.GetModelInfoRequest\x1a%.feed.scoring.v1.GetModelInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKREQUEST'].fields_by_name['parts']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_RANKREQUEST'].fields_by_name['user_features']._loaded_options = None
   _globals['_RANKREQUEST'].fields_by_name['user_features']._serialized_options = b'\272H\r\222\001\n\020\310\001\"\005r\003\030\200\001'
+  _globals['_RANKREQUEST'].fields_by_name['model_choice']._loaded_options = None
+  _globals['_RANKREQUEST'].fields_by_name['model_choice']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_STAGES'].fields_by_name['shuffle']._loaded_options = None
   _globals['_STAGES'].fields_by_name['shuffle']._serialized_options = b'\272H\016\n\014\035\000\000\200?-\000\000\000\000@\001'
   _globals['_STAGES'].fields_by_name['diversity']._loaded_options = None
@@ -85,36 +87,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKBATCHREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_GETMODELINFORESPONSE_METRICSENTRY']._loaded_options = None
   _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_CORRECTIONKIND']._serialized_start=2580
-  _globals['_CORRECTIONKIND']._serialized_end=2677
+  _globals['_MODELCHOICE']._serialized_start=2642
+  _globals['_MODELCHOICE']._serialized_end=2710
+  _globals['_CORRECTIONKIND']._serialized_start=2712
+  _globals['_CORRECTIONKIND']._serialized_end=2809
   _globals['_RANKREQUEST']._serialized_start=183
-  _globals['_RANKREQUEST']._serialized_end=705
-  _globals['_STAGES']._serialized_start=708
-  _globals['_STAGES']._serialized_end=919
-  _globals['_SCORECORRECTION']._serialized_start=922
-  _globals['_SCORECORRECTION']._serialized_end=1162
-  _globals['_RANKRESPONSE']._serialized_start=1165
-  _globals['_RANKRESPONSE']._serialized_end=1559
-  _globals['_RANKRESPONSE_REMOVEDENTRY']._serialized_start=1513
-  _globals['_RANKRESPONSE_REMOVEDENTRY']._serialized_end=1559
-  _globals['_EXPLAINREQUEST']._serialized_start=1562
-  _globals['_EXPLAINREQUEST']._serialized_end=1691
-  _globals['_EXPLANATION']._serialized_start=1694
-  _globals['_EXPLANATION']._serialized_end=1851
-  _globals['_SCOREPART']._serialized_start=1853
-  _globals['_SCOREPART']._serialized_end=1893
-  _globals['_EXPLAINRESPONSE']._serialized_start=1896
-  _globals['_EXPLAINRESPONSE']._serialized_end=2027
-  _globals['_RANKBATCHREQUEST']._serialized_start=2029
-  _globals['_RANKBATCHREQUEST']._serialized_end=2108
-  _globals['_RANKBATCHRESPONSE']._serialized_start=2110
-  _globals['_RANKBATCHRESPONSE']._serialized_end=2179
-  _globals['_GETMODELINFOREQUEST']._serialized_start=2181
-  _globals['_GETMODELINFOREQUEST']._serialized_end=2202
-  _globals['_GETMODELINFORESPONSE']._serialized_start=2205
-  _globals['_GETMODELINFORESPONSE']._serialized_end=2578
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=2532
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=2578
-  _globals['_SCORINGSERVICE']._serialized_start=2680
-  _globals['_SCORINGSERVICE']._serialized_end=3020
+  _globals['_RANKREQUEST']._serialized_end=767
+  _globals['_STAGES']._serialized_start=770
+  _globals['_STAGES']._serialized_end=981
+  _globals['_SCORECORRECTION']._serialized_start=984
+  _globals['_SCORECORRECTION']._serialized_end=1224
+  _globals['_RANKRESPONSE']._serialized_start=1227
+  _globals['_RANKRESPONSE']._serialized_end=1621
+  _globals['_RANKRESPONSE_REMOVEDENTRY']._serialized_start=1575
+  _globals['_RANKRESPONSE_REMOVEDENTRY']._serialized_end=1621
+  _globals['_EXPLAINREQUEST']._serialized_start=1624
+  _globals['_EXPLAINREQUEST']._serialized_end=1753
+  _globals['_EXPLANATION']._serialized_start=1756
+  _globals['_EXPLANATION']._serialized_end=1913
+  _globals['_SCOREPART']._serialized_start=1915
+  _globals['_SCOREPART']._serialized_end=1955
+  _globals['_EXPLAINRESPONSE']._serialized_start=1958
+  _globals['_EXPLAINRESPONSE']._serialized_end=2089
+  _globals['_RANKBATCHREQUEST']._serialized_start=2091
+  _globals['_RANKBATCHREQUEST']._serialized_end=2170
+  _globals['_RANKBATCHRESPONSE']._serialized_start=2172
+  _globals['_RANKBATCHRESPONSE']._serialized_end=2241
+  _globals['_GETMODELINFOREQUEST']._serialized_start=2243
+  _globals['_GETMODELINFOREQUEST']._serialized_end=2264
+  _globals['_GETMODELINFORESPONSE']._serialized_start=2267
+  _globals['_GETMODELINFORESPONSE']._serialized_end=2640
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=2594
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=2640
+  _globals['_SCORINGSERVICE']._serialized_start=2812
+  _globals['_SCORINGSERVICE']._serialized_end=3152
 # @@protoc_insertion_point(module_scope)

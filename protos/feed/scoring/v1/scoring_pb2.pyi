@@ -22,6 +22,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ModelChoice:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelChoice.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_CHOICE_UNSPECIFIED: _ModelChoice.ValueType  # 0
+    """The live one; for the users of a canary the one that is tried."""
+    LIVE: _ModelChoice.ValueType  # 1
+    """The live one."""
+    CANDIDATE: _ModelChoice.ValueType  # 2
+    """The one that is tried, however; the live one where none is."""
+
+class ModelChoice(_ModelChoice, metaclass=_ModelChoiceEnumTypeWrapper):
+    """Which of a scorer's models ranks."""
+
+MODEL_CHOICE_UNSPECIFIED: ModelChoice.ValueType  # 0
+"""The live one; for the users of a canary the one that is tried."""
+LIVE: ModelChoice.ValueType  # 1
+"""The live one."""
+CANDIDATE: ModelChoice.ValueType  # 2
+"""The one that is tried, however; the live one where none is."""
+Global___ModelChoice: _TypeAlias = ModelChoice  # noqa: Y015
+
 class _CorrectionKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -73,6 +97,7 @@ class RankRequest(_message.Message):
     CORRECTIONS_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     USER_FEATURES_FIELD_NUMBER: _builtins.int
+    MODEL_CHOICE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     k: _builtins.int
@@ -93,6 +118,8 @@ class RankRequest(_message.Message):
     """Seed of the session: the same seed gives the same order. Default 0: none of the stages that draw lots is done."""
     parts: _builtins.int
     """How many of the best videos come with the parts of their scores, 0 to 1000. Default 0."""
+    model_choice: Global___ModelChoice.ValueType
+    """Which model ranks. Default: the live one, or the one that is tried, for its users."""
     @_builtins.property
     def filters(self) -> _common_pb2.VideoFilters:
         """Which videos may appear."""
@@ -131,10 +158,11 @@ class RankRequest(_message.Message):
         corrections: _abc.Iterable[Global___ScoreCorrection] | None = ...,
         parts: _builtins.int = ...,
         user_features: _abc.Iterable[_builtins.str] | None = ...,
+        model_choice: Global___ModelChoice.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "compact_exclude_video_ids", b"compact_exclude_video_ids", "corrections", b"corrections", "filters", b"filters", "k", b"k", "parts", b"parts", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "seed", b"seed", "stages", b"stages", "timeout_ms", b"timeout_ms", "user_features", b"user_features", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "compact_exclude_video_ids", b"compact_exclude_video_ids", "corrections", b"corrections", "filters", b"filters", "k", b"k", "model_choice", b"model_choice", "parts", b"parts", "recent_interactions", b"recent_interactions", "request_id", b"request_id", "seed", b"seed", "stages", b"stages", "timeout_ms", b"timeout_ms", "user_features", b"user_features", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
