@@ -21,8 +21,8 @@ from feed.recommendations.v1 import recommendations_pb2_grpc
 ROOT = Path(__file__).parent.parent
 READY_BOUND_S = 240.0
 
-GRPC = ("bridge", "scorer", "interactions")
-HTTP = ("bridge", "scorer", "interactions", "sink", "trainer")
+GRPC = ("bridge", "scorer", "interactions", "insights")
+HTTP = ("bridge", "scorer", "interactions", "sink", "insights", "trainer")
 
 
 class System:
