@@ -19,7 +19,7 @@ _POLL_S: Final = 0.5
 # When the database cannot be used.
 _RETRY_S: Final = 1.0
 # How often windows are closed and the books added up.
-_TIDY_EVERY_S: Final = 5.0
+_TIDY_EVERY_S: Final = 2.0
 
 
 class Step(StrEnum):

@@ -21,6 +21,8 @@ from runtime.validation import require_valid
 
 # What is told when nobody says since when.
 _SINCE: Final = timedelta(days=30)
+# No database takes one in a text.
+_NUL: Final = "\0"
 # Proto3 lets a time be before the year 1; a date cannot.
 _EARLIEST_S: Final = datetime(1970, 1, 1, tzinfo=UTC).timestamp()
 _LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
@@ -76,6 +78,8 @@ class OutcomeService:
             UnavailableError: The database cannot be used now.
         """
         require_valid(request)
+        if _NUL in request.algorithm:
+            raise InvalidArgumentError([Violation("algorithm", "must not hold a NUL")])
         since = self._since(request.since if request.HasField("since") else None)
         try:
             found = await self._answers.acceptance(since, user_id=request.user_id, algorithm=request.algorithm)

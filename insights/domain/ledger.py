@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple, TypeAlias
 
 from insights.domain.outcome import (
@@ -151,35 +152,57 @@ def tie(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
     A claim that names its page is about that page or none; one that names its session, about the newest page of it
     with the video.
     """
-    if not claim.recommendation_id and not claim.feed_session_id:
+    if claim.recommendation_id:
+        verdict, entry = _on_page(claim, known, key)
+    elif claim.feed_session_id:
+        verdict, entry = _in_session(claim, known, key)
+    else:
         return (Verdict.FORGED if claim.served_token else Verdict.UNTIED), None
-    if claim.recommendation_id and not _proven(claim, claim.recommendation_id, key):
-        return Verdict.FORGED, None
-    named = [claim.recommendation_id] if claim.recommendation_id else known.session_pages.get(claim.feed_session_id, ())
-    found = [known.entries[page, claim.video_id] for page in named if (page, claim.video_id) in known.entries]
-    if not found:
-        return (Verdict.FOREIGN if claim.recommendation_id in known.pages else Verdict.WAITING), None
-    own = [entry for entry in found if claim.user_id in ("", entry.user_id)]
-    if not own:
-        return Verdict.FOREIGN, None
-    proven = [entry for entry in own if _proven(claim, entry.key.recommendation_id, key)]
-    if not proven:
-        return Verdict.FORGED, None
-    late = claim.happened_at > proven[0].served_at + COUNTS_FOR
-    return (Verdict.LATE, None) if late else (Verdict.TIED, proven[0])
+    if entry is not None and claim.happened_at > entry.served_at + COUNTS_FOR:
+        return Verdict.LATE, None
+    return verdict, entry
 
 
 def counted(entry: Entry) -> Counter[str]:
     """Returns what an entry is in the totals, beside being served."""
     deeds = entry.deeds
+    successful = bool(was_successful(entry.outcome, deeds.rating))
+    held = Counter(dict.fromkeys(_names(entry.outcome, deeds.actions, successful=successful), 1))
+    held["watch_time_ms"] = round(deeds.watch_time_s * 1000)
+    return held
+
+
+@cache
+def _names(outcome: Outcome, actions: int, *, successful: bool) -> tuple[str, ...]:
     facts = {
-        "ever_consumed": did_any(deeds, ACCEPTED),
-        "ever_added": did_any(deeds, ADDING),
-        "ever_rated": did_any(deeds, (Outcome.RATED,)),
-        "successful": bool(was_successful(entry.outcome, deeds.rating)),
+        outcome.value: True,
+        "ever_consumed": did_any(actions, ACCEPTED),
+        "ever_added": did_any(actions, ADDING),
+        "ever_rated": did_any(actions, (Outcome.RATED,)),
+        "successful": successful,
     }
-    held = Counter({name: 1 for name, holds in facts.items() if holds})
-    return held + Counter({entry.outcome.value: 1, "watch_time_ms": round(deeds.watch_time_s * 1000)})
+    return tuple(name for name, holds in facts.items() if holds)
+
+
+def _on_page(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
+    if not _proven(claim, claim.recommendation_id, key):
+        return Verdict.FORGED, None
+    entry = known.entries.get((claim.recommendation_id, claim.video_id))
+    if entry is None:
+        return (Verdict.FOREIGN if claim.recommendation_id in known.pages else Verdict.WAITING), None
+    return (Verdict.TIED, entry) if claim.user_id in ("", entry.user_id) else (Verdict.FOREIGN, None)
+
+
+def _in_session(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
+    pages = known.session_pages.get(claim.feed_session_id, ())
+    found = [known.entries[page, claim.video_id] for page in pages if (page, claim.video_id) in known.entries]
+    if not found:
+        return Verdict.WAITING, None
+    own = [entry for entry in found if entry.user_id == claim.user_id]
+    if not own:
+        return Verdict.FOREIGN, None
+    proven = next((entry for entry in own if _proven(claim, entry.key.recommendation_id, key)), None)
+    return (Verdict.TIED, proven) if proven else (Verdict.FORGED, None)
 
 
 def _join(settled: Settled, entry: Entry, deeds: Deeds) -> Verdict:
@@ -197,5 +220,7 @@ def _join(settled: Settled, entry: Entry, deeds: Deeds) -> Verdict:
 
 def _proven(claim: Claim, recommendation_id: str, key: bytes) -> bool:
     """Says whether the proof of a claim holds for a page; one without a proof is believed."""
-    ids = {"recommendation_id": recommendation_id, "user_id": claim.user_id, "video_id": claim.video_id}
-    return not claim.served_token or verify(claim.served_token, key, **ids)
+    token = claim.served_token
+    return not token or verify(
+        token, key, recommendation_id=recommendation_id, user_id=claim.user_id, video_id=claim.video_id
+    )

@@ -4,6 +4,7 @@ Everything that a user did with a served video is a set, and the outcome is the 
 copies matter, nor when each was heard of.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -66,7 +67,7 @@ ACCEPTED: Final = tuple(outcome for outcome, status in STATUSES.items() if statu
 ADDING: Final = (Outcome.LIKED, Outcome.ADDED, Outcome.SHARED)
 
 BITS: Final[Mapping[Outcome, int]] = {outcome: 1 << place for place, outcome in enumerate(STATUSES)}
-_HIGHEST_FIRST: Final = tuple(STATUSES)[::-1]
+_RANKED: Final = tuple(BITS)
 
 # From this share of a video's length on, a view is one to the end: the last seconds are often credits.
 _WATCHED_FROM: Final = 0.9
@@ -120,11 +121,9 @@ def deed(action: Outcome, rating: float | None, time: datetime) -> Deeds:
 
 def joined(one: Deeds, other: Deeds) -> Deeds:
     """Returns both together: in whatever order and however often they are joined, the result is the same."""
-    rated = [
-        (each.rated_at, each.rating) for each in (one, other) if each.rating is not None and each.rated_at is not None
-    ]
-    rated_at, rating = max(rated, default=(None, None))
-    return Deeds(one.actions | other.actions, max(one.watch_time_s, other.watch_time_s), rating, rated_at)
+    later = max(one, other, key=_rated)
+    actions, watch_time_s = one.actions | other.actions, max(one.watch_time_s, other.watch_time_s)
+    return Deeds(actions, watch_time_s, later.rating, later.rated_at)
 
 
 def outcome_of(deeds: Deeds, *, window_over: bool) -> Outcome:
@@ -134,10 +133,9 @@ def outcome_of(deeds: Deeds, *, window_over: bool) -> Outcome:
         deeds: What was done.
         window_over: Whether the time is over within which something must have been done.
     """
-    for outcome in _HIGHEST_FIRST:
-        if deeds.actions & BITS[outcome]:
-            return outcome
-    return Outcome.IGNORED if window_over else Outcome.PENDING
+    if not deeds.actions:
+        return Outcome.IGNORED if window_over else Outcome.PENDING
+    return _RANKED[deeds.actions.bit_length() - 1]
 
 
 def was_successful(outcome: Outcome, rating: float | None) -> bool | None:
@@ -157,6 +155,13 @@ def confidence_match(confidence: float, successful: bool | None) -> float | None
     return None if successful is None else 1.0 - abs(confidence - float(successful))
 
 
-def did_any(deeds: Deeds, outcomes: tuple[Outcome, ...]) -> bool:
-    """Says whether one of these is among the deeds, be it the highest or not."""
-    return any(deeds.actions & BITS[outcome] for outcome in outcomes)
+def did_any(actions: int, outcomes: tuple[Outcome, ...]) -> bool:
+    """Says whether one of these is among the actions, be it the highest or not."""
+    return any(actions & BITS[outcome] for outcome in outcomes)
+
+
+def _rated(deeds: Deeds) -> tuple[float, float]:
+    """Returns what the later of two ratings has more of; of two at once the better one."""
+    if deeds.rated_at is None or deeds.rating is None:
+        return (-math.inf, 0.0)
+    return (deeds.rated_at.timestamp(), deeds.rating)
