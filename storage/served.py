@@ -97,7 +97,8 @@ async def insert(connection: AsyncConnection, pages: Sequence[PageRow], decision
 async def prune_pages(connection: AsyncConnection, now: datetime, limit: int) -> int:
     """Deletes pages of the cache that have expired, the oldest first.
 
-    What the ledger of outcomes has not taken in yet stays for a week more.
+    What the ledger of outcomes has not taken in yet stays for a week more. The newest page stays in any case: SQLite
+    would give its number again, and who follows the table would pass by the next page.
 
     Args:
         connection: An open transaction.
@@ -107,10 +108,13 @@ async def prune_pages(connection: AsyncConnection, now: datetime, limit: int) ->
     Returns:
         How many were deleted.
     """
+    page = feed_cache.c
+    newest = sa.select(sa.func.max(page.id)).scalar_subquery()
     expired = (
-        sa.select(feed_cache.c.id)
-        .where(feed_cache.c.expires_at <= now, _is_on_ledger() | (feed_cache.c.expires_at <= now - _KEPT_FOR_LEDGER))
-        .order_by(feed_cache.c.expires_at)
+        sa.select(page.id)
+        .where(page.expires_at <= now, page.id < newest)
+        .where(_is_on_ledger() | (page.expires_at <= now - _KEPT_FOR_LEDGER))
+        .order_by(page.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)  # another sink deletes them already; SQLite has one writer anyway
     )

@@ -1,7 +1,7 @@
 """The ledger on SQLite and PostgreSQL: what the sink writes becomes one outcome a served video."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from insights.domain.ledger import Claim, Verdict
 from insights.domain.outcome import Outcome, deed
 from interactions.domain.event import InteractionType
-from interactions.system import System
 from storage import served
 from storage.database import Database
 from storage.settled import Settled
@@ -182,19 +181,34 @@ async def test_two_ledgers_take_turns(books: Books):
     assert state.by_verdict["tied"] == 600
 
 
+async def prune(books: Books, now: datetime) -> list[str]:
+    """Does what the sink does now and then; returns what is left."""
+    async with books.database.begin() as connection:
+        await served.prune_pages(connection, now, 10)
+        return [*await connection.scalars(sa.select(feed_cache.c.recommendation_id).order_by(feed_cache.c.id))]
+
+
 async def test_a_page_stays_in_the_cache_until_the_ledger_has_it(books: Books):
     await books.serve(page("r1"))
-    expired, later = BEGIN + timedelta(days=2), BEGIN + timedelta(days=9)
-
-    async def prune(now: System) -> int:
-        async with books.database.begin() as connection:
-            return await served.prune_pages(connection, now.now(), 10)
-
-    assert await prune(System(now=lambda: expired)) == 0
-    await books.keep()
     await books.serve(page("r2"))
-    assert await prune(System(now=lambda: expired)) == 1
-    assert await prune(System(now=lambda: later)) == 1
+    expired, much_later = BEGIN + timedelta(days=2), BEGIN + timedelta(days=9)
+
+    assert await prune(books, expired) == ["r1", "r2"]
+    await books.ledger.take_pages()
+    await books.serve(page("r3"))
+    await books.serve(page("r4"))
+    assert await prune(books, expired) == ["r3", "r4"]
+    assert await prune(books, much_later) == ["r4"]
+
+
+async def test_a_quiet_day_does_not_start_the_numbers_again(books: Books):
+    """SQLite gives the number of a deleted last row once more."""
+    await books.serve(page("r1", ["v1"]))
+    await books.keep()
+    await prune(books, BEGIN + timedelta(days=2))
+    await books.serve(page("r2", ["v1"]))
+    await books.keep()
+    assert await books.outcomes() == {("r1", 1): "pending", ("r2", 1): "pending"}
 
 
 async def test_a_decision_that_is_not_there_is_told(books: Books):
