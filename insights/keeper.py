@@ -45,7 +45,7 @@ class Telemetry(Protocol):
 
 
 class Keeper:
-    """Follows the tables until it is stopped; no error of the database ends it.
+    """Follows the tables until it is stopped; no error ends it.
 
     Args:
         ledger: The ledger.
@@ -89,6 +89,10 @@ class Keeper:
         except LedgerUnavailableError as error:
             self._failure = str(error)
             _LOG.warning("insights.ledger_unavailable", error=str(error))
+            return False
+        except Exception:  # noqa: BLE001  # whatever it is, the next round may do better, and until then readiness says so
+            self._failure = "the ledger has failed"
+            _LOG.exception("insights.ledger_failed")
             return False
         self._failure = None
         if not pages and not interactions:

@@ -14,6 +14,7 @@ from storage import log_offsets
 from storage.dialect import among, as_json, insert, insert_ignore, json_length, utc_day
 from storage.tables import (
     feed_cache,
+    outcome_days,
     outcome_totals,
     outcome_verdicts,
     outcome_waiting,
@@ -29,10 +30,9 @@ READER: Final = "insights"
 # Any number that no other lock of this database has.
 _LOCK: Final = 0x6F757463
 
-# What the totals are told apart by.
-_KIND: Final = (
-    *("day", "algorithm", "source", "fallback_reason", "model_version", "experiments", "position", "country"),
-)
+# What days and totals are told apart by.
+_DAY: Final = tuple(outcome_days.primary_key.columns.keys())
+_KIND: Final = (*_DAY, "position", "country")
 _EXPERIMENTS_CHARS: Final = 400
 # The first position of each range: a page's head one by one, then what is seen less and less.
 _POSITIONS: Final = (1, 2, 3, 4, 6, 11, 21, 51)
@@ -159,8 +159,9 @@ async def open_pages(connection: AsyncConnection, after: int, until: int) -> Ope
         until: And not after this one.
     """
     served = _served(after, until, connection.dialect.name)
-    kinds = sa.select(*(served.c[name] for name in _KIND)).distinct().where(sa.true())
-    await connection.execute(insert_ignore(outcome_totals, connection.dialect.name, _KIND).from_select(_KIND, kinds))
+    for table, kind in ((outcome_days, _DAY), (outcome_totals, _KIND)):
+        kinds = sa.select(*(served.c[name] for name in kind)).distinct().where(sa.true())
+        await connection.execute(insert_ignore(table, connection.dialect.name, kind).from_select(kind, kinds))
     names = ("recommendation_id", "position", "created_at", "confidence", "group_id", "user_action", "actions")
     same = sa.and_(*(served.c[name] == outcome_totals.c[name] for name in _KIND))
     rows = sa.select(
@@ -306,16 +307,19 @@ async def close_pending(
 
 
 async def add_totals(connection: AsyncConnection, added: Mapping[int, Mapping[str, int]]) -> None:
-    """Adds to the totals, by group and column."""
+    """Adds to the totals, by group and column, and to the days that they belong to."""
     names = sorted({name for counts in added.values() for name, count in counts.items() if count})
-    if names:
-        values = {name: outcome_totals.c[name] + sa.bindparam(f"more_{name}") for name in names}
-        adding = sa.update(outcome_totals).where(outcome_totals.c.group_id == sa.bindparam("of_group")).values(values)
-        rows = [
-            {"of_group": group_id, **{f"more_{name}": counts.get(name, 0) for name in names}}
-            for group_id, counts in sorted(added.items())
-        ]
-        await connection.execute(adding, rows)
+    if not names:
+        return
+    rows = [
+        {"of_group": group_id, **{f"more_{name}": counts.get(name, 0) for name in names}}
+        for group_id, counts in sorted(added.items())
+    ]
+    group = outcome_totals.c.group_id == sa.bindparam("of_group")
+    same_day = [outcome_days.c[name] == outcome_totals.c[name] for name in _DAY]
+    for table, which in ((outcome_totals, [group]), (outcome_days, [group, *same_day])):
+        values = {name: table.c[name] + sa.bindparam(f"more_{name}") for name in names}
+        await connection.execute(sa.update(table).where(*which).values(values), rows)
 
 
 async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger says: sums over its totals, and over its rows for one user."""
+"""What the ledger says: sums over its days, and over its rows for one user."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.dialect import utc_day
 from storage.tables import (
-    outcome_totals,
+    outcome_days,
     outcome_verdicts,
     outcome_waiting,
     prediction_outcomes,
     recommendation_decisions,
 )
 
-_TOTALS: Final = outcome_totals.c
+_DAYS: Final = outcome_days.c
 
 
 class Acceptance(NamedTuple):
@@ -53,29 +53,29 @@ async def acceptance(
         wanted = _of_user(accepted, since, user_id, connection.dialect.name)
         wanted = wanted.where(recommendation_decisions.c.algorithm == algorithm) if algorithm else wanted
     else:
-        wanted = sa.select(_sum(_TOTALS.served), _accepted(accepted)).where(_TOTALS.day >= since)
-        wanted = wanted.where(_TOTALS.algorithm == algorithm) if algorithm else wanted
+        wanted = sa.select(_sum(_DAYS.served), _accepted(accepted)).where(_DAYS.day >= since)
+        wanted = wanted.where(_DAYS.algorithm == algorithm) if algorithm else wanted
     row: Any = (await connection.execute(wanted)).one()
     return Acceptance(int(row[0]), int(row[1]))
 
 
 async def by_algorithm(connection: AsyncConnection, accepted: Sequence[str], since: date) -> list[AlgorithmSums]:
     """Returns the sums of each algorithm, by name; arguments as of `acceptance`."""
-    sums = (_TOTALS.served, _TOTALS.ever_consumed, _TOTALS.ever_added, _TOTALS.ever_rated)
+    sums = (_DAYS.served, _DAYS.ever_consumed, _DAYS.ever_added, _DAYS.ever_rated)
     served, *rest = (_sum(column) for column in sums)
     wanted = (
-        sa.select(_TOTALS.algorithm, served, _accepted(accepted), *rest)
-        .where(_TOTALS.day >= since)
-        .group_by(_TOTALS.algorithm)
-        .order_by(_TOTALS.algorithm)
+        sa.select(_DAYS.algorithm, served, _accepted(accepted), *rest)
+        .where(_DAYS.day >= since)
+        .group_by(_DAYS.algorithm)
+        .order_by(_DAYS.algorithm)
     )
     found: Sequence[Any] = (await connection.execute(wanted)).all()
     return [AlgorithmSums(algorithm, *map(int, counts)) for algorithm, *counts in found]
 
 
 async def sums(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
-    """Returns the sums of these columns of the totals, over everything."""
-    row: Any = (await connection.execute(sa.select(*(_sum(_TOTALS[name]) for name in names)))).one()
+    """Returns the sums of these columns of the days, over everything."""
+    row: Any = (await connection.execute(sa.select(*(_sum(_DAYS[name]) for name in names)))).one()
     return {name: int(value) for name, value in zip(names, row, strict=True)}
 
 
@@ -103,7 +103,7 @@ def _of_user(accepted: Sequence[str], since: date, user_id: str, dialect_name: s
 
 
 def _accepted(names: Sequence[str]) -> sa.ColumnElement[int]:
-    total: sa.ColumnElement[int] = sum((_TOTALS[name] for name in names), start=sa.literal(0))
+    total: sa.ColumnElement[int] = sum((_DAYS[name] for name in names), start=sa.literal(0))
     return _sum(total)
 
 

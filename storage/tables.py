@@ -213,33 +213,41 @@ prediction_outcomes = Table(
 )
 
 
-def _count(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
+def _counts() -> list[Column[int]]:
+    names = (
+        *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
+        *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful"),
+        # Whole milliseconds: sums of fractions would depend on their order.
+        "watch_time_ms",
+    )
+    return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
 
 
 # What the outcomes of one day and kind add up to; written with them, so that an answer is one small query.
+outcome_days = Table(
+    "outcome_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("algorithm", String(64), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("fallback_reason", String(32), primary_key=True),
+    Column("model_version", Id, primary_key=True),
+    # JSON text; cut where it would not fit into an index.
+    Column("experiments", String(400), primary_key=True),
+    *_counts(),
+)
+
+# The same by position and country too: a row of `outcome_days` is the sum of some of these.
 outcome_totals = Table(
     "outcome_totals",
     metadata,
     Column("group_id", RowNumber, primary_key=True, autoincrement=True),
-    Column("day", Date, nullable=False),
-    Column("algorithm", String(64), nullable=False),
-    Column("source", String(16), nullable=False),
-    Column("fallback_reason", String(32), nullable=False),
-    Column("model_version", Id, nullable=False),
-    # JSON text; cut where it would not fit into an index.
-    Column("experiments", String(400), nullable=False),
+    *(Column(column.name, column.type, nullable=False) for column in outcome_days.primary_key),
     # The first of a range of positions.
     Column("position", Integer, nullable=False),
     Column("country", String(2), nullable=False),
-    *map(_count, ("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated")),
-    *map(_count, ("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful")),
-    # Whole milliseconds: sums of fractions would depend on their order.
-    _count("watch_time_ms"),
-    UniqueConstraint(
-        *("day", "algorithm", "source", "fallback_reason", "model_version", "experiments", "position", "country"),
-        name="uq_outcome_totals_kind",
-    ),
+    *_counts(),
+    UniqueConstraint(*outcome_days.primary_key.columns.keys(), "position", "country", name="uq_outcome_totals_kind"),
 )
 
 # What users did on pages that are not on the ledger yet: the two come through different topics.

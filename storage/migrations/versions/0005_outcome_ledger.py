@@ -11,7 +11,7 @@ depends_on = None
 ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
 PENDING = sa.text("user_action = 'pending'")
-KIND = ("day", "algorithm", "source", "fallback_reason", "model_version", "experiments", "position", "country")
+KIND = ("day", "algorithm", "source", "fallback_reason", "model_version", "experiments")
 COUNTS = (
     *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
     *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful", "watch_time_ms"),
@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Takes it back."""
-    for table in ("outcome_verdicts", "outcome_waiting", "outcome_totals", "prediction_outcomes"):
+    for table in ("outcome_verdicts", "outcome_waiting", "outcome_totals", "outcome_days", "prediction_outcomes"):
         op.drop_table(table)
     op.drop_column("user_interactions", "served_token")
     op.create_table(
@@ -83,20 +83,16 @@ def downgrade() -> None:
 
 
 def _create_totals() -> None:
+    op.create_table("outcome_days", *_kind(), *_counts(), sa.PrimaryKeyConstraint(*KIND, name=op.f("pk_outcome_days")))
     op.create_table(
         "outcome_totals",
         sa.Column("group_id", ROW_NUMBER, autoincrement=True, nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("algorithm", sa.String(length=64), nullable=False),
-        sa.Column("source", sa.String(length=16), nullable=False),
-        sa.Column("fallback_reason", sa.String(length=32), nullable=False),
-        sa.Column("model_version", sa.String(length=128), nullable=False),
-        sa.Column("experiments", sa.String(length=400), nullable=False),
+        *_kind(),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
-        *(sa.Column(name, sa.BigInteger(), server_default="0", nullable=False) for name in COUNTS),
+        *_counts(),
         sa.PrimaryKeyConstraint("group_id", name=op.f("pk_outcome_totals")),
-        sa.UniqueConstraint(*KIND, name="uq_outcome_totals_kind"),
+        sa.UniqueConstraint(*KIND, "position", "country", name="uq_outcome_totals_kind"),
     )
 
 
@@ -116,6 +112,21 @@ def _create_waiting() -> None:
     )
     for column in ("recommendation_id", "feed_session_id", "arrived_at"):
         op.create_index(f"ix_outcome_waiting_{column}", "outcome_waiting", [column])
+
+
+def _kind() -> list[sa.Column[object]]:
+    return [
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("algorithm", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("fallback_reason", sa.String(length=32), nullable=False),
+        sa.Column("model_version", sa.String(length=128), nullable=False),
+        sa.Column("experiments", sa.String(length=400), nullable=False),
+    ]
+
+
+def _counts() -> list[sa.Column[object]]:
+    return [sa.Column(name, sa.BigInteger(), server_default="0", nullable=False) for name in COUNTS]
 
 
 def _done() -> list[sa.Column[object]]:

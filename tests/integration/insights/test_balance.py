@@ -92,6 +92,13 @@ async def answers_are_what_sql_says(books: Books) -> None:
     )
     assert [(of_user.served, of_user.accepted)] == rows
     assert await by_group(books, "pending", "ignored", "liked", "hidden") == []
+    sums = [
+        await select(
+            books.database, f"SELECT sum(served), sum(liked), sum(ever_consumed), sum(successful) FROM {table}"
+        )
+        for table in ("outcome_days", "outcome_totals")
+    ]
+    assert sums[0] == sums[1]
 
 
 async def by_group(books: Books, *actions: str) -> list[tuple[Any, ...]]:
