@@ -4,7 +4,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
-OUR_CODE := bridge scorer interactions trainer eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
+OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
 .PHONY: help setup run test check format protos lock bench quality chaos clean
 

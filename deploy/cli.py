@@ -60,6 +60,12 @@ def sink(context: typer.Context) -> None:
 
 
 @app.command(context_settings=FORWARD)
+def insights(context: typer.Context) -> None:
+    """Run the ledger of outcomes, and what answers from it."""
+    _become("insights", context.args)
+
+
+@app.command(context_settings=FORWARD)
 def trainer(context: typer.Context) -> None:
     """Export, fit, evaluate, promote, roll back, run or schedule the nightly training."""
     from trainer.cli import app as trainer_app

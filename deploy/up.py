@@ -20,6 +20,7 @@ from deploy.filling import mark_finished, next_step
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.supervisor import ProcessSpec, Supervisor
+from insights.settings import InsightsSettings
 from interactions.settings import InteractionsSettings
 from interactions.sink.settings import SinkSettings
 from runtime.settings import CommonSettings, load
@@ -126,6 +127,7 @@ def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
     scorer = load(ScorerSettings, environ)
     interactions = load(InteractionsSettings, environ)
     sink = load(SinkSettings, environ)
+    insights = load(InsightsSettings, environ)
     trainer = load(TrainerSettings, environ)
     return [
         ProcessSpec("scorer", (*FEED, "scorer"), _ready(scorer.scorer_host, scorer.scorer_http_port)),
@@ -136,6 +138,7 @@ def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
             _ready(interactions.interactions_host, interactions.interactions_http_port),
         ),
         ProcessSpec("sink", (*FEED, "sink"), _ready(sink.sink_host, sink.sink_http_port)),
+        ProcessSpec("insights", (*FEED, "insights"), _ready(insights.insights_host, insights.insights_http_port)),
         ProcessSpec("trainer", (*FEED, "trainer", "schedule"), _ready(trainer.trainer_host, trainer.trainer_http_port)),
     ]
 

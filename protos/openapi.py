@@ -31,9 +31,11 @@ OUT: Final = ROOT / "feed" / "openapi.json"
 _FILES: Final = (
     "feed/recommendations/v1/recommendations.proto",
     "feed/interactions/v1/interactions.proto",
+    "feed/insights/v1/outcomes.proto",
 )
 _REQUEST: Final = ".feed.recommendations.v1.GetRecommendationsRequest"
 _EXPLAINED: Final = ".feed.recommendations.v1.ExplainRecommendationRequest"
+_INSIGHTS: Final = ".feed.insights.v1"
 # Parts of the request that a query spells without their own name, and what a query cannot carry.
 _FLATTENED: Final = ("filters", "context")
 _NOT_IN_QUERY: Final = ("recent_interactions",)
@@ -186,6 +188,7 @@ def document() -> Schema:
         "/feed/explanation": _explanation(contract),
         "/feed/interactions": interactions,
         "/api/track": _track(interactions),
+        **_outcomes(contract),
         **_operations(),
     }
     return {
@@ -199,6 +202,7 @@ def document() -> Schema:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "feed", "description": "What apps call."},
+            {"name": "insights", "description": "What became of what was served."},
             {"name": "operations", "description": "On the HTTP port of every process."},
         ],
         "paths": paths,
@@ -284,6 +288,41 @@ def _track(interactions: Schema) -> Schema:
     return {"servers": interactions["servers"], "post": same | own}
 
 
+def _outcomes(contract: Contract) -> Schema:
+    servers = [{"url": "http://127.0.0.1:8090", "description": "insights"}]
+    tracked = contract.reference(f"{_INSIGHTS}.TrackOutcomeRequest")
+    contract.schemas["TrackOutcomeRequest"]["additionalProperties"] = False
+    tracks = {
+        "operationId": "trackOutcome",
+        "tags": ["insights"],
+        "summary": "Record what a user did with a served video",
+        "description": "Of a page that is not known yet it is kept until it is. 404: the video was not on the page; "
+        "409: it was served more than 30 days ago.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": tracked}}},
+        "responses": {
+            "200": _json("Whether it says something new.", contract.reference(f"{_INSIGHTS}.TrackOutcomeResponse")),
+            **_problems(400, 404, 409, 413, 415, 422, 500, 503),
+        },
+    }
+    asks = {
+        "/feed/acceptance-rate": ("GetAcceptanceRate", "Which share of what was served was accepted"),
+        "/feed/algorithm-performance": ("GetAlgorithmPerformance", "How each algorithm does"),
+    }
+    answers = {path: {"servers": servers, "get": _answer(contract, *asked)} for path, asked in asks.items()}
+    return {"/feed/outcomes": {"servers": servers, "post": tracks}, **answers}
+
+
+def _answer(contract: Contract, method: str, summary: str) -> Schema:
+    told = contract.reference(f"{_INSIGHTS}.{method}Response")
+    return {
+        "operationId": method[0].lower() + method[1:],
+        "tags": ["insights"],
+        "summary": summary,
+        "parameters": list(contract.parameters(f"{_INSIGHTS}.{method}Request")),
+        "responses": {"200": _json("The figures.", told), **_problems(400, 500, 503)},
+    }
+
+
 def _operations() -> Schema:
     text = {"description": "In the Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     status = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
@@ -311,6 +350,7 @@ def _json(description: str, schema: Schema) -> Schema:
 _PROBLEM_TEXTS: Final = {
     400: "A field breaks a rule, or the body is no JSON; `violations` names each field and the accepted range.",
     404: "What was asked for is not there, or not any more.",
+    409: "The system is not in a state to do it; trying again does not help.",
     413: "The body is too large.",
     415: "The body does not say that it is JSON.",
     422: "The event breaks a rule; `violations` names each field and the accepted range. Nothing was stored.",

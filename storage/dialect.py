@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -62,6 +62,19 @@ def unix_seconds(column: sa.Column[datetime], dialect_name: str) -> sa.ColumnEle
     if dialect_name == "postgresql":
         return sa.cast(sa.extract("epoch", column), sa.Float)
     return sa.cast(sa.func.strftime("%s", column), sa.Float)
+
+
+def utc_day(column: sa.Column[datetime], dialect_name: str) -> sa.ColumnElement[date]:
+    """Returns the day of a time column in UTC."""
+    if dialect_name == "postgresql":
+        return sa.cast(sa.func.timezone("UTC", column), sa.Date)
+    return sa.func.date(column, type_=sa.Date)
+
+
+def json_length(column: sa.Column[object], dialect_name: str) -> sa.ColumnElement[int]:
+    """Returns how many elements a JSON array has."""
+    count = sa.func.jsonb_array_length if dialect_name == "postgresql" else sa.func.json_array_length
+    return count(column, type_=sa.Integer)
 
 
 def decayed_by(age_s: sa.ColumnElement[float], half_life_s: float) -> sa.ColumnElement[float]:

@@ -65,6 +65,7 @@ class InteractionRow(NamedTuple):
     experiments: str | None
     rating: float | None
     metadata: str | None
+    served_token: str | None
 
 
 async def known_ids(connection: AsyncConnection, event_ids: Collection[str]) -> set[str]:

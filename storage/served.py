@@ -1,16 +1,20 @@
 """The served pages: one row a page for a day, one row a video for good."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.bulk import insert_many
 from storage.dialect import among
-from storage.tables import feed_cache, recommendation_decisions
+from storage.ledger import READER
+from storage.tables import feed_cache, log_offsets, recommendation_decisions
+
+# How long the insights may be away without missing a page.
+_KEPT_FOR_LEDGER: Final = timedelta(days=7)
 
 
 class PageRow(NamedTuple):
@@ -93,6 +97,9 @@ async def insert(connection: AsyncConnection, pages: Sequence[PageRow], decision
 async def prune_pages(connection: AsyncConnection, now: datetime, limit: int) -> int:
     """Deletes pages of the cache that have expired, the oldest first.
 
+    What the ledger of outcomes has not taken in yet stays for a week more. The newest page stays in any case: SQLite
+    would give its number again, and who follows the table would pass by the next page.
+
     Args:
         connection: An open transaction.
         now: The present.
@@ -101,11 +108,21 @@ async def prune_pages(connection: AsyncConnection, now: datetime, limit: int) ->
     Returns:
         How many were deleted.
     """
+    page = feed_cache.c
+    newest = sa.select(sa.func.max(page.id)).scalar_subquery()
     expired = (
-        sa.select(feed_cache.c.id)
-        .where(feed_cache.c.expires_at <= now)
-        .order_by(feed_cache.c.expires_at)
+        sa.select(page.id)
+        .where(page.expires_at <= now, page.id < newest)
+        .where(_is_on_ledger() | (page.expires_at <= now - _KEPT_FOR_LEDGER))
+        .order_by(page.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)  # another sink deletes them already; SQLite has one writer anyway
     )
     return (await connection.execute(sa.delete(feed_cache).where(feed_cache.c.id.in_(expired)))).rowcount
+
+
+def _is_on_ledger() -> sa.ColumnElement[bool]:
+    """Says of a page whether the ledger has taken it in; of each, where no ledger has begun."""
+    row = log_offsets.c
+    taken = sa.select(row.next_offset).where(row.consumer_group == READER, row.topic == feed_cache.name)
+    return feed_cache.c.id <= sa.func.coalesce(taken.scalar_subquery(), feed_cache.c.id)

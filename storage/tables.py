@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -109,6 +110,8 @@ user_interactions = Table(
     Column("experiments", Json),
     Column("rating", Float),
     Column("metadata", Json),
+    # As the client sent it: whoever has the deployment's key can check it (`runtime/served_token.py`).
+    Column("served_token", String(512)),
     Index(None, "user_id", "event_time"),
     Index(None, "video_id", "event_time"),
     # What was told of a view before it is told again; most rows are views.
@@ -182,20 +185,96 @@ recommendation_decisions = Table(
     Index(None, "algorithm", "created_at"),
 )
 
+_PENDING = text("user_action = 'pending'")
+
+# One row a served video: what became of it. Names are those of `insights/domain/outcome.py`.
 prediction_outcomes = Table(
     "prediction_outcomes",
     metadata,
-    Column("id", RowNumber, primary_key=True, autoincrement=True),
-    Column("recommendation_id", Id, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("recommendation_id", Id, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("group_id", BigInteger, nullable=False),
     Column("user_action", String(16), nullable=False),
+    Column("status_after", String(16)),
+    # Everything the user did, a bit each.
+    Column("actions", Integer, nullable=False),
     Column("rating", Float),
-    Column("watch_time_s", Float),
-    Column("status_after", String(32)),
+    Column("rated_at", UtcDateTime),
+    Column("watch_time_s", Float, nullable=False),
+    # 1 for the first video of its page, 1/n for the last of n.
+    Column("confidence", Float, nullable=False),
     Column("was_successful", Boolean),
     Column("confidence_match", Float),
-    Column("created_at", UtcDateTime, nullable=False, index=True),
-    UniqueConstraint("recommendation_id", "position", "user_action"),
+    # When it was served.
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    # Those whose window may be over.
+    Index(None, "created_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
+)
+
+
+def _counts() -> list[Column[int]]:
+    names = (
+        *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
+        *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful"),
+        # Whole milliseconds: sums of fractions would depend on their order.
+        "watch_time_ms",
+    )
+    return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
+
+
+# What the outcomes of one day and kind add up to; written with them, so that an answer is one small query.
+outcome_days = Table(
+    "outcome_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("algorithm", String(64), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("fallback_reason", String(32), primary_key=True),
+    Column("model_version", Id, primary_key=True),
+    # JSON text; cut where it would not fit into an index.
+    Column("experiments", String(400), primary_key=True),
+    *_counts(),
+)
+
+# The same by position and country too: a row of `outcome_days` is the sum of some of these.
+outcome_totals = Table(
+    "outcome_totals",
+    metadata,
+    Column("group_id", RowNumber, primary_key=True, autoincrement=True),
+    *(Column(column.name, column.type, nullable=False) for column in outcome_days.primary_key),
+    # The first of a range of positions.
+    Column("position", Integer, nullable=False),
+    Column("country", String(2), nullable=False),
+    *_counts(),
+    UniqueConstraint(*outcome_days.primary_key.columns.keys(), "position", "country", name="uq_outcome_totals_kind"),
+)
+
+# What users did on pages that are not on the ledger yet: the two come through different topics.
+outcome_waiting = Table(
+    "outcome_waiting",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    # Empty: said by a service, which speaks for all users.
+    Column("user_id", Id, nullable=False),
+    Column("video_id", Id, nullable=False),
+    Column("recommendation_id", Id, nullable=False, index=True),
+    Column("feed_session_id", Id, nullable=False, index=True),
+    Column("served_token", String(512), nullable=False),
+    Column("actions", Integer, nullable=False),
+    Column("rating", Float),
+    Column("rated_at", UtcDateTime),
+    Column("watch_time_s", Float, nullable=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("arrived_at", UtcDateTime, nullable=False, index=True),
+)
+
+# How many things that users did were tied to what was served, or why not.
+outcome_verdicts = Table(
+    "outcome_verdicts",
+    metadata,
+    Column("verdict", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 model_corrections = Table(

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 READY_BOUND_S = 240.0
 PAGE_TIMEOUT_S = 5.0
 
-GRPC = ("bridge", "scorer", "interactions")
-HTTP = ("bridge", "scorer", "interactions", "sink", "trainer")
+GRPC = ("bridge", "scorer", "interactions", "insights")
+HTTP = ("bridge", "scorer", "interactions", "sink", "insights", "trainer")
 
 
 class System:

@@ -339,6 +339,7 @@ def test_every_process_shows_metrics_and_health(system: System):
         "scorer": ("feed_scorer_model_info", "feed_scorer_rank_duration_seconds_bucket"),
         "interactions": ("feed_interactions_events_total", "feed_interactions_publish_duration_seconds_bucket"),
         "sink": ("feed_sink_lag_records", "feed_sink_records_total"),
+        "insights": ("feed_insights_balance 0.0", "feed_insights_ledger_age_seconds"),
         "trainer": ("feed_trainer_model_age_seconds",),
     }
     for name, metrics in expected.items():

@@ -110,6 +110,7 @@ def row_of(stored: StoredEvent) -> InteractionRow:
         _json(event.experiments),
         event.rating,
         _json(event.metadata),
+        event.served_token or None,
     )
 
 

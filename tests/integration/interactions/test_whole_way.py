@@ -19,7 +19,6 @@ from tests.polling import until
 TIME = datetime.now(UTC).replace(microsecond=123_000)
 IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(6)]
 
-# Everything but `servedToken`, for which the table has no column.
 TOLD: dict[str, Any] = {
     "userId": "u-1",
     "videoId": "v:1",
@@ -51,6 +50,7 @@ ROW = {
     "recommendation_score": -0.125,
     "experiments": TOLD["experiments"],
     "rating": 8.5,
+    "served_token": "token",
     "metadata": TOLD["metadata"],
 }
 

@@ -110,6 +110,7 @@ async def test_every_field_is_kept(database: Database) -> None:
         "experiments": [{"experiment": "e1", "variant": "a"}],
         "rating": 0.0,
         "metadata": {"k": "ü"},
+        "served_token": "t1",
     }
 
 
@@ -128,6 +129,7 @@ async def test_what_is_absent_is_null(database: Database) -> None:
         "experiments",
         "rating",
         "metadata",
+        "served_token",
     }
 
 

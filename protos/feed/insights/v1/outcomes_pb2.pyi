@@ -48,7 +48,9 @@ class _UserActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserAction
     """Blacklisted."""
 
 class UserAction(_UserAction, metaclass=_UserActionEnumTypeWrapper):
-    """What the user did with a served video."""
+    """What the user did with a served video. Several actions make one outcome, the highest: BLACKLISTED, HIDDEN, RATED,
+    SHARED, ADDED, LIKED, WATCHED, CONSUMED, IGNORED.
+    """
 
 USER_ACTION_UNSPECIFIED: UserAction.ValueType  # 0
 """Not said; refused."""
@@ -116,7 +118,7 @@ class TrackOutcomeResponse(_message.Message):
 
     CREATED_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
-    """Whether the outcome was new."""
+    """Whether it says something new."""
     def __init__(
         self,
         *,
@@ -145,7 +147,7 @@ class GetAcceptanceRateRequest(_message.Message):
     """Only this algorithm. Default: all."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Only what was served at or after this time. Default: 30 days ago."""
+        """Only what was served on the day (UTC) of this time or later; from 1970 to 9998. Default: 30 days ago."""
 
     def __init__(
         self,
@@ -174,7 +176,7 @@ class GetAcceptanceRateResponse(_message.Message):
     served: _builtins.int
     """How many videos were served."""
     accepted: _builtins.int
-    """How many of them were acted on."""
+    """How many of them ended as consumed, watched, liked, added, shared or rated; neither ignored nor hidden."""
     rate: _builtins.float
     """accepted / served, 0 to 1; 0 when nothing was served."""
     def __init__(
@@ -201,7 +203,7 @@ class GetAlgorithmPerformanceRequest(_message.Message):
     SINCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Only what was served at or after this time. Default: 30 days ago."""
+        """Only what was served on the day (UTC) of this time or later; from 1970 to 9998. Default: 30 days ago."""
 
     def __init__(
         self,
@@ -233,13 +235,13 @@ class AlgorithmPerformance(_message.Message):
     served: _builtins.int
     """How many videos it served."""
     consumed: _builtins.int
-    """How many were consumed."""
+    """How many were consumed, whatever else was done with them."""
     added: _builtins.int
-    """How many were liked, shared or added."""
+    """How many were liked, shared or added, whatever else was done with them."""
     rated: _builtins.int
     """How many were rated."""
     acceptance_rate: _builtins.float
-    """Share of served ones that were acted on, 0 to 1."""
+    """Share of served ones that were accepted, as GetAcceptanceRate counts, 0 to 1."""
     def __init__(
         self,
         *,

@@ -57,7 +57,9 @@ class OutcomeServiceServicer:
     """
 
     def TrackOutcome(self, request, context):
-        """Records what a user did with a served video. Idempotent by recommendation, video and action.
+        """Records what a user did with a served video. Idempotent by recommendation, video and action. Of a page that is
+        not known yet it is kept until it is, for the outcome window at most. NOT_FOUND when the video was not on the page;
+        FAILED_PRECONDITION when it was served more than 30 days ago.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,10 @@ class OutcomeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OutcomeServiceAsyncStub: ...
     TrackOutcome: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.TrackOutcomeRequest, _outcomes_pb2.TrackOutcomeResponse]
-    """Records what a user did with a served video. Idempotent by recommendation, video and action."""
+    """Records what a user did with a served video. Idempotent by recommendation, video and action. Of a page that is
+    not known yet it is kept until it is, for the outcome window at most. NOT_FOUND when the video was not on the page;
+    FAILED_PRECONDITION when it was served more than 30 days ago.
+    """
     GetAcceptanceRate: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.GetAcceptanceRateRequest, _outcomes_pb2.GetAcceptanceRateResponse]
     """Returns which share of served videos was acted on. Safe to repeat."""
     GetAlgorithmPerformance: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.GetAlgorithmPerformanceRequest, _outcomes_pb2.GetAlgorithmPerformanceResponse]
@@ -46,7 +49,10 @@ class OutcomeServiceAsyncStub(OutcomeServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     TrackOutcome: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.TrackOutcomeRequest, _outcomes_pb2.TrackOutcomeResponse]  # type: ignore[assignment]
-    """Records what a user did with a served video. Idempotent by recommendation, video and action."""
+    """Records what a user did with a served video. Idempotent by recommendation, video and action. Of a page that is
+    not known yet it is kept until it is, for the outcome window at most. NOT_FOUND when the video was not on the page;
+    FAILED_PRECONDITION when it was served more than 30 days ago.
+    """
     GetAcceptanceRate: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.GetAcceptanceRateRequest, _outcomes_pb2.GetAcceptanceRateResponse]  # type: ignore[assignment]
     """Returns which share of served videos was acted on. Safe to repeat."""
     GetAlgorithmPerformance: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.GetAlgorithmPerformanceRequest, _outcomes_pb2.GetAlgorithmPerformanceResponse]  # type: ignore[assignment]
@@ -61,7 +67,10 @@ class OutcomeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outcomes_pb2.TrackOutcomeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outcomes_pb2.TrackOutcomeResponse, _abc.Awaitable[_outcomes_pb2.TrackOutcomeResponse]]:
-        """Records what a user did with a served video. Idempotent by recommendation, video and action."""
+        """Records what a user did with a served video. Idempotent by recommendation, video and action. Of a page that is
+        not known yet it is kept until it is, for the outcome window at most. NOT_FOUND when the video was not on the page;
+        FAILED_PRECONDITION when it was served more than 30 days ago.
+        """
 
     @_abc_1.abstractmethod
     def GetAcceptanceRate(

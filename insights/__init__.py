@@ -1,0 +1,1 @@
+"""What became of what was served: the ledger of outcomes, and the answers made of it."""

@@ -1,0 +1,79 @@
+"""Composition root of the insights."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute
+
+from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
+from insights.adapters.outcomes_grpc import grpc_service
+from insights.adapters.outcomes_rest import routes
+from insights.keeper import Keeper
+from insights.metrics import InsightsMetrics
+from insights.service import OutcomeService
+from insights.settings import InsightsSettings
+from runtime.grpc_server import GrpcService
+from runtime.signing import load_or_create_secret
+from storage.database import Database
+
+# One connection keeps the ledger and looks for what is new, the others track.
+_WRITERS: Final = 3
+_READERS: Final = 2
+
+
+class InsightsApp:
+    """The insights as a process.
+
+    Args:
+        keeper: Keeps the ledger while the process runs.
+        service: What answers.
+        databases: Closed with the process.
+        registry: Its metrics.
+    """
+
+    def __init__(
+        self, keeper: Keeper, service: OutcomeService, databases: Sequence[Database], registry: CollectorRegistry
+    ) -> None:
+        self._keeper = keeper
+        self._databases = databases
+        self._keeping: asyncio.Task[None] | None = None
+        self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
+        self.http_routes: Sequence[BaseRoute] = routes(service)
+        self.registry = registry
+
+    async def start(self) -> None:
+        """Begins to keep the ledger."""
+        self._keeping = asyncio.create_task(self._keeper.run(), name="insights-keeper")
+
+    async def stop(self) -> None:
+        """Leaves the step in hand undone, which is done again at the next start, and closes everything."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        for database in self._databases:
+            await database.close()
+
+    def not_ready(self) -> str | None:
+        """Says what holds the ledger up."""
+        if self._keeping is None or self._keeping.done():
+            return "the ledger is not kept"
+        return self._keeper.not_ready()
+
+
+def build(settings: InsightsSettings) -> InsightsApp:
+    """Builds the process."""
+    registry = CollectorRegistry()
+    url = settings.effective_database_url
+    writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
+    policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
+    ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
+    keeper = Keeper(ledger, answers, InsightsMetrics(registry))
+    return InsightsApp(keeper, OutcomeService(ledger, answers, _now), (writing, reading), registry)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""What makes an outcome, and what a claim is worth; pure."""

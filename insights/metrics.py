@@ -1,0 +1,71 @@
+"""Prometheus metrics of the insights."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from insights.adapters.ledger_database import MISSING
+from insights.domain.ledger import Verdict
+from insights.domain.outcome import Outcome
+from insights.keeper import Step
+from insights.ports import LedgerState
+
+# Told before anybody knows: none would look well.
+_UNKNOWN: Final = float("nan")
+_JUDGED: Final = tuple(verdict for verdict in Verdict if verdict is not Verdict.WAITING)
+
+
+class InsightsMetrics:
+    """Shows what the ledger adds up to: gauges, since it is the database that counts, over restarts.
+
+    Args:
+        registry: Where they are registered.
+        monotonic: Seconds that never jump.
+    """
+
+    def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._caught_up_s: float | None = None
+        self._served = Gauge("feed_insights_served_videos", "Served videos on the ledger.", registry=registry)
+        self._outcomes = Gauge(
+            "feed_insights_outcomes", "Served videos by what became of them.", ("outcome",), registry=registry
+        )
+        self._balance = Gauge(
+            "feed_insights_balance", "Served videos less all their outcomes, pending ones too.", registry=registry
+        )
+        self._claims = Gauge(
+            "feed_insights_claims", "What users did, by what it was worth.", ("verdict",), registry=registry
+        )
+        self._waiting = Gauge("feed_insights_waiting_claims", "Those whose page is not known yet.", registry=registry)
+        self._missing = Gauge("feed_insights_missing_videos", "Videos of pages without a decision.", registry=registry)
+        self._failures = Counter("feed_insights_failures", "Failed attempts, by step.", ("step",), registry=registry)
+        age = Gauge("feed_insights_ledger_age_seconds", "Since everything was on the ledger.", registry=registry)
+        age.set_function(self._age_s)
+        for gauge in (self._served, self._balance, self._waiting, self._missing):
+            gauge.set(_UNKNOWN)
+        for step in Step:  # an alert needs the zero before the first failure
+            self._failures.labels(step.value)
+
+    def caught_up(self) -> None:
+        """Notes that everything there was is on the ledger."""
+        self._caught_up_s = self._monotonic()
+
+    def added_up(self, state: LedgerState) -> None:
+        """Shows what the ledger adds up to."""
+        self._served.set(state.served)
+        self._balance.set(state.balance)
+        self._waiting.set(state.waiting)
+        self._missing.set(state.by_verdict.get(MISSING, 0))
+        for outcome in Outcome:
+            self._outcomes.labels(outcome.value).set(state.by_outcome.get(outcome, 0))
+        for verdict in _JUDGED:
+            self._claims.labels(verdict.value).set(state.by_verdict.get(verdict, 0))
+
+    def step_failed(self, step: Step) -> None:
+        """Counts one failed attempt."""
+        self._failures.labels(step.value).inc()
+
+    def _age_s(self) -> float:
+        return float("inf") if self._caught_up_s is None else self._monotonic() - self._caught_up_s

@@ -1,0 +1,100 @@
+"""What the insights need: the ledger, and what it says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from insights.domain.ledger import Claim, Verdict
+
+
+class LedgerUnavailableError(Exception):
+    """The database cannot be used now. Nothing was changed; try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """How much of what was served was accepted.
+
+    Args:
+        served: Videos that were served.
+        accepted: Those of them whose outcome says so.
+    """
+
+    served: int
+    accepted: int
+
+    @property
+    def rate(self) -> float:
+        """The share, 0 to 1; 0 when nothing was served."""
+        return self.accepted / self.served if self.served else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The figures of one algorithm.
+
+    Args:
+        algorithm: Its name.
+        acceptance: What was served and accepted.
+        ever_consumed: Videos that were consumed, whatever else was done.
+        ever_added: Those that were liked, added or shared.
+        ever_rated: Those that were rated.
+    """
+
+    algorithm: str
+    acceptance: Acceptance
+    ever_consumed: int
+    ever_added: int
+    ever_rated: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """What the ledger adds up to.
+
+    Args:
+        served: Videos on it.
+        by_outcome: How many stand at each outcome, `pending` included.
+        by_verdict: How many claims were judged how.
+        waiting: Claims whose page is not known yet.
+    """
+
+    served: int
+    by_outcome: Mapping[str, int]
+    by_verdict: Mapping[str, int]
+    waiting: int
+
+    @property
+    def balance(self) -> int:
+        """Served less what became of it: anything but 0 is a fault of the ledger."""
+        return self.served - sum(self.by_outcome.values())
+
+
+class Ledger(Protocol):
+    """What became of what was served; each method is one transaction, and raises LedgerUnavailableError."""
+
+    async def take_pages(self) -> bool:
+        """Opens an entry for each video of the next pages; says whether there were any."""
+
+    async def take_interactions(self) -> bool:
+        """Ties the next interactions; says whether there were any."""
+
+    async def tidy(self) -> bool:
+        """Closes entries whose window is over, and gives up claims that have waited as long; says whether any."""
+
+    async def track(self, claim: Claim) -> Verdict:
+        """Ties one claim."""
+
+
+class Answers(Protocol):
+    """What the ledger says; each method raises LedgerUnavailableError."""
+
+    async def acceptance(self, since: date, *, user_id: str, algorithm: str) -> Acceptance:
+        """Returns how much was accepted of what was served since a day (UTC); empty ids: of all."""
+
+    async def performance(self, since: date) -> Sequence[Performance]:
+        """Returns the figures of each algorithm since a day (UTC), by name."""
+
+    async def state(self) -> LedgerState:
+        """Returns what the ledger adds up to."""

@@ -1,0 +1,111 @@
+"""What the ledger says: sums over its days, and over its rows for one user."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.dialect import utc_day
+from storage.tables import (
+    outcome_days,
+    outcome_verdicts,
+    outcome_waiting,
+    prediction_outcomes,
+    recommendation_decisions,
+)
+
+_DAYS: Final = outcome_days.c
+
+
+class Acceptance(NamedTuple):
+    """How much of what was served was accepted."""
+
+    served: int
+    accepted: int
+
+
+class AlgorithmSums(NamedTuple):
+    """The sums of one algorithm."""
+
+    algorithm: str
+    served: int
+    accepted: int
+    ever_consumed: int
+    ever_added: int
+    ever_rated: int
+
+
+async def acceptance(
+    connection: AsyncConnection, accepted: Sequence[str], since: date, *, user_id: str, algorithm: str
+) -> Acceptance:
+    """Returns what was served and accepted.
+
+    Args:
+        connection: An open transaction.
+        accepted: The names of the outcomes that are.
+        since: What was served on this day (UTC) or later.
+        user_id: Only to this user; empty: to all.
+        algorithm: Only by this algorithm; empty: by all.
+    """
+    if user_id:
+        wanted = _of_user(accepted, since, user_id, connection.dialect.name)
+        wanted = wanted.where(recommendation_decisions.c.algorithm == algorithm) if algorithm else wanted
+    else:
+        wanted = sa.select(_sum(_DAYS.served), _accepted(accepted)).where(_DAYS.day >= since)
+        wanted = wanted.where(_DAYS.algorithm == algorithm) if algorithm else wanted
+    row: Any = (await connection.execute(wanted)).one()
+    return Acceptance(int(row[0]), int(row[1]))
+
+
+async def by_algorithm(connection: AsyncConnection, accepted: Sequence[str], since: date) -> list[AlgorithmSums]:
+    """Returns the sums of each algorithm, by name; arguments as of `acceptance`."""
+    sums = (_DAYS.served, _DAYS.ever_consumed, _DAYS.ever_added, _DAYS.ever_rated)
+    served, *rest = (_sum(column) for column in sums)
+    wanted = (
+        sa.select(_DAYS.algorithm, served, _accepted(accepted), *rest)
+        .where(_DAYS.day >= since)
+        .group_by(_DAYS.algorithm)
+        .order_by(_DAYS.algorithm)
+    )
+    found: Sequence[Any] = (await connection.execute(wanted)).all()
+    return [AlgorithmSums(algorithm, *map(int, counts)) for algorithm, *counts in found]
+
+
+async def sums(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
+    """Returns the sums of these columns of the days, over everything."""
+    row: Any = (await connection.execute(sa.select(*(_sum(_DAYS[name]) for name in names)))).one()
+    return {name: int(value) for name, value in zip(names, row, strict=True)}
+
+
+async def verdicts(connection: AsyncConnection) -> dict[str, int]:
+    """Returns how many claims were judged how."""
+    found = await connection.execute(
+        sa.select(outcome_verdicts.c.verdict, outcome_verdicts.c["count"].label("count_of"))
+    )
+    return {row.verdict: row.count_of for row in found}
+
+
+async def waiting(connection: AsyncConnection) -> int:
+    """Returns how many claims wait for their page."""
+    return await connection.scalar(sa.select(sa.func.count()).select_from(outcome_waiting)) or 0
+
+
+def _of_user(accepted: Sequence[str], since: date, user_id: str, dialect_name: str) -> sa.Select[int, int]:
+    decision, entry = recommendation_decisions.c, prediction_outcomes.c
+    same = (entry.recommendation_id == decision.recommendation_id) & (entry.position == decision.position)
+    return (
+        sa.select(sa.func.count(), sa.func.count().filter(entry.user_action.in_(accepted)))
+        .select_from(recommendation_decisions.join(prediction_outcomes, same))
+        .where(decision.user_id == user_id, utc_day(decision.created_at, dialect_name) >= since)
+    )
+
+
+def _accepted(names: Sequence[str]) -> sa.ColumnElement[int]:
+    total: sa.ColumnElement[int] = sum((_DAYS[name] for name in names), start=sa.literal(0))
+    return _sum(total)
+
+
+def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(column), 0)

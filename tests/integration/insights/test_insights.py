@@ -1,0 +1,202 @@
+"""The process over gRPC and REST, on SQLite and PostgreSQL."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from feed.insights.v1 import outcomes_pb2 as pb
+from feed.insights.v1.outcomes_pb2_grpc import OutcomeServiceStub
+from insights.app import build
+from insights.settings import InsightsSettings
+from interactions.domain.event import InteractionType
+from runtime.process import Service
+from runtime.settings import load
+from storage.database import Database
+from tests.http import Answer, call
+from tests.integration.insights.books import SECRET, Books, event, page, token
+from tests.polling import until
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+async def running(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    key = tmp_path / "bridge" / "token.key"
+    key.parent.mkdir()
+    key.write_bytes(SECRET)
+    settings = load(InsightsSettings, {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url})
+    async with Service("insights", build(settings)) as service:
+        yield service
+
+
+@pytest.fixture
+async def books(database: Database, running: Service) -> Books:
+    """What the process follows, once it has begun."""
+
+    async def ready() -> int:
+        return (await call(running.http_port, "GET", "/readyz")).status
+
+    await until(ready, 200)
+    return Books(database)
+
+
+@pytest.fixture
+async def outcomes(running: Service) -> AsyncIterator[Any]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
+        yield OutcomeServiceStub(channel)
+
+
+async def post(running: Service, payload: Any) -> Answer:
+    headers = {"content-type": "application/json"}
+    return await call(running.http_port, "POST", "/feed/outcomes", json.dumps(payload).encode(), headers)
+
+
+async def get(running: Service, path: str) -> Any:
+    answer = await call(running.http_port, "GET", path)
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def served(books: Books, count: int) -> Any:
+    async def of_now() -> int:
+        return (await books.state()).served
+
+    return until(of_now, count)
+
+
+async def test_what_was_served_and_done_is_answered_alike_by_both_doors(running: Service, books: Books, outcomes: Any):
+    await books.serve(page("r1", time=NOW), page("r2", time=NOW, userId="u2", algorithm="trending", source="TRENDING"))
+    await books.act(event(InteractionType.LIKE, NOW, served_token=token()))
+    await served(books, 4)
+    await outcomes.TrackOutcome(
+        pb.TrackOutcomeRequest(recommendation_log_id="r1", video_id="v2", action=pb.RATED, user_rating=7)
+    )
+
+    async def rate() -> tuple[int, int]:
+        found = await outcomes.GetAcceptanceRate(pb.GetAcceptanceRateRequest())
+        return found.served, found.accepted
+
+    await until(rate, (4, 2))
+    assert await get(running, "/feed/acceptance-rate") == {"served": "4", "accepted": "2", "rate": 0.5}
+    assert await get(running, "/feed/acceptance-rate?userId=u2") == {"served": "2", "accepted": "0", "rate": 0.0}
+    of_user = await outcomes.GetAcceptanceRate(pb.GetAcceptanceRateRequest(user_id="u1", algorithm="lightfm-warp"))
+    assert (of_user.served, of_user.accepted, of_user.rate) == (2, 2, 1.0)
+    performance = await outcomes.GetAlgorithmPerformance(pb.GetAlgorithmPerformanceRequest())
+    first, second = performance.algorithms
+    assert (first.algorithm, first.served, first.consumed, first.added, first.rated, first.acceptance_rate) == (
+        ("lightfm-warp", 2, 2, 1, 1, 1.0)
+    )
+    assert (second.algorithm, second.served, second.acceptance_rate) == ("trending", 2, 0.0)
+    told = await get(running, "/feed/algorithm-performance")
+    assert [each["algorithm"] for each in told["algorithms"]] == ["lightfm-warp", "trending"]
+    assert told["algorithms"][0]["acceptanceRate"] == 1.0
+
+
+async def test_only_what_was_served_since_a_day_counts(running: Service, books: Books, outcomes: Any):
+    await books.serve(page("r1", time=NOW), page("r2", time=NOW - timedelta(days=40)))
+    await served(books, 4)
+    since = Timestamp()
+    since.FromDatetime(NOW - timedelta(days=41))
+    found = await outcomes.GetAcceptanceRate(pb.GetAcceptanceRateRequest(since=since))
+    told = await get(running, "/feed/acceptance-rate")
+    tomorrow = (NOW + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+    none = await get(running, f"/feed/algorithm-performance?since={tomorrow}")
+    assert (found.served, told["served"], none) == (4, "2", {"algorithms": []})
+
+
+async def test_an_outcome_is_created_once(running: Service, books: Books):
+    await books.serve(page("r1", time=NOW))
+    await served(books, 2)
+    liked = {"recommendationLogId": "r1", "videoId": "v1", "action": "LIKED"}
+    answers = [await post(running, liked) for _ in range(2)]
+    assert [(answer.status, answer.json) for answer in answers] == [(200, {"created": True}), (200, {"created": False})]
+    assert (await books.outcomes())["r1", 1] == "liked"
+
+
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+REQUIRED = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("payload", "status", "field", "reason"),
+    [
+        ({"videoId": "v1", "action": "LIKED"}, 422, "recommendationLogId", REQUIRED),
+        ({"recommendationLogId": "r1", "videoId": "v1", "action": "WAVED"}, 422, "action", "must be one of CONSUMED, "),
+        (
+            {"recommendationLogId": "r1", "videoId": "v1", "action": "LIKED", "userRating": 3},
+            422,
+            "userRating",
+            "only with RATED",
+        ),
+        (
+            {"recommendationLogId": "r1", "videoId": "v1", "action": "RATED", "userRating": 11},
+            422,
+            "userRating",
+            "must be greater than or equal to 0 and less than or equal to 10",
+        ),
+        ({"recommendationLogId": 1}, 400, "body", "Expected `str | null`, got `int`"),
+        ({"recommendationLogID": "r1"}, 400, "body", "Object contains unknown field `recommendationLogID`"),
+    ],
+)
+async def test_a_wrong_outcome_is_refused_by_field(
+    running: Service, payload: Any, status: int, field: str, reason: str
+):
+    answer = await post(running, payload)
+    (violation,) = answer.json["violations"]
+    assert (answer.status, violation["field"]) == (status, field)
+    assert violation["reason"].startswith(reason)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("user=u1", "user"),
+        ("since=yesterday", "since"),
+        ("since=2025-09-01T12:00:00", "since"),
+        ("userId=a%20b", "userId"),
+        ("algorithm=a%00", "algorithm"),
+        ("since=1969-12-31T23:59:59Z", "since"),
+    ],
+)
+async def test_a_wrong_question_is_refused_by_field(running: Service, query: str, field: str):
+    answer = await call(running.http_port, "GET", f"/feed/acceptance-rate?{query}")
+    assert (answer.status, [each["field"] for each in answer.json["violations"]]) == (400, [field])
+
+
+async def test_a_video_that_was_not_on_the_page_is_not_found(running: Service, books: Books, outcomes: Any):
+    await books.serve(page("r1", time=NOW), page("r2", time=NOW - timedelta(days=31)))
+    await served(books, 4)
+    wrong = {"recommendationLogId": "r1", "videoId": "v9", "action": "LIKED"}
+    assert (await post(running, wrong)).status == 404
+    assert (await post(running, {**wrong, "recommendationLogId": "r2", "videoId": "v1"})).status == 409
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await outcomes.TrackOutcome(pb.TrackOutcomeRequest(recommendation_log_id="r1", video_id="v9", action=pb.LIKED))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_metrics_say_whether_it_balances(running: Service, books: Books):
+    await books.serve(page("r1", time=NOW))
+    await books.act(event(InteractionType.HIDE, NOW, user_id="u2"))
+
+    async def shown() -> list[str]:
+        text = (await call(running.http_port, "GET", "/metrics")).text
+        names = (
+            "served_videos",
+            "balance",
+            'outcomes{outcome="pending"}',
+            'claims{verdict="foreign"}',
+            "waiting_claims",
+        )
+        wanted = tuple(f"feed_insights_{name} " for name in names)
+        return [line.removeprefix("feed_insights_") for line in text.splitlines() if line.startswith(wanted)]
+
+    lines = ["served_videos 2.0", 'outcomes{outcome="pending"} 2.0', "balance 0.0", 'claims{verdict="foreign"} 1.0']
+    await until(shown, [*lines, "waiting_claims 0.0"])
