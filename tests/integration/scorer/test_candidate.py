@@ -4,14 +4,20 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from feed.scoring.v1 import scoring_pb2 as pb
-from runtime import bundle_files, candidate_file
+from runtime import bundle_files, candidate_file, popularity_file
 from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
+from runtime.model_bundle import text_table
+from runtime.popularity import Popularity
 from tests.http import call
 from tests.integration.scorer.conftest import Scorer
-from tests.model_bundles import forge, small_arrays
+from tests.model_bundles import TRAINED, forge, small_arrays
 from tests.polling import until
 
 USERS = [f"u{number}" for number in range(2_000)]
@@ -104,6 +110,8 @@ async def test_shadow_canary_and_promotion_without_a_failed_call(scorer: Scorer)
         await until(scorer.version, "m1", bound_s=EFFECT_BOUND_S)
         try_out(scorer, Mode.CANARY, 1.0)
         await until(scorer.version, "m2", bound_s=EFFECT_BOUND_S)
+        # It is in memory and verified: nothing of it is read again.
+        (scorer.models_dir / "m2" / bundle_files.ARRAYS_FILE).unlink()
         scorer.promote("m2")
         live = 'feed_scorer_model_info{algorithm="lightfm-warp",model_version="m2"} 1.0'
         await until(lambda: scorer.metric(live), expected=True, bound_s=EFFECT_BOUND_S)
@@ -128,6 +136,32 @@ async def test_a_shadow_of_an_equal_model_agrees_and_drops_what_is_too_much(scor
     assert await shadowed(scorer, "failed") == 0
     assert await value(scorer, 'feed_scorer_shadow_overlap_ratio_sum{depth="10"}') == ranked
     assert await value(scorer, "feed_scorer_shadow_duration_seconds_count") == ranked
+
+
+async def test_what_is_watched_now_changes_the_candidates_ranking(scorer: Scorer) -> None:
+    scorer.publish("m2", params={"recent_weight": 1.0, "bias_share": 0.0})
+    try_out(scorer, Mode.CANARY, 1.0)
+    await until(scorer.version, "m2")
+    views = np.array([np.expm1(10.0)], np.float32)
+    counted = Popularity(TRAINED + timedelta(hours=1), 1, 86_400.0, text_table(["v1"]), views)
+    popularity_file.publish(scorer.models_dir, counted, scorer.key)
+
+    async def first() -> str:
+        return (await scorer.rank()).video_ids[0]
+
+    await until(first, "v1")
+
+
+async def test_a_candidate_that_does_not_fit_into_memory_is_refused(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(bundle_files, "read", too_large)
+    try_out(scorer, Mode.CANARY, 1.0)
+    await until(lambda: refused(scorer), 1.0)
+    assert await scorer.version() == "m1"
 
 
 async def test_a_bad_candidate_is_refused_and_the_live_model_serves(scorer: Scorer) -> None:
