@@ -8,12 +8,17 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.database_command import fail, in_transaction
+from insights.adapters.experiments_database import report_of
+from insights.domain.experiment_report import ExperimentReport
+from insights.report_text import report_lines
 from runtime.experiments import Parameter, RankedBy, Variant, given
 from storage import experiments
-from storage.experiment_rules import Definition
+from storage.experiment_rules import Definition, ExperimentError
 from storage.experiments import Status, StoredExperiment
+from storage.problems import Problem
 
 app = typer.Typer(
     help="What is tried on a share of the users. Bridges follow within 5 s.",
@@ -87,6 +92,20 @@ def list_(
 
 
 @app.command()
+def report(name: Name) -> None:
+    """Show what each variant does otherwise than the control; look at it as often as you like."""
+
+    async def read(connection: AsyncConnection) -> ExperimentReport:
+        found = await experiments.load(connection, name)
+        if found is None:
+            raise ExperimentError([Problem("name", f"there is no experiment {name}")])
+        return await report_of(connection, found.definition)
+
+    for line in report_lines(_run(read)):
+        typer.echo(line)
+
+
+@app.command()
 def of(user: Annotated[str, typer.Argument(help="a user's id")]) -> None:
     """Show which variants a user is given now."""
     found = _run(experiments.not_over)
@@ -137,6 +156,7 @@ def _line(each: StoredExperiment) -> str:
         f"made {each.created_at:%Y-%m-%d %H:%M:%S}",
         f"started {each.started_at:%Y-%m-%d %H:%M:%S}" if each.started_at else "",
         f"stopped {each.ended_at:%Y-%m-%d %H:%M:%S}" if each.ended_at else "",
+        f"because {each.stop_reason}" if each.stop_reason else "",
     )
     return "  ".join(part for part in parts if part)
 

@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
+from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
 from insights.service import OutcomeService
@@ -30,17 +32,25 @@ class InsightsApp:
 
     Args:
         keeper: Keeps the ledger while the process runs.
+        guardian: Looks after experiments while the process runs.
         service: What answers.
         databases: Closed with the process.
         registry: Its metrics.
     """
 
     def __init__(
-        self, keeper: Keeper, service: OutcomeService, databases: Sequence[Database], registry: CollectorRegistry
+        self,
+        keeper: Keeper,
+        guardian: Guardian,
+        service: OutcomeService,
+        databases: Sequence[Database],
+        registry: CollectorRegistry,
     ) -> None:
         self._keeper = keeper
         self._databases = databases
+        self._guardian = guardian
         self._keeping: asyncio.Task[None] | None = None
+        self._guarding: asyncio.Task[None] | None = None
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
         self.http_routes: Sequence[BaseRoute] = routes(service)
         self.registry = registry
@@ -48,12 +58,14 @@ class InsightsApp:
     async def start(self) -> None:
         """Begins to keep the ledger."""
         self._keeping = asyncio.create_task(self._keeper.run(), name="insights-keeper")
+        self._guarding = asyncio.create_task(self._guardian.run(), name="insights-guardian")
 
     async def stop(self) -> None:
         """Leaves the step in hand undone, which is done again at the next start, and closes everything."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+        tasks = [task for task in (self._keeping, self._guarding) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for database in self._databases:
             await database.close()
 
@@ -71,8 +83,9 @@ def build(settings: InsightsSettings) -> InsightsApp:
     writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
     policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
-    keeper = Keeper(ledger, answers, InsightsMetrics(registry))
-    return InsightsApp(keeper, OutcomeService(ledger, answers, _now), (writing, reading), registry)
+    metrics = InsightsMetrics(registry)
+    keeper, guardian = Keeper(ledger, answers, metrics), Guardian(DatabaseExperiments(writing, _now), metrics)
+    return InsightsApp(keeper, guardian, OutcomeService(ledger, answers, _now), (writing, reading), registry)
 
 
 def _now() -> datetime:

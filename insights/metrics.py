@@ -41,6 +41,13 @@ class InsightsMetrics:
         self._waiting = Gauge("feed_insights_waiting_claims", "Those whose page is not known yet.", registry=registry)
         self._missing = Gauge("feed_insights_missing_videos", "Videos of pages without a decision.", registry=registry)
         self._failures = Counter("feed_insights_failures", "Failed attempts, by step.", ("step",), registry=registry)
+        self._running = Gauge("feed_insights_experiments", "Experiments that are running.", registry=registry)
+        self._mismatched = Gauge(
+            "feed_insights_experiments_mismatched", "Those that have not the users they should.", registry=registry
+        )
+        self._stopped = Counter(
+            "feed_insights_experiments_stopped", "Those that were stopped: they harmed their users.", registry=registry
+        )
         age = Gauge("feed_insights_ledger_age_seconds", "Since everything was on the ledger.", registry=registry)
         age.set_function(self._age_s)
         for gauge in (self._served, self._balance, self._waiting, self._missing):
@@ -66,6 +73,15 @@ class InsightsMetrics:
     def step_failed(self, step: Step) -> None:
         """Counts one failed attempt."""
         self._failures.labels(step.value).inc()
+
+    def looked(self, running: int, mismatched: int) -> None:
+        """Shows how many experiments are running, and how many of them have not the users they should."""
+        self._running.set(running)
+        self._mismatched.set(mismatched)
+
+    def stopped(self) -> None:
+        """Counts an experiment that was stopped because it harmed its users."""
+        self._stopped.inc()
 
     def _age_s(self) -> float:
         return float("inf") if self._caught_up_s is None else self._monotonic() - self._caught_up_s

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
 
 
@@ -69,6 +70,24 @@ class LedgerState:
     def balance(self) -> int:
         """Served less what became of it: anything but 0 is a fault of the ledger."""
         return self.served - sum(self.by_outcome.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RunningExperiment:
+    """An experiment that is running, and what is known of it."""
+
+    name: str
+    report: ExperimentReport
+
+
+class Experiments(Protocol):
+    """Experiments and what their users did; each method raises LedgerUnavailableError."""
+
+    async def running(self) -> Sequence[RunningExperiment]:
+        """Reports on each experiment that is running."""
+
+    async def stop(self, name: str, reason: str) -> None:
+        """Stops an experiment."""
 
 
 class Ledger(Protocol):

@@ -40,6 +40,7 @@ class StoredExperiment:
         created_at: When it was made, UTC.
         started_at: When it was started, UTC.
         ended_at: When it was stopped, UTC.
+        stop_reason: Why; None: nobody said.
     """
 
     definition: Definition
@@ -48,6 +49,7 @@ class StoredExperiment:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    stop_reason: str | None
 
 
 async def create(connection: AsyncConnection, definition: Definition, now: datetime) -> StoredExperiment:
@@ -106,15 +108,21 @@ async def start(connection: AsyncConnection, name: str, now: datetime) -> Stored
     return await _known(connection, name)
 
 
-async def stop(connection: AsyncConnection, name: str, now: datetime) -> StoredExperiment:
+async def stop(connection: AsyncConnection, name: str, now: datetime, reason: str | None = None) -> StoredExperiment:
     """Stops an experiment for good, which may be stopped already, and returns it.
+
+    Args:
+        connection: An open transaction that may write.
+        name: Its name.
+        now: The time.
+        reason: Why.
 
     Raises:
         ExperimentError: When there is none of this name.
     """
     found = await _known(connection, name)
     if found.status is not Status.STOPPED:
-        await _set(connection, name, status=Status.STOPPED.value, ended_at=now)
+        await _set(connection, name, status=Status.STOPPED.value, ended_at=now, stop_reason=reason)
     return await _known(connection, name)
 
 
@@ -174,4 +182,5 @@ def _stored(row: sa.Row[Any]) -> StoredExperiment:
         row.created_at,
         row.started_at,
         row.ended_at,
+        row.stop_reason,
     )

@@ -213,13 +213,15 @@ prediction_outcomes = Table(
 )
 
 
-def _counts() -> list[Column[int]]:
-    names = (
-        *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
-        *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful"),
-        # Whole milliseconds: sums of fractions would depend on their order.
-        "watch_time_ms",
-    )
+_COUNTED = (
+    *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
+    *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful"),
+    # Whole milliseconds: sums of fractions would depend on their order.
+    "watch_time_ms",
+)
+
+
+def _counts(*names: str) -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
 
 
@@ -234,7 +236,7 @@ outcome_days = Table(
     Column("model_version", Id, primary_key=True),
     # JSON text; cut where it would not fit into an index.
     Column("experiments", String(400), primary_key=True),
-    *_counts(),
+    *_counts(*_COUNTED),
 )
 
 # The same by position and country too: a row of `outcome_days` is the sum of some of these.
@@ -246,7 +248,7 @@ outcome_totals = Table(
     # The first of a range of positions.
     Column("position", Integer, nullable=False),
     Column("country", String(2), nullable=False),
-    *_counts(),
+    *_counts(*_COUNTED),
     UniqueConstraint(*outcome_days.primary_key.columns.keys(), "position", "country", name="uq_outcome_totals_kind"),
 )
 
@@ -338,6 +340,17 @@ experiments = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    Column("stop_reason", Text),
+)
+
+# What each user of an experiment was served and did; written with the ledger, so that a report is one query.
+experiment_users = Table(
+    "experiment_users",
+    metadata,
+    Column("experiment", Id, primary_key=True),
+    Column("variant", Id, primary_key=True),
+    Column("user_id", Id, primary_key=True),
+    *_counts("pages", "fallbacks", "served", "accepted", "added", "hidden", "watch_time_ms"),
 )
 
 log_offsets = Table(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.adapters.database import bounded, reading
+from insights.adapters.experiment_counts import count_deeds, count_pages
 from insights.domain.ledger import Claim, Entry, Key, Known, Settled, Verdict, settle
 from insights.domain.outcome import NOTHING, STATUSES, Deeds, Outcome, confidence_match, deeds_of, was_successful
 from storage import ledger
@@ -68,6 +69,7 @@ class DatabaseLedger:
             await ledger.add_totals(connection, counts)
             missing = opened.videos - sum(opened.by_group.values())
             await ledger.add_verdicts(connection, {MISSING: missing})
+            await count_pages(connection, after, until)
             waited = [_waited(row) for row in await ledger.take_waiting(connection, after, until)]
             await self._settle(connection, waited)
             await ledger.set_progress(connection, feed_cache, until)
@@ -131,6 +133,7 @@ class DatabaseLedger:
         now = self._now()
         await ledger.update_entries(connection, [_row(entry, now) for entry in settled.entries.values()])
         await ledger.add_totals(connection, settled.totals)
+        await count_deeds(connection, known.entries.values(), settled.entries)
         await ledger.put_waiting(connection, [_waiting_row(claim) for claim in settled.waiting])
         # Those that wait are counted when they are judged.
         judged = {verdict.value: count for verdict, count in settled.verdicts.items() if verdict is not Verdict.WAITING}
