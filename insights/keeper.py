@@ -27,6 +27,7 @@ class Step(StrEnum):
 
     PAGES = "pages"
     INTERACTIONS = "interactions"
+    TRACKED = "tracked"
     TIDY = "tidy"
     STATE = "state"
 
@@ -82,10 +83,7 @@ class Keeper:
     async def round(self) -> bool:
         """Takes in what there is, a step of each; says whether there may be more."""
         try:
-            # Pages first: what follows them has to wait for them otherwise.
-            pages = await self._step(Step.PAGES, self._ledger.take_pages)
-            interactions = await self._step(Step.INTERACTIONS, self._ledger.take_interactions)
-            closed = await self._tidy()
+            more = await self._round()
         except LedgerUnavailableError as error:
             self._failure = str(error)
             _LOG.warning("insights.ledger_unavailable", error=str(error))
@@ -95,21 +93,28 @@ class Keeper:
             _LOG.exception("insights.ledger_failed")
             return False
         self._failure = None
-        if not pages and not interactions:
-            self._telemetry.caught_up()
-        return pages or interactions or closed
+        return more
 
-    async def _tidy(self) -> bool:
-        if self._monotonic() < self._tidy_at_s:
-            return False
-        closed = await self._step(Step.TIDY, self._ledger.tidy)
+    async def _round(self) -> bool:
+        # Pages first: what follows them has to wait for them otherwise.
+        pages = await self._step(Step.PAGES, self._ledger.take_pages)
+        interactions = await self._step(Step.INTERACTIONS, self._ledger.take_interactions)
+        tracked = await self._step(Step.TRACKED, self._ledger.take_tracked)
+        if not (pages or interactions or tracked):
+            self._telemetry.caught_up()
+        closing = False
+        if self._monotonic() >= self._tidy_at_s:
+            # Nothing is given up while there may be pages that it waits for.
+            closing = not pages and await self._step(Step.TIDY, self._ledger.tidy)
+            await self._add_up()
+            self._tidy_at_s = self._monotonic() + (0.0 if closing else _TIDY_EVERY_S)
+        return pages or interactions or tracked or closing
+
+    async def _add_up(self) -> None:
         state = await self._step(Step.STATE, self._answers.state)
         self._telemetry.added_up(state)
         if state.balance:
             _LOG.error("insights.ledger_unbalanced", served=state.served, by_outcome=dict(state.by_outcome))
-        if not closed:
-            self._tidy_at_s = self._monotonic() + _TIDY_EVERY_S
-        return closed
 
     async def _step(self, step: Step, work: Callable[[], Awaitable[T]]) -> T:
         try:

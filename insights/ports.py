@@ -94,16 +94,19 @@ class Ledger(Protocol):
     """What became of what was served; each method is one transaction, and raises LedgerUnavailableError."""
 
     async def take_pages(self) -> bool:
-        """Opens an entry for each video of the next pages; says whether there were any."""
+        """Opens an entry for each video of the next pages; says whether there are more."""
 
     async def take_interactions(self) -> bool:
-        """Ties the next interactions; says whether there were any."""
+        """Ties the next interactions; says whether there are more."""
+
+    async def take_tracked(self) -> bool:
+        """Ties the next claims that were tracked; says whether there may be more."""
 
     async def tidy(self) -> bool:
-        """Closes entries whose window is over, and gives up claims that have waited as long; says whether any."""
+        """Closes entries whose window is over, gives up claims that have waited as long; says whether more may be."""
 
     async def track(self, claim: Claim) -> Verdict:
-        """Ties one claim."""
+        """Keeps one claim, which is tied soon after, if it is TIED or WAITING; REPEATED: it says nothing new."""
 
 
 class Answers(Protocol):

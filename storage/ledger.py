@@ -37,6 +37,9 @@ _EXPERIMENTS_CHARS: Final = 400
 # The first position of each range: a page's head one by one, then what is seen less and less.
 _POSITIONS: Final = (1, 2, 3, 4, 6, 11, 21, 51)
 
+# As the index is declared, so that it is used.
+_IS_NEW: Final = sa.text("is_new")
+
 _ENTRIES: Final = {
     "postgresql": sa.text(
         "SELECT told.place, found.*"
@@ -106,6 +109,7 @@ class WaitingRow(NamedTuple):
     watch_time_s: float
     happened_at: datetime
     arrived_at: datetime
+    is_new: bool
 
 
 class Opened(NamedTuple):
@@ -199,17 +203,22 @@ async def take_waiting(connection: AsyncConnection, after: int, until: int) -> l
     pages = sa.select(feed_cache.c.recommendation_id).where(feed_cache.c.id > after, feed_cache.c.id <= until)
     sessions = sa.select(feed_cache.c.feed_session_id).where(feed_cache.c.id > after, feed_cache.c.id <= until)
     row = outcome_waiting.c
-    taken = (
-        sa.delete(outcome_waiting)
-        .where(row.recommendation_id.in_(pages) | row.feed_session_id.in_(sessions))
-        .returning(*(row[name] for name in WaitingRow._fields))
-    )
-    found: Sequence[Any] = (await connection.execute(taken)).all()
-    return [WaitingRow._make(each) for each in found]
+    return await _take(connection, row.recommendation_id.in_(pages) | row.feed_session_id.in_(sessions))
+
+
+async def has_new(connection: AsyncConnection) -> bool:
+    """Says whether anything waits that was not looked at yet."""
+    return await connection.scalar(sa.select(outcome_waiting.c.id).where(_IS_NEW).limit(1)) is not None
+
+
+async def take_new(connection: AsyncConnection, limit: int) -> list[WaitingRow]:
+    """Takes out what was not looked at yet, the oldest first; so many rows at most."""
+    oldest = sa.select(outcome_waiting.c.id).where(_IS_NEW).order_by(outcome_waiting.c.id).limit(limit)
+    return await _take(connection, outcome_waiting.c.id.in_(oldest))
 
 
 async def put_waiting(connection: AsyncConnection, rows: Sequence[WaitingRow]) -> None:
-    """Lets something wait for its page."""
+    """Lets something wait: for its page, or to be looked at."""
     if rows:
         await connection.execute(sa.insert(outcome_waiting), [row._asdict() for row in rows])
 
@@ -222,8 +231,8 @@ async def is_waiting(connection: AsyncConnection, row: WaitingRow) -> bool:
 
 
 async def drop_waiting(connection: AsyncConnection, until: datetime) -> int:
-    """Deletes what has waited since this time or longer; returns how much that was."""
-    late = sa.delete(outcome_waiting).where(outcome_waiting.c.arrived_at <= until)
+    """Deletes what has waited for its page since this time or longer; returns how much that was."""
+    late = sa.delete(outcome_waiting).where(outcome_waiting.c.arrived_at <= until, ~outcome_waiting.c.is_new)
     return (await connection.execute(late)).rowcount
 
 
@@ -329,6 +338,12 @@ async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) ->
         adding = insert(outcome_verdicts, connection.dialect.name)
         total = outcome_verdicts.c["count"] + adding.excluded["count"]
         await connection.execute(adding.on_conflict_do_update(index_elements=["verdict"], set_={"count": total}), rows)
+
+
+async def _take(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[WaitingRow]:
+    columns = (outcome_waiting.c[name] for name in WaitingRow._fields)
+    found: Any = await connection.execute(sa.delete(outcome_waiting).where(which).returning(*columns))
+    return [WaitingRow._make(each) for each in found]
 
 
 def _served(after: int, until: int, dialect_name: str) -> sa.Subquery:

@@ -252,7 +252,10 @@ outcome_totals = Table(
     UniqueConstraint(*outcome_days.primary_key.columns.keys(), "position", "country", name="uq_outcome_totals_kind"),
 )
 
-# What users did on pages that are not on the ledger yet: the two come through different topics.
+_NEW = text("is_new")
+
+# What waits to be put on the ledger: what services tell, until it is looked at, and what was done on pages that are not
+# on the ledger yet.
 outcome_waiting = Table(
     "outcome_waiting",
     metadata,
@@ -269,6 +272,8 @@ outcome_waiting = Table(
     Column("watch_time_s", Float, nullable=False),
     Column("happened_at", UtcDateTime, nullable=False),
     Column("arrived_at", UtcDateTime, nullable=False, index=True),
+    Column("is_new", Boolean, nullable=False),
+    Index("ix_outcome_waiting_is_new", "id", postgresql_where=_NEW, sqlite_where=_NEW),
 )
 
 # How many things that users did were tied to what was served, or why not.

@@ -10,12 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.adapters.database import bounded, reading
 from insights.adapters.experiment_counts import count_deeds, count_pages
-from insights.domain.ledger import Claim, Entry, Key, Known, Settled, Verdict, settle
-from insights.domain.outcome import NOTHING, STATUSES, Deeds, Outcome, confidence_match, deeds_of, was_successful
+from insights.domain.ledger import Claim, Entry, Key, Known, Verdict, settle, tie
+from insights.domain.outcome import (
+    NOTHING,
+    STATUSES,
+    Deeds,
+    Outcome,
+    confidence_match,
+    deeds_of,
+    joined,
+    was_successful,
+)
 from storage import ledger
 from storage.database import Database
 from storage.ledger import DoneRow, EntryRow, WaitingRow
-from storage.settled import Settled as SettledRows
+from storage.settled import Settled
 from storage.tables import feed_cache, user_interactions
 
 # Counted beside the verdicts: videos of pages whose decisions are not there.
@@ -54,8 +63,8 @@ class DatabaseLedger:
         self._database = database
         self._policy = policy
         self._now = now
-        self._pages = SettledRows(feed_cache)
-        self._interactions = SettledRows(user_interactions)
+        self._pages = Settled(feed_cache)
+        self._interactions = Settled(user_interactions)
 
     async def take_pages(self) -> bool:
         """Opens entries, and ties what has waited for them."""
@@ -73,7 +82,7 @@ class DatabaseLedger:
             waited = [_waited(row) for row in await ledger.take_waiting(connection, after, until)]
             await self._settle(connection, waited)
             await ledger.set_progress(connection, feed_cache, until)
-        return True
+        return until < newest
 
     async def take_interactions(self) -> bool:
         """Ties interactions."""
@@ -86,7 +95,18 @@ class DatabaseLedger:
             done = await ledger.done_between(connection, after, until)
             await self._settle(connection, [_claim(row, now) for row in done])
             await ledger.set_progress(connection, user_interactions, until)
-        return True
+        return until < newest
+
+    async def take_tracked(self) -> bool:
+        """Ties what was tracked."""
+        async with reading(self._database, _TIMEOUT_S) as connection:
+            if not await ledger.has_new(connection):
+                return False
+        async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
+            await ledger.lock(connection)
+            tracked = await ledger.take_new(connection, _INTERACTIONS)
+            await self._settle(connection, [_waited(row) for row in tracked])
+        return len(tracked) == _INTERACTIONS
 
     async def tidy(self) -> bool:
         """Closes what has been open for the window, oldest first."""
@@ -99,18 +119,23 @@ class DatabaseLedger:
             closed = await ledger.close_pending(connection, over, _CLOSED, ignored)
             counts = {group: {"pending": -count, "ignored": count} for group, count in closed.items()}
             await ledger.add_totals(connection, counts)
-        return bool(closed)
+        return sum(closed.values()) == _CLOSED
 
     async def track(self, claim: Claim) -> Verdict:
-        """Ties one claim; the same one again is REPEATED, also while it waits."""
-        async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
-            await ledger.lock(connection)
-            if await ledger.is_waiting(connection, _waiting_row(claim)):
-                return Verdict.REPEATED
-            settled = await self._settle(connection, [claim])
-        return next(verdict for verdict in settled.verdicts)
+        """Keeps a claim until `take_tracked`: who calls waits neither for the ledger nor for others who do."""
+        row = _waiting_row(claim, is_new=True)
+        async with reading(self._database, _TIMEOUT_S) as connection:
+            known = await _known(connection, [claim])
+            said = await ledger.is_waiting(connection, row)
+        verdict, entry = tie(claim, known, self._policy.token_key)
+        if said or (entry is not None and joined(entry.deeds, claim.deeds) == entry.deeds):
+            return Verdict.REPEATED
+        if verdict in (Verdict.TIED, Verdict.WAITING):
+            async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
+                await ledger.put_waiting(connection, [row])
+        return verdict
 
-    async def _newest(self, rows: SettledRows, table: sa.Table) -> int | None:
+    async def _newest(self, rows: Settled, table: sa.Table) -> int | None:
         """Returns up to which row there is something new; None when there is nothing."""
         async with reading(self._database, _TIMEOUT_S) as connection:
             newest, taken = await rows.newest_row(connection), await ledger.progress(connection, table)
@@ -127,18 +152,17 @@ class DatabaseLedger:
                 newest = await connection.scalar(sa.select(sa.func.max(table.c.id)))
                 await ledger.set_progress(connection, table, newest or 0)
 
-    async def _settle(self, connection: AsyncConnection, claims: Sequence[Claim]) -> Settled:
+    async def _settle(self, connection: AsyncConnection, claims: Sequence[Claim]) -> None:
         known = await _known(connection, claims)
         settled = settle(claims, known, self._policy.token_key)
         now = self._now()
         await ledger.update_entries(connection, [_row(entry, now) for entry in settled.entries.values()])
         await ledger.add_totals(connection, settled.totals)
         await count_deeds(connection, known.entries.values(), settled.entries)
-        await ledger.put_waiting(connection, [_waiting_row(claim) for claim in settled.waiting])
+        await ledger.put_waiting(connection, [_waiting_row(claim, is_new=False) for claim in settled.waiting])
         # Those that wait are counted when they are judged.
         judged = {verdict.value: count for verdict, count in settled.verdicts.items() if verdict is not Verdict.WAITING}
         await ledger.add_verdicts(connection, judged)
-        return settled
 
 
 async def _next(connection: AsyncConnection, table: sa.Table, newest: int, limit: int) -> tuple[int, int]:
@@ -178,11 +202,11 @@ def _waited(row: WaitingRow) -> Claim:
     return Claim(*names, deeds, row.happened_at, row.arrived_at)
 
 
-def _waiting_row(claim: Claim) -> WaitingRow:
+def _waiting_row(claim: Claim, *, is_new: bool) -> WaitingRow:
     names = (claim.user_id, claim.video_id, claim.recommendation_id, claim.feed_session_id, claim.served_token)
     deeds = claim.deeds
     told = (deeds.actions, deeds.rating, deeds.rated_at, deeds.watch_time_s)
-    return WaitingRow(*names, *told, claim.happened_at, claim.arrived_at)
+    return WaitingRow(*names, *told, claim.happened_at, claim.arrived_at, is_new)
 
 
 def _entry(row: EntryRow) -> Entry:

@@ -11,6 +11,7 @@ depends_on = None
 ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
 PENDING = sa.text("user_action = 'pending'")
+NEW = sa.text("is_new")
 KIND = ("day", "algorithm", "source", "fallback_reason", "model_version", "experiments")
 COUNTS = (
     *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
@@ -108,10 +109,12 @@ def _create_waiting() -> None:
         *_done(),
         sa.Column("happened_at", TIME, nullable=False),
         sa.Column("arrived_at", TIME, nullable=False),
+        sa.Column("is_new", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outcome_waiting")),
     )
     for column in ("recommendation_id", "feed_session_id", "arrived_at"):
         op.create_index(f"ix_outcome_waiting_{column}", "outcome_waiting", [column])
+    op.create_index("ix_outcome_waiting_is_new", "outcome_waiting", ["id"], postgresql_where=NEW, sqlite_where=NEW)
 
 
 def _kind() -> list[sa.Column[object]]:

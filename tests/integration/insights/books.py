@@ -53,7 +53,10 @@ class Books:
 
     async def keep(self) -> None:
         """Takes in everything there is, and closes what is due."""
-        while await self.ledger.take_pages() or await self.ledger.take_interactions() or await self.ledger.tidy():
+        ledger = self.ledger
+        while await ledger.take_pages() or await ledger.take_interactions() or await ledger.take_tracked():
+            pass
+        while await ledger.tidy():
             pass
 
     async def state(self) -> LedgerState:

@@ -116,7 +116,11 @@ async def test_an_outcome_is_created_once(running: Service, books: Books):
     liked = {"recommendationLogId": "r1", "videoId": "v1", "action": "LIKED"}
     answers = [await post(running, liked) for _ in range(2)]
     assert [(answer.status, answer.json) for answer in answers] == [(200, {"created": True}), (200, {"created": False})]
-    assert (await books.outcomes())["r1", 1] == "liked"
+
+    async def outcome() -> str:
+        return (await books.outcomes())["r1", 1]
+
+    await until(outcome, "liked")
 
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

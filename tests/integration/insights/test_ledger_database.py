@@ -148,18 +148,20 @@ async def test_what_is_told_late_corrects_what_was_ignored(books: Books):
 
 async def test_tracked_outcomes_follow_the_same_rule(books: Books):
     waits = [await books.ledger.track(claim()) for _ in range(2)]
+    await books.keep()
+    waits.append(await books.ledger.track(claim()))
     await books.serve(page("r1"))
     await books.keep()
-    known = [await books.ledger.track(claim()), await books.ledger.track(claim(Outcome.ADDED, None))]
+    known = [await books.ledger.track(claim()), *[await books.ledger.track(claim(Outcome.ADDED, None)) for _ in "ab"]]
     foreign = await books.ledger.track(claim()._replace(video_id="v9"))
+    await books.keep()
 
-    assert (waits, known, foreign) == (
-        [Verdict.WAITING, Verdict.REPEATED],
-        [Verdict.REPEATED, Verdict.TIED],
-        Verdict.FOREIGN,
-    )
+    repeated = Verdict.REPEATED
+    assert waits == [Verdict.WAITING, repeated, repeated]
+    assert (known, foreign) == ([repeated, Verdict.TIED, repeated], Verdict.FOREIGN)
     first, _ = await books.rows()
     assert (first["user_action"], first["rating"], first["actions"]) == ("rated", 8.0, 16 | 64)
+    assert ((await books.state()).by_verdict, (await books.state()).waiting) == ({"tied": 2}, 0)
 
 
 async def test_a_ledger_begins_with_what_comes_from_then_on(database: Database):

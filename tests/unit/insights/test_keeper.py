@@ -11,6 +11,7 @@ class Scripted:
     def __init__(self, pages: int = 0) -> None:
         self.pages = pages
         self.away = False
+        self.open = 0
         self.tidied = 0
 
     async def take_pages(self) -> bool:
@@ -22,9 +23,13 @@ class Scripted:
     async def take_interactions(self) -> bool:
         return False
 
+    async def take_tracked(self) -> bool:
+        return False
+
     async def tidy(self) -> bool:
         self.tidied += 1
-        return False
+        self.open -= self.open > 0
+        return self.open > 0
 
     async def track(self, claim: Claim) -> Verdict:
         raise NotImplementedError
@@ -70,6 +75,17 @@ async def test_the_books_are_added_up_now_and_then_and_an_imbalance_is_told():
     for time_s[0] in (1.0, 1.5, 2.0, 60.0):
         await keeper.round()
     assert (ledger.tidied, [state.balance for state in told.states]) == (2, [1, 1])
+
+
+async def test_windows_are_closed_at_once_but_not_before_the_pages_are_there():
+    ledger, told = Scripted(pages=2), Told()
+    ledger.open = 3
+    keeper = Keeper(ledger, ledger, told, lambda: 1.0)
+    await keeper.round()
+    assert ledger.tidied == 0
+    keeper = Keeper(ledger, ledger, told, lambda: 1.0)
+    assert [await keeper.round() for _ in range(4)] == [True, True, False, False]
+    assert ledger.tidied == 3
 
 
 async def test_a_database_that_is_away_is_told_and_tried_again():
