@@ -46,6 +46,7 @@ class Recorder:
         """
         killed = self.database.fail_dead(start.started_at - SILENT, self._marked(), self.destinations)
         for run in killed:
+            _LOG.error("trainer.run_killed", model_version=run.model_version, error=run.error)
             self.telemetry.ended(run)
         self.database.register(start)
         self.mark.write_text(start.model_version)
