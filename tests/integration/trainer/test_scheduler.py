@@ -113,3 +113,24 @@ async def test_a_night_that_nobody_was_there_for_is_made_up_for(
     assert last is not None
     assert (last.status, last.counts) == (TrainingStatus.FAILED, {})
     assert "there are no interactions" in (last.error or "")
+
+
+async def test_what_could_not_be_told_is_told_by_the_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real `feed trainer tell`, to a Snowflake whose key is missing: what it tried is in the outbox."""
+    snowflake = {"ACCOUNT": "a", "USER": "u", "PRIVATE_KEY_FILE": "no.p8", "DATABASE": "D", "SCHEMA": "S"}
+    environ = {f"FEED_TRAINER_SNOWFLAKE_{name}": value for name, value in snowflake.items()}
+    environ |= {"FEED_DATA_DIR": str(tmp_path), "FEED_TRAINER_MLFLOW_ENABLED": "false"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings = load(TrainerSettings, environ)
+    upgrade(settings.effective_database_url)
+    database = TrainingDatabase(settings.effective_database_url)
+    now = datetime.now(UTC)
+    database.register(TrainingStart("m1", "als", {}, {}, now, "feed_lightfm_retrain"))
+    database.finish("m1", TrainingEnd(TrainingStatus.SUCCEEDED, now), ["snowflake"])
+    app = build(settings)
+    await app._look()
+    assert [item.attempts for item in database.untold("snowflake")] == [1]
+    assert app.registry.get_sample_value("feed_trainer_statuses_waiting", {"destination": "snowflake"}) == 1
+    app._database.close()
+    database.close()
