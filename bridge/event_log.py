@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.domain.throttle import Throttle
 from bridge.fallback_events import EVENT_NAME, FallbackEvent
 from bridge.telemetry import BreakerMoved, ListFailed, NullObserver
+from runtime.throttle import Throttle
 
 _LOG = structlog.get_logger(__name__)
 

@@ -9,9 +9,9 @@ import structlog
 
 from bridge.domain.ladder import Skip
 from bridge.domain.outcome import FallbackReason, Source
-from bridge.domain.throttle import Throttle
 from bridge.ports import Clock
 from bridge.telemetry import NullObserver, PageServed
+from runtime.throttle import Throttle
 
 _LOG = structlog.get_logger(__name__)
 

@@ -15,11 +15,11 @@ import structlog
 
 from bridge.domain import served_record
 from bridge.domain.served_record import ServedRecord
-from bridge.domain.throttle import Throttle
 from bridge.ports import Clock
 from eventlog.ports import MAX_RECORD_BYTES, Durability, Headers, Outcome, Publisher, Record, RecordTooLargeError
 from eventlog.topics import SERVED
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
+from runtime.throttle import Throttle
 
 _LOG = structlog.get_logger(__name__)
 

@@ -305,6 +305,7 @@ model_trainings = Table(
     "model_trainings",
     metadata,
     Column("model_version", Id, primary_key=True),
+    Column("job_name", String(64), nullable=False, server_default="feed_lightfm_retrain"),
     Column("algorithm", String(64), nullable=False),
     Column("weights", Json),
     Column("thresholds", Json),
@@ -318,7 +319,30 @@ model_trainings = Table(
     Column("status", String(16), nullable=False, index=True),
     Column("error", Text),
     Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("counts", Json),
+    Column("params", Json),
+    Column("durations_s", Json),
+    # Two at once are refused, wherever they run.
+    Index(
+        "uq_model_trainings_started",
+        "job_name",
+        unique=True,
+        sqlite_where=text("status = 'started'"),
+        postgresql_where=text("status = 'started'"),
+    ),
+)
+
+training_outbox = Table(
+    "training_outbox",
+    metadata,
+    Column("destination", String(16), primary_key=True),
+    Column("model_version", Id, primary_key=True),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
 )
 
 trending = Table(

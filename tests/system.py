@@ -45,6 +45,7 @@ class System:
             **named,
             "FEED_DATA_DIR": str(folder),
             "FEED_SCORER_TARGETS": f"127.0.0.1:{self._ports['grpc', 'scorer']}",
+            "FEED_TRAINER_MLFLOW_ENABLED": "false",  # its start takes longer than a training
             **(environ or {}),
         }
         self._closing = ExitStack()

@@ -1,11 +1,14 @@
 """Puts the trainer together: the job itself, and the process that runs it every night."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from starlette.routing import BaseRoute
@@ -16,20 +19,31 @@ from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.progress import BarProgress, LogProgress
 from trainer.adapters.report_store import ReportStore
-from trainer.adapters.run_subprocess import count_popularity, run_training
+from trainer.adapters.run_subprocess import count_popularity, run_training, tell
 from trainer.adapters.schedule_apscheduler import NightlySchedule
+from trainer.domain.runs import was_missed
 from trainer.fitters import fitter_of
 from trainer.metrics import TrainerMetrics
 from trainer.popularity import PopularityCount
 from trainer.ports import Progress
 from trainer.service import Training
 from trainer.settings import TrainerSettings
+from trainer.status.composition import destinations_of, telemetry_of
+from trainer.status.recorder import Recorder
+from trainer.status.telling import Telling
+from trainer.status.watch import RunWatch
+
+_LOG = structlog.get_logger(__name__)
+
+# How often the scheduler looks how runs go, minutes.
+_LOOK_MINUTES: Final = 0.5
 
 
 @contextmanager
 def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training]:
     """Opens everything that a training needs, and closes it at the end."""
     database = TrainingDatabase(settings.effective_database_url)
+    telemetry = telemetry_of(settings)
     try:
         yield Training(
             settings=settings,
@@ -37,11 +51,23 @@ def training(settings: TrainerSettings, progress: Progress) -> Iterator[Training
             export=ParquetExport(settings.export_dir),
             store=bundle_store(settings),
             reports=ReportStore(settings.reports_dir),
+            recorder=Recorder(database, telemetry, destinations_of(settings), settings.data_dir / "trainer.run", _now),
             fitter=fitter_of(settings.trainer_algorithm, settings.combined),
             progress=progress,
-            now=lambda: datetime.now(UTC),
+            now=_now,
             cpus=os.cpu_count() or 1,
         )
+    finally:
+        telemetry.close()
+        database.close()
+
+
+@contextmanager
+def telling(settings: TrainerSettings) -> Iterator[Telling]:
+    """Opens what is needed to tell others what came of runs, and closes it at the end."""
+    database = TrainingDatabase(settings.effective_database_url)
+    try:
+        yield Telling(database, destinations_of(settings), settings.data_dir / "telling.lock", _now)
     finally:
         database.close()
 
@@ -80,27 +106,54 @@ class SchedulerApp:
 
     def __init__(self, settings: TrainerSettings) -> None:
         self.registry = CollectorRegistry()
+        self._settings = settings
         self._metrics = TrainerMetrics(self.registry, settings.models_dir)
         self._schedule = NightlySchedule(
             settings.trainer_schedule_hour, settings.trainer_schedule_minute, self._train, self._metrics.next_run
         )
+        self._database = TrainingDatabase(settings.effective_database_url)
+        self._telemetry = telemetry_of(settings)
+        self._is_training = False
+        self._watch = RunWatch(self._database, self._metrics, self._telemetry, destinations_of(settings), _now)
+        self._schedule.add_every(_LOOK_MINUTES, self._look)
         if settings.trainer_popularity_minutes:
             self._schedule.add_every(settings.trainer_popularity_minutes, count_popularity)
 
     async def start(self) -> None:
-        """Starts the clock."""
+        """Starts the clock; a night that was slept through is made up for."""
+        started = _now()
         self._schedule.start()
+        seen = await self._watch.look()
+        hour, minute = self._settings.trainer_schedule_hour, self._settings.trainer_schedule_minute
+        if seen and seen.register.last and was_missed(started, seen.register.last.started_at, hour, minute):
+            _LOG.info("trainer.missed_run_begins", last_run=seen.register.last.started_at.isoformat())
+            self._schedule.run_now()
 
     async def stop(self) -> None:
         """Stops the clock; a training that runs is ended and starts anew next time."""
         await self._schedule.stop()
+        await asyncio.to_thread(self._telemetry.close)
+        self._database.close()
 
     def not_ready(self) -> str | None:
         """Says why no training would start tonight."""
         return None if self._schedule.is_running else "the schedule is not running"
 
     async def _train(self) -> None:
-        self._metrics.run_ended(await run_training())
+        self._is_training = True
+        try:
+            self._metrics.run_ended(await run_training())
+        finally:
+            self._is_training = False
+
+    async def _look(self) -> None:
+        seen = await self._watch.look()
+        if seen and seen.is_telling_due and not self._is_training:  # a run tells by itself at its end
+            await tell()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def build(settings: TrainerSettings) -> SchedulerApp:

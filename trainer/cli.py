@@ -18,11 +18,11 @@ from runtime.model_bundle import BundleError
 from runtime.settings import SettingsError, load
 from runtime.signing import KeyFileError
 from storage.database import UnreachableDatabaseError, upgrade
-from storage.trainings import TrainingStatus
+from storage.trainings import StillRunningError, TrainingStatus
 from trainer.adapters.bundle_store import ServesAlreadyError
 from trainer.adapters.parquet_files import ExportError
-from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
-from trainer.app import build, bundle_store, popularity_count, progress_for, training
+from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED, tell_and_wait
+from trainer.app import build, bundle_store, popularity_count, progress_for, telling, training
 from trainer.comparing import NotComparableError, compare_models
 from trainer.quality_report import quality_lines
 from trainer.report.models_table import models_text
@@ -42,6 +42,7 @@ T = TypeVar("T")
 _EXPECTED = (
     UnreachableDatabaseError,
     AlreadyRunningError,
+    StillRunningError,
     BundleError,
     ExportError,
     KeyFileError,
@@ -55,13 +56,13 @@ _Share = Annotated[float, typer.Option(min=0, max=1, help="Share of the users, 0
 @app.command()
 def run() -> None:
     """Run the whole nightly job once: export, fit, evaluate, gate, publish, promote, register."""
-    _report(_with_training(Training.run))
+    _report(_run_and_tell(promote=True))
 
 
 @app.command()
 def fit() -> None:
     """The same without promoting: the model is published, `promote` makes it serve."""
-    _report(_with_training(lambda job: job.run(promote=False)))
+    _report(_run_and_tell(promote=False))
 
 
 @app.command()
@@ -119,6 +120,17 @@ def precompute() -> None:
 
 
 @app.command()
+def tell() -> None:
+    """Tell MLflow and Snowflake what came of runs and they do not know; each run does it too, and the schedule."""
+    with _settings() as settings:
+        _log_unless_seen(settings)
+        upgrade(settings.effective_database_url)
+        with telling(settings) as outbox:
+            if not outbox.tell():
+                _fail("not everybody could be told; it is tried again later (see the log)", EXIT_FAILED)
+
+
+@app.command()
 def promote(model_version: str) -> None:
     """Make a published model serve."""
     with _settings() as settings:
@@ -173,10 +185,22 @@ def _try_out(candidate: Candidate) -> None:
     typer.echo(f"{candidate.mode}: {candidate.model_version}, {candidate.share * 100:g}% of users")
 
 
+def _run_and_tell(*, promote: bool) -> Result:
+    def work(job: Training) -> Result:
+        try:
+            return job.run(promote=promote)
+        finally:
+            with telling(job.settings) as outbox:
+                is_due = outbox.is_due()
+            if is_due:
+                tell_and_wait()
+
+    return _with_training(work)
+
+
 def _with_training(work: Callable[[Training], T]) -> T:
     with _settings() as settings:
-        if not sys.stdout.isatty():
-            logs.configure("trainer", settings.log_level)
+        _log_unless_seen(settings)
         upgrade(settings.effective_database_url)
         with training(settings, progress_for(Console())) as job:
             return work(job)
@@ -191,6 +215,11 @@ def _settings() -> Iterator[TrainerSettings]:
         _fail(f"wrong settings:\n{error}", EXIT_WRONG_SETTINGS)
     except _EXPECTED as error:
         _fail(str(error), EXIT_FAILED)
+
+
+def _log_unless_seen(settings: TrainerSettings) -> None:
+    if not sys.stdout.isatty():
+        logs.configure("trainer", settings.log_level)
 
 
 def _day(text: str, option: str) -> date | None:

@@ -1,8 +1,8 @@
 """The nightly job `feed_lightfm_retrain`: export, fit, evaluate, gate, publish, register."""
 
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -25,12 +25,15 @@ from trainer.domain.gate import NOT_FINITE
 from trainer.domain.live_scores import published_scores
 from trainer.domain.log import InteractionLog
 from trainer.domain.model import FactorModel, item_prior
+from trainer.domain.runs import JOB_NAME
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
 from trainer.ports import Fitter, Progress
 from trainer.precompute import precompute
 from trainer.report.page import Run, report_page
 from trainer.settings import TrainerSettings
+from trainer.status.recorder import Recorder
+from trainer.status.steps import TimedProgress
 
 
 def version_name(now: datetime) -> str:
@@ -64,12 +67,23 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run: the model's name, how it ended, and why it was refused."""
+    """What came of a run.
+
+    Args:
+        model_version: Name of the model, and of the run.
+        status: How it ended.
+        reason: Why it failed, or was refused.
+        metrics: What was measured.
+        counts: How much it was trained on.
+        params: How.
+    """
 
     model_version: str
     status: TrainingStatus
     reason: str | None
-    metrics: dict[str, float]
+    metrics: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    params: dict[str, float | int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ class Training:
         export: The interactions as files.
         store: Where models are published.
         reports: Where reports are kept.
+        recorder: Keeps the register true while a run goes on.
         fitter: Fits the model.
         progress: Hears how far it is.
         now: Gives the time, UTC.
@@ -93,6 +108,7 @@ class Training:
     export: ParquetExport
     store: BundleStore
     reports: ReportStore
+    recorder: Recorder
     fitter: Fitter
     progress: Progress
     now: Callable[[], datetime]
@@ -106,16 +122,19 @@ class Training:
 
         Raises:
             AlreadyRunningError: While another training runs on this data directory.
+            StillRunningError: While another one runs elsewhere, by the register.
         """
         with exclusive(self.settings.data_dir / "trainer.lock", "training"):
-            version = version_name(self.now())
-            self.database.register(self._start(version))
+            version, timed = version_name(self.now()), TimedProgress(self.progress)
+            self.recorder.begin(self._start(version))
             try:
-                result, size = self._train(version, promote=promote)
+                with self.recorder.beating(version):
+                    result = replace(self, progress=timed)._train(version, promote=promote)  # noqa: SLF001  # ours
             except Exception as error:
-                self._finish(version, TrainingStatus.FAILED, f"{type(error).__name__}: {error}", None, {})
+                failed = Result(version, TrainingStatus.FAILED, f"{type(error).__name__}: {error}")
+                self._finish(failed, timed.seconds)
                 raise
-            self._finish(version, result.status, result.reason, size, result.metrics)
+            self._finish(result, timed.seconds)
             self._prune()
             if promote and result.status is TrainingStatus.SUCCEEDED and self.settings.trainer_precompute_videos:
                 self.precompute()
@@ -207,11 +226,12 @@ class Training:
             self.progress.fact("damaged", file=file)
         return not damaged
 
-    def _train(self, version: str, *, promote: bool) -> tuple[Result, int]:
-        self.export_days()
+    def _train(self, version: str, *, promote: bool) -> Result:
+        exported = self.export_days()
         data = self.load()
         trial = self.evaluate(data)
-        found, refusal, size = trial.found, trial.found.refusal, len(data.log)
+        found, refusal = trial.found, trial.found.refusal
+        counts, params = {**_counts(data.log), "exported_days": exported}, self._params(data.log)
         if refusal is None:
             dataset = build_dataset(
                 data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
@@ -222,10 +242,10 @@ class Training:
                 self._publish(version, data, dataset, model, found)
                 if promote:
                     self.store.promote(version)
-                return Result(version, TrainingStatus.SUCCEEDED, None, found.named()), size
+                return Result(version, TrainingStatus.SUCCEEDED, None, found.named(), counts, params)
             refusal = NOT_FINITE
         self._report(version, data, trial, refusal)
-        return Result(version, TrainingStatus.REFUSED, refusal, found.named()), size
+        return Result(version, TrainingStatus.REFUSED, refusal, found.named(), counts, params)
 
     def _report(self, version: str, data: TrainingData, trial: Trial, refusal: str | None) -> None:
         measured = trial.found.compared.measured.get(MODEL)
@@ -296,13 +316,22 @@ class Training:
 
     def _start(self, version: str) -> TrainingStart:
         weights = {kind.name: weight for kind, weight in self.settings.weights.items()}
-        return TrainingStart(version, self.fitter.algorithm, weights, asdict(self.settings.gate_rules), self.now())
+        return TrainingStart(
+            version, self.fitter.algorithm, weights, asdict(self.settings.gate_rules), self.now(), JOB_NAME
+        )
 
-    def _finish(
-        self, version: str, status: TrainingStatus, error: str | None, size: int | None, metrics: dict[str, float]
-    ) -> None:
-        self.database.finish(version, TrainingEnd(status, self.now(), error, size, metrics))
-        self.progress.fact("finished", model_version=version, status=status.value, error=error)
+    def _finish(self, result: Result, durations_s: Mapping[str, float]) -> None:
+        end = TrainingEnd(
+            result.status, self.now(), result.reason, result.counts, result.metrics, result.params, durations_s
+        )
+        self.recorder.end(result.model_version, end)
+        self.progress.fact(
+            "finished", model_version=result.model_version, status=result.status.value, error=result.reason
+        )
+
+
+def _counts(log: InteractionLog) -> dict[str, int]:
+    return {"interactions": len(log), "users": len(log.user_ids), "videos": len(log.video_ids)}
 
 
 def _span(log: InteractionLog) -> tuple[datetime, datetime]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from runtime.settings import CommonSettings
 from storage.recent_views import ViewRules
 from trainer.domain.algorithm import Algorithm, parse_combined
 from trainer.domain.dataset import DatasetRules
@@ -19,9 +18,10 @@ from trainer.domain.signal import SignalRules
 from trainer.domain.user_features import FeatureRules
 from trainer.domain.video_index import IndexRules
 from trainer.ports import FitParams
+from trainer.status.settings import StatusSettings
 
 
-class TrainerSettings(CommonSettings):
+class TrainerSettings(StatusSettings):
     """The trainer's own settings, beside those that every process knows."""
 
     trainer_host: str = Field("127.0.0.1", description="Address the scheduler listens on.")

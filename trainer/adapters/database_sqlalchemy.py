@@ -1,14 +1,16 @@
 """The database as training sees it: interactions and videos to read, the register of trainings to write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from storage import recent_views, trainings, user_features, user_recommendations
+from storage import recent_views, training_outbox, trainings, user_features, user_recommendations
 from storage.database import reading, sync_engine
 from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
+from storage.training_outbox import Backlog, Untold
+from storage.trainings import Register, RunStatus
 from storage.user_recommendations import Made, UserListRows
 from trainer.domain.catalogue import Video
 
@@ -69,16 +71,60 @@ class TrainingDatabase:
         with self._engine.begin() as connection:
             return user_recommendations.delete_expired(connection, now)
 
-    def register(self, start: trainings.TrainingStart) -> None:
-        """Writes that a training began; those that never ended are marked as failed."""
+    def fail_dead(self, silent_since: datetime, known: str | None, tell: Collection[str]) -> list[RunStatus]:
+        """Marks killed trainings as failed and returns them; see `storage.trainings`."""
         with self._engine.begin() as connection:
-            trainings.fail_abandoned(connection, start.started_at)
+            return trainings.fail_dead(connection, silent_since, known, tell)
+
+    def register(self, start: trainings.TrainingStart) -> None:
+        """Writes that a training began.
+
+        Raises:
+            StillRunningError: When another one of the job did not end.
+        """
+        with self._engine.begin() as connection:
             trainings.register(connection, start)
 
-    def finish(self, model_version: str, end: trainings.TrainingEnd) -> None:
-        """Writes what came of a training."""
+    def beat(self, model_version: str, now: datetime) -> None:
+        """Writes that a training still runs."""
         with self._engine.begin() as connection:
-            trainings.finish(connection, model_version, end)
+            trainings.beat(connection, model_version, now)
+
+    def finish(self, model_version: str, end: trainings.TrainingEnd, tell: Collection[str]) -> RunStatus | None:
+        """Writes what came of a training, and who is to be told; returns what the register has of it."""
+        with self._engine.begin() as connection:
+            trainings.finish(connection, model_version, end, tell)
+            return trainings.status_of(connection, model_version)
+
+    def status_of(self, model_version: str) -> RunStatus | None:
+        """Reads one training; None when there is no such one."""
+        with reading(self._engine) as connection:
+            return trainings.status_of(connection, model_version)
+
+    def read_register(self, job_name: str) -> Register:
+        """Reads how the trainings of a job go."""
+        with reading(self._engine) as connection:
+            return trainings.read_register(connection, job_name)
+
+    def backlogs(self) -> dict[str, Backlog]:
+        """Returns what waits to be told, by destination."""
+        with reading(self._engine) as connection:
+            return training_outbox.backlogs(connection)
+
+    def untold(self, destination: str) -> list[Untold]:
+        """Returns what a destination was not told yet."""
+        with reading(self._engine) as connection:
+            return training_outbox.untold(connection, destination)
+
+    def told(self, destination: str, item: Untold) -> None:
+        """Forgets what was told."""
+        with self._engine.begin() as connection:
+            training_outbox.told(connection, destination, item)
+
+    def put_off(self, destination: str, item: Untold, until: datetime, error: str) -> None:
+        """Remembers that telling failed; the destination is left alone until then."""
+        with self._engine.begin() as connection:
+            training_outbox.put_off(connection, destination, item, until, error)
 
     def close(self) -> None:
         """Closes every connection."""

@@ -2,16 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-JOB_NAME: Final = "feed_lightfm_retrain"
-
-# A machine that slept at 02:00 still trains when it wakes within this time.
-_MISFIRE_GRACE_S: Final = 6 * 3600
+from trainer.domain.runs import JOB_NAME, MISFIRE_GRACE
 
 
 class NightlySchedule:
@@ -46,10 +42,14 @@ class NightlySchedule:
             name=JOB_NAME,
             max_instances=1,
             coalesce=True,
-            misfire_grace_time=_MISFIRE_GRACE_S,
+            misfire_grace_time=int(MISFIRE_GRACE.total_seconds()),
         )
         self._scheduler.start()
         self._tell_next()
+
+    def run_now(self) -> None:
+        """Runs the job at once, besides its nights; after `start`."""
+        self._scheduler.modify_job(JOB_NAME, next_run_time=datetime.now(UTC))
 
     def add_every(self, minutes: float, job: Callable[[], Awaitable[None]]) -> None:
         """Runs something else every so many minutes, never two of it at once; before `start`."""

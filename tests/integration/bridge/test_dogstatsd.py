@@ -16,6 +16,7 @@ from bridge.fallback_events import FallbackEvent
 from bridge.telemetry import PageServed
 from fakes.scorer.server import FakeScorer
 from feed.recommendations.v1 import recommendations_pb2 as pb
+from tests.datadog_agent import Agent, tags
 from tests.integration.bridge.conftest import StartBridge
 from tests.polling import until
 
@@ -47,38 +48,6 @@ EVENT = FallbackEvent(
 )
 
 
-class Agent:
-    """Keeps every line that it is sent."""
-
-    def __init__(self, family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._socket.setblocking(False)
-        self._lines: list[str] = []
-
-    @property
-    def address(self) -> str:
-        name = self._socket.getsockname()
-        return name if isinstance(name, str) else f"{name[0]}:{name[1]}"
-
-    def lines(self) -> list[str]:
-        while True:
-            try:
-                self._lines += self._socket.recv(65_536).decode().splitlines()
-            except BlockingIOError:
-                return self._lines
-
-    async def counted(self) -> float:
-        """How many fallbacks were counted; increments of a short while come summed up."""
-        return sum(float(line.split(":")[1].split("|")[0]) for line in self.lines() if line.startswith(f"{NAME}:"))
-
-    async def events(self) -> int:
-        return sum(line.startswith("_e{") for line in self.lines())
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture(params=["udp", "unix"])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Agent]:
     if request.param == "udp":
@@ -89,17 +58,13 @@ def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Agent]:
     running.close()
 
 
-def tags(line: str) -> set[str]:
-    return set(next(part for part in line.split("|") if part.startswith("#"))[1:].split(","))
-
-
 async def test_fallbacks_are_counted_and_events_told(agent: Agent) -> None:
     telemetry = DogStatsdTelemetry(agent.address, TAGS)
     for _ in range(3):
         telemetry.page_served(PAGE)
     telemetry.fallback(EVENT)
     await telemetry.stop()
-    await until(agent.counted, 3.0)
+    await until(lambda: agent.counted(NAME), 3.0)
     await until(agent.events, 1)
     expected = {"reason:DEADLINE", "rung:trending_global", "source:TRENDING", *TAGS}
     assert all(tags(line) >= expected for line in agent.lines())
@@ -143,7 +108,7 @@ async def test_the_bridge_tells_the_agent(
     async with start_bridge(scorer.target, environ=environ) as bridge:
         for _ in range(5):
             await bridge.page()
-        await until(agent.counted, 5.0)
+        await until(lambda: agent.counted(NAME), 5.0)
     assert await agent.events() >= 1
     assert all(
         tags(line) >= {"reason:EMPTY_RANKING", "env:test", "service:feed-bridge", "version:1.2"}

@@ -83,10 +83,16 @@ def test_run_fit_promote_and_rollback(folder: Path) -> None:
     assert live(folder) == before
 
 
-def test_a_refused_run_says_why_and_ends_with_3(folder: Path) -> None:
-    done = trainer(folder, "run", FEED_TRAINER_GATE_POPULARITY_RATIO="100")
+def test_who_cannot_be_told_fails_no_run(folder: Path) -> None:
+    """Snowflake's key is missing; a run that was refused is told as well, says why, and ends as one."""
+    snowflake = {"ACCOUNT": "a", "USER": "u", "PRIVATE_KEY_FILE": "no.p8", "DATABASE": "D", "SCHEMA": "S"}
+    environ = {f"FEED_TRAINER_SNOWFLAKE_{name}": value for name, value in snowflake.items()}
+    done = trainer(folder, "run", **environ, FEED_TRAINER_GATE_POPULARITY_RATIO="100")
     assert done.returncode == 3
     assert "refused: NDCG@10" in done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["event"], told["destination"], told["retry_s"]) == ("trainer.not_told", "snowflake", 60.0)
+    assert "no.p8" in told["error"]
 
 
 def test_evaluate_and_export(folder: Path) -> None:

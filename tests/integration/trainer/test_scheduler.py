@@ -1,17 +1,20 @@
 """The process that trains every night."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from runtime.process import Service
 from runtime.settings import load
+from storage.database import upgrade
+from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from tests.http import call
 from tests.polling import until
+from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.app import build
-from trainer.metrics import RunOutcome, RunRecord
+from trainer.metrics import RunOutcome
 from trainer.settings import TrainerSettings
 
 
@@ -47,12 +50,11 @@ async def test_it_is_ready_and_shows_when_it_trains_and_how_old_the_model_is(tmp
 @pytest.mark.parametrize("outcome", list(RunOutcome))
 async def test_runs_are_counted_by_how_they_end(tmp_path: Path, outcome: RunOutcome) -> None:
     app = build(load(TrainerSettings, {"FEED_DATA_DIR": str(tmp_path)}))
-    app._metrics.run_ended(RunRecord(outcome, 12.5))
+    app._metrics.run_ended(outcome)
     counted = {
         each: app.registry.get_sample_value("feed_trainer_runs_total", {"outcome": each.value}) for each in RunOutcome
     }
     assert counted == {each: float(each is outcome) for each in RunOutcome}
-    assert app.registry.get_sample_value("feed_trainer_run_duration_seconds") == 12.5
 
 
 async def test_the_job_runs_when_its_time_comes_and_a_failure_does_not_stop_the_clock() -> None:
@@ -74,3 +76,61 @@ async def test_the_job_runs_when_its_time_comes_and_a_failure_does_not_stop_the_
     assert schedule.is_running
     assert planned[-1].hour == 2
     await schedule.stop()
+
+
+async def test_a_night_that_nobody_was_there_for_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real `feed trainer run`, which fails at once for there is nothing to learn from."""
+    planned = datetime.now(UTC) - timedelta(hours=1)
+    settings = load(
+        TrainerSettings,
+        {
+            "FEED_DATA_DIR": str(tmp_path),
+            "FEED_TRAINER_SCHEDULE_HOUR": str(planned.hour),
+            "FEED_TRAINER_SCHEDULE_MINUTE": str(planned.minute),
+            "FEED_TRAINER_MLFLOW_ENABLED": "false",
+            "FEED_TRAINER_POPULARITY_MINUTES": "0",
+        },
+    )
+    monkeypatch.setenv("FEED_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FEED_TRAINER_MLFLOW_ENABLED", "false")
+    upgrade(settings.effective_database_url)
+    database = TrainingDatabase(settings.effective_database_url)
+    before = planned - timedelta(days=1)
+    database.register(TrainingStart("m1", "als", {}, {}, before, "feed_lightfm_retrain"))
+    database.finish("m1", TrainingEnd(TrainingStatus.SUCCEEDED, before), [])
+    app = build(settings)
+    await app.start()
+
+    async def failed() -> bool:
+        return app.registry.get_sample_value("feed_trainer_runs_total", {"outcome": "failed"}) == 1
+
+    await until(failed, expected=True, bound_s=120)
+    await app.stop()
+    last = database.read_register("feed_lightfm_retrain").last
+    database.close()
+    assert last is not None
+    assert (last.status, last.counts) == (TrainingStatus.FAILED, {})
+    assert "there are no interactions" in (last.error or "")
+
+
+async def test_what_could_not_be_told_is_told_by_the_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real `feed trainer tell`, to a Snowflake whose key is missing: what it tried is in the outbox."""
+    snowflake = {"ACCOUNT": "a", "USER": "u", "PRIVATE_KEY_FILE": "no.p8", "DATABASE": "D", "SCHEMA": "S"}
+    environ = {f"FEED_TRAINER_SNOWFLAKE_{name}": value for name, value in snowflake.items()}
+    environ |= {"FEED_DATA_DIR": str(tmp_path), "FEED_TRAINER_MLFLOW_ENABLED": "false"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings = load(TrainerSettings, environ)
+    upgrade(settings.effective_database_url)
+    database = TrainingDatabase(settings.effective_database_url)
+    now = datetime.now(UTC)
+    database.register(TrainingStart("m1", "als", {}, {}, now, "feed_lightfm_retrain"))
+    database.finish("m1", TrainingEnd(TrainingStatus.SUCCEEDED, now), ["snowflake"])
+    app = build(settings)
+    await app._look()
+    assert [item.attempts for item in database.untold("snowflake")] == [1]
+    assert app.registry.get_sample_value("feed_trainer_statuses_waiting", {"destination": "snowflake"}) == 1
+    app._database.close()
+    database.close()

@@ -140,9 +140,12 @@ def test_an_empty_database_fails_with_a_reason(engine: sa.Engine, job_of: Jobs) 
 
 def test_a_run_that_was_killed_is_marked_when_the_next_one_starts(engine: sa.Engine, job_of: Jobs) -> None:
     job = job_of()
-    job.database.register(job._start("killed"))
+    job.recorder.begin(job._start("killed"))
     job.run()
-    assert [status for _, status, _ in trainings(engine)] == ["failed", "succeeded"]
+    (_, status, error), last = trainings(engine)
+    assert status == "failed"
+    assert (error or "").startswith("killed: no heartbeat since ")
+    assert last[1] == "succeeded"
 
 
 def test_two_runs_never_overlap(engine: sa.Engine, job_of: Jobs, tmp_path: Path) -> None:

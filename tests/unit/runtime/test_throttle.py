@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.throttle import Throttle
+from runtime.throttle import Throttle
 
 
 def test_what_is_held_back_is_counted_on_the_next_line() -> None:

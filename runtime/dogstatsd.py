@@ -1,0 +1,67 @@
+"""A Datadog agent over DogStatsD; only who has one imports this (a quarter of a second)."""
+
+import logging
+import time
+from typing import Final
+
+from datadog.dogstatsd.base import DogStatsd
+
+from runtime.throttle import Throttle
+
+_LIBRARY_LOG: Final = logging.getLogger("datadog.dogstatsd")
+
+# The library warns of every packet that an agent which is not there did not take.
+_WARNING_INTERVAL_S: Final = 60.0
+
+# Packets that wait for a slow agent; beyond them the oldest is dropped.
+_QUEUE_PACKETS: Final = 100
+
+_STOP_TIMEOUT_S: Final = 1.0
+
+
+class Agent:
+    """A connection to a Datadog agent.
+
+    Nothing here touches the network on the caller's time: counters are summed up, events put into a buffer, and
+    threads of the library send both. An agent that is away costs a warning a minute.
+
+    Args:
+        address: `host:port`, or the path of a Unix socket.
+        tags: Set on everything, such as `env:prod`.
+    """
+
+    def __init__(self, address: str, tags: list[str]) -> None:
+        host, _, port = address.rpartition(":")
+        on_path = address.startswith("/")
+        self.client = DogStatsd(
+            host=None if on_path else host,
+            port=None if on_path else int(port),
+            socket_path=address if on_path else None,
+            constant_tags=tags,
+            disable_telemetry=True,
+            disable_aggregation=False,
+            disable_buffering=False,
+            disable_background_sender=False,
+            sender_queue_size=_QUEUE_PACKETS,
+        )
+        self._sparse = _Sparse()
+        _LIBRARY_LOG.addFilter(self._sparse)
+
+    def close(self) -> None:
+        """Sends what is left; takes a second at most."""
+        self.client.disable_aggregation()
+        self.client.disable_buffering = True
+        self.client.stop(_STOP_TIMEOUT_S)
+        _LIBRARY_LOG.removeFilter(self._sparse)
+
+
+class _Sparse(logging.Filter):
+    """Lets each warning of the library through once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._throttle: Throttle[logging.LogRecord] = Throttle(_WARNING_INTERVAL_S)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Says whether it may be written."""
+        return self._throttle.admit(str(record.msg), record, time.monotonic()) is not None

@@ -1,0 +1,1 @@
+"""How runs go, and who is told of it."""
