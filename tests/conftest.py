@@ -12,7 +12,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from runtime.settings import CommonSettings, load
 from storage.database import sync_engine, upgrade
-from tests.brokers import running
+from tests.brokers import SOON_BACK, running
 from tests.databases import fresh_postgres_url
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
@@ -40,6 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A real Apache Kafka without topics; `.bootstrap_servers`."""
     with running(LocalKafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def killable_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A broker that tests may kill and freeze, one test after the other; `as_new` mends it."""
+    with running(LocalKafka(tmp_path_factory.mktemp("kafka"), properties=SOON_BACK)) as server:
         yield server
 
 

@@ -11,7 +11,7 @@ import pytest
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from storage.database import upgrade
-from tests.brokers import SOON_BACK, as_new, running
+from tests.brokers import as_new
 from tests.chaos import figures
 from tests.chaos.ingest_rig import IngestRig
 from tests.chaos.rig import Rig
@@ -68,17 +68,10 @@ def rig(tmp_path: Path, long: bool) -> Iterator[Rig]:
         yield Rig(tmp_path, closing, long=long)
 
 
-@pytest.fixture(scope="session")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A broker that tests may kill and freeze, one test after the other."""
-    with running(LocalKafka(tmp_path_factory.mktemp("kafka"), properties=SOON_BACK)) as server:
-        yield server
-
-
 @pytest.fixture
-def broker(shared_broker: LocalKafka) -> LocalKafka:
+def broker(killable_kafka: LocalKafka) -> LocalKafka:
     """A broker that runs and has the topics, empty; the test may kill it."""
-    return as_new(shared_broker)
+    return as_new(killable_kafka)
 
 
 @pytest.fixture

