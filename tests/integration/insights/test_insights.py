@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.insights.v1 import outcomes_pb2 as pb
@@ -184,6 +185,22 @@ async def test_a_video_that_was_not_on_the_page_is_not_found(running: Service, b
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await outcomes.TrackOutcome(pb.TrackOutcomeRequest(recommendation_log_id="r1", video_id="v9", action=pb.LIKED))
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+async def test_an_answer_that_takes_long_is_given_up(running: Service, books: Books):
+    """Reads never hurt serving: neither the database works on one for more than two seconds, nor does a caller wait."""
+
+    async def readiness() -> int:
+        return (await call(running.http_port, "GET", "/readyz")).status
+
+    async with books.database.begin() as connection:
+        await connection.execute(sa.text("LOCK TABLE outcome_days IN ACCESS EXCLUSIVE MODE"))
+        answer = await call(running.http_port, "GET", "/feed/algorithm-performance")
+        await until(readiness, 503)
+    assert (answer.status, answer.json["reason"]) == (503, "UNAVAILABLE")
+    await until(readiness, 200)
+    assert (await call(running.http_port, "GET", "/feed/algorithm-performance")).status == 200
 
 
 async def test_metrics_say_whether_it_balances(running: Service, books: Books):
