@@ -24,6 +24,9 @@ from trainer.app import training
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset, build_dataset
 from trainer.domain.model import FactorModel
+from trainer.domain.user_features import UserFeatures
+from trainer.fitting import fit
+from trainer.planning import Planner
 from trainer.ports import SilentProgress
 from trainer.service import Training
 from trainer.settings import TrainerSettings
@@ -55,10 +58,12 @@ class Fitted:
 
     job: Training
     dataset: Dataset
+    features: UserFeatures
     ranker: Ranker
 
     def again(self) -> FactorModel:
-        return self.job.fitter.fit(self.dataset, self.job.settings.fit_params(1), lambda: None)
+        planner = Planner(self.job.settings, self.job.fitter, self.job.progress, cpus=1)
+        return fit(self.job.fitter, self.dataset, planner.plain(self.features), lambda: None).model
 
     def row(self, user_id: str) -> int:
         return find_text(self.ranker.bundle.arrays.user_ids, user_id)
@@ -109,7 +114,7 @@ def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
         dataset = build_dataset(
             data.log, data.catalogue.item_duration_s, settings.dataset_rules, float(data.log.time_s.max())
         )
-        yield Fitted(job, dataset, Ranker(bundle))
+        yield Fitted(job, dataset, data.features, Ranker(bundle))
 
 
 def test_the_manifest_names_the_algorithm_and_what_it_adds_up(fitted: Fitted) -> None:
