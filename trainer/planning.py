@@ -74,7 +74,11 @@ class Planner:
         version = live.manifest.model_version
         start = start_of(live.arrays, log.user_ids, log.video_ids)
         self.progress.fact("start", model=version, users=len(start.users.rows), videos=len(start.videos.rows))
-        params = replace(plan.params, **_passes_of(self.fitter, self.settings.trainer_warm_passes))
+        params = replace(
+            plan.params,
+            learning_rate=self.settings.trainer_warm_learning_rate,
+            **_passes_of(self.fitter, self.settings.trainer_warm_passes),
+        )
         return replace(plan, params=params, start=start, started_from=version)
 
     def _stopped_early(self, plan: Plan, log: InteractionLog, duration_s: Floats, parts: Split) -> Plan:

@@ -68,7 +68,7 @@ class TrainerSettings(CommonSettings):
         3, ge=1, le=1000, description="A user with fewer is cold: described by likes and features, not learned."
     )
     trainer_min_video_positives: int = Field(
-        1, ge=1, le=1000, description="A video with fewer is cold: ranked by the prior alone, not learned."
+        2, ge=1, le=1000, description="A video with fewer is cold: ranked by the prior alone, not learned."
     )
     trainer_patience: int = Field(
         0, ge=0, le=1000, description="Validations in a row without a better one that end a fit; 0: all passes."
@@ -82,6 +82,9 @@ class TrainerSettings(CommonSettings):
     trainer_validation_passes: int = Field(1, ge=1, le=1000, description="Passes from one validation to the next.")
     trainer_warm_passes: int = Field(
         0, ge=0, le=1000, description="Passes of a fit that begins with the model that serves; 0: from scratch."
+    )
+    trainer_warm_learning_rate: float = Field(
+        0.005, gt=0, le=10, description="First step size of a LightFM that begins with the model that serves."
     )
 
     trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")

@@ -7,6 +7,7 @@ gone on with tries the same as one that was not.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -14,10 +15,10 @@ from optuna.trial import TrialState
 
 from trainer.domain.search_space import Choice, Dial, Number, rounded
 
-_PASSES = "passes"
-# Nothing is given up before so many trials have ended, and before its second validation.
-_TRIALS_BEFORE_PRUNING = 5
-_VALIDATIONS_BEFORE_PRUNING = 1
+_PASSES: Final = "passes"
+# No trial is given up before so many have ended, nor before this pass.
+_TRIALS_BEFORE_PRUNING: Final = 5
+_PRUNED_FROM_PASS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class OptunaStudy:
             storage=f"sqlite:///{path}",
             study_name=name,
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _VALIDATIONS_BEFORE_PRUNING),
+            pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _PRUNED_FROM_PASS),
             load_if_exists=True,
         )
         for killed in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
