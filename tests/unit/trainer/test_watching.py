@@ -1,6 +1,7 @@
 """A fit that is watched learns nothing of what it is validated on, and stops."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +44,7 @@ class ScriptedFitter:
         del start
         self.datasets.append(dataset)
         for number in range(1, params.epochs + 1):
-            yield lambda number=number: scaled(taste_model(dataset), 1.0 if number in self.good else -1.0)
+            yield partial(scaled, taste_model(dataset), 1.0 if number in self.good else -1.0)
 
 
 def plan(epochs: int) -> Plan:
