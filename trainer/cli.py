@@ -24,6 +24,8 @@ from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED, tell_and_wait
 from trainer.app import build, bundle_store, popularity_count, progress_for, telling, training
 from trainer.comparing import NotComparableError, compare_models
+from trainer.domain.cold import NothingToLearnError
+from trainer.domain.search_space import NotTunableError
 from trainer.quality_report import quality_lines
 from trainer.report.models_table import models_text
 from trainer.report.terminal import comparison_text
@@ -48,6 +50,8 @@ _EXPECTED = (
     KeyFileError,
     NotComparableError,
     ServesAlreadyError,
+    NothingToLearnError,
+    NotTunableError,
 )
 
 _Share = Annotated[float, typer.Option(min=0, max=1, help="Share of the users, 0 to 1.")]
@@ -91,6 +95,19 @@ def evaluate() -> None:
     refusal = _with_training(Training.measure)
     if refusal:
         _fail(f"refused: {refusal}", EXIT_REFUSED)
+
+
+@app.command()
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of a call that was ended included.")] = 50,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds after which no trial begins; 0: none.")] = 0,
+) -> None:
+    """Choose settings on the days before the test; may be ended at any time and goes on where it was."""
+    # optuna is of no use to a training.
+    from trainer.report.tuned import tuned_text  # noqa: PLC0415
+    from trainer.tuning import Bounds, tune  # noqa: PLC0415
+
+    typer.echo(tuned_text(_with_training(lambda job: tune(job, Bounds(trials, timeout)))))
 
 
 @app.command()

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from trainer.domain.dataset import Dataset
 from trainer.domain.model import FactorModel
+from trainer.domain.warm_start import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,26 @@ class Fitter(Protocol):
 
     def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
         """Fits on a dataset; calls `on_epoch` after each pass."""
+
+
+@runtime_checkable
+class StepwiseFitter(Fitter, Protocol):
+    """A Fitter whose passes can be taken one by one: its fit can be watched, and can begin with a model.
+
+    Args:
+        passes_param: Name of the FitParams' field that says how many passes there are.
+    """
+
+    passes_param: ClassVar[str]
+
+    def steps(self, dataset: Dataset, params: FitParams, start: Start | None) -> Iterator[Callable[[], FactorModel]]:
+        """Fits on a dataset; yields after each pass what returns the model as it is until the next one.
+
+        Args:
+            dataset: What is learned; at least one positive.
+            params: How.
+            start: What it begins with, of the same dimensions; None: chance.
+        """
 
 
 class Progress(Protocol):

@@ -20,14 +20,16 @@ from trainer.adapters.report_store import ReportStore, StoredMeasure
 from trainer.domain.bundling import model_arrays
 from trainer.domain.catalogue import CatalogueArrays, catalogue_arrays, with_catalogue
 from trainer.domain.dataset import Dataset, build_dataset
-from trainer.domain.evaluation import LIVE, MODEL, POPULARITY, Evaluation, evaluate, name_of_test, split
+from trainer.domain.evaluation import LIVE, MODEL, POPULARITY, Evaluation, Split, evaluate, name_of_test, split
 from trainer.domain.gate import NOT_FINITE
 from trainer.domain.live_scores import published_scores
 from trainer.domain.log import InteractionLog
-from trainer.domain.model import FactorModel, item_prior
+from trainer.domain.model import item_prior
 from trainer.domain.runs import JOB_NAME
-from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
+from trainer.domain.user_features import UserFeatures, features_of
 from trainer.domain.video_index import by_columns, wants_index
+from trainer.fitting import Fitted, Plan, fit
+from trainer.planning import Planner
 from trainer.ports import Fitter, Progress
 from trainer.precompute import precompute
 from trainer.report.page import Run, report_page
@@ -58,11 +60,13 @@ class Trial:
         found: What was measured.
         test: Name of the test; see `name_of_test`.
         live: What it was held against, or why not.
+        plan: How it was fitted.
     """
 
     found: Evaluation
     test: str
     live: str
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +204,16 @@ class Training:
             rival = published_scores(live.arrays, log.user_ids, log.video_ids)
         elif live:
             told += ", not compared: too little came after what it was trained on"
-        found = evaluate(parts, lambda dataset: self._fit("fit on past", dataset), settings.evaluation_rules, rival)
+        plan = self._plan(data, parts, live)
+        found = evaluate(
+            parts, lambda dataset: self._fit("fit on past", dataset, plan).model, settings.evaluation_rules, rival
+        )
         self._tell(found)
-        return Trial(found, name_of_test(parts, log.user_ids, log.video_ids), told)
+        return Trial(found, name_of_test(parts, log.user_ids, log.video_ids), told, plan)
+
+    def _plan(self, data: TrainingData, parts: Split, live: ModelBundle | None) -> Plan:
+        planner = Planner(self.settings, self.fitter, self.progress, self.cpus)
+        return planner.plan(data.log, data.catalogue.item_duration_s, data.features, parts, live)
 
     def _live(self) -> tuple[ModelBundle | None, str]:
         """Reads the model that serves; also tells which it is, or why there is none to compare with."""
@@ -231,15 +242,15 @@ class Training:
         data = self.load()
         trial = self.evaluate(data)
         found, refusal = trial.found, trial.found.refusal
-        counts, params = {**_counts(data.log), "exported_days": exported}, self._params(data.log)
+        counts, params = {**_counts(data.log), "exported_days": exported}, self._params(data.log, trial.plan)
         if refusal is None:
             dataset = build_dataset(
                 data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
             )
-            model = self._fit("fit on all", dataset)
-            if model.is_finite():
+            fitted = self._fit("fit on all", dataset, trial.plan)
+            if fitted.model.is_finite():
                 self._report(version, data, trial, None)
-                self._publish(version, data, dataset, model, found)
+                self._publish(version, data, fitted, trial)
                 if promote:
                     self.store.promote(version)
                 return Result(version, TrainingStatus.SUCCEEDED, None, found.named(), counts, params)
@@ -250,7 +261,7 @@ class Training:
     def _report(self, version: str, data: TrainingData, trial: Trial, refusal: str | None) -> None:
         measured = trial.found.compared.measured.get(MODEL)
         data_from, data_until = _span(data.log)
-        params = {"algorithm": self.fitter.algorithm, **self._params(data.log)}
+        params = {"algorithm": self.fitter.algorithm, **self._params(data.log, trial.plan)}
         run = Run(version, self.now(), data_from, data_until, refusal, trial.live, params)
         stored = StoredMeasure(trial.test, measured) if measured else None
         path = self.reports.write(version, report_page(run, trial.found), stored)
@@ -261,19 +272,16 @@ class Training:
         self.store.prune(keep)
         self.reports.prune(keep, self.store.versions())
 
-    def _fit(self, step: str, dataset: Dataset) -> FactorModel:
-        params = self.settings.fit_params(self.cpus)
-        with self.progress.step(step, self.fitter.passes(params)) as advance:
-            return self.fitter.fit(dataset, params, advance)
+    def _fit(self, step: str, dataset: Dataset, plan: Plan) -> Fitted:
+        with self.progress.step(step, self.fitter.passes(plan.params)) as advance:
+            return fit(self.fitter, dataset, plan, advance)
 
-    def _publish(
-        self, version: str, data: TrainingData, dataset: Dataset, model: FactorModel, found: Evaluation
-    ) -> None:
-        prior = item_prior(dataset, model, self.settings.prior_rules)
-        told = learn(data.features, dataset, model.user_factors, self.settings.feature_rules)
-        described = replace(model, user_factors=with_features(data.features, told, dataset, model.user_factors))
-        arrays = model_arrays(data.log.user_ids, data.log.video_ids, dataset, described, prior, data.catalogue, told)
-        manifest = self._manifest(version, data.log, model, found)
+    def _publish(self, version: str, data: TrainingData, fitted: Fitted, trial: Trial) -> None:
+        prior = item_prior(fitted.known, fitted.model, self.settings.prior_rules)
+        arrays = model_arrays(
+            data.log.user_ids, data.log.video_ids, fitted.known, fitted.model, prior, data.catalogue, fitted.told
+        )
+        manifest = self._manifest(version, data.log, fitted, trial)
         if not wants_index(arrays, self.settings.index_rules):
             self.store.publish(manifest, by_columns(arrays))
             return
@@ -286,8 +294,8 @@ class Training:
         self.progress.fact("indexed", **msgspec.structs.asdict(built.info))
         self.store.publish(msgspec.structs.replace(manifest, index=built.info), arrays, built.content)
 
-    def _manifest(self, version: str, log: InteractionLog, model: FactorModel, found: Evaluation) -> Manifest:
-        params = self.settings.fit_params(self.cpus)
+    def _manifest(self, version: str, log: InteractionLog, fitted: Fitted, trial: Trial) -> Manifest:
+        params = trial.plan.params
         data_from, data_until = _span(log)
         return Manifest(
             format_version=FORMAT_VERSION,
@@ -299,14 +307,17 @@ class Training:
             data_until=data_until,
             seed=params.seed,
             threads=params.threads,
-            dimensions=model.dimensions,
-            params=self._params(log),
-            metrics=found.named(),
+            dimensions=fitted.model.dimensions,
+            params=self._params(log, trial.plan),
+            metrics=trial.found.named(),
         )
 
-    def _params(self, log: InteractionLog) -> dict[str, float | int | str]:
+    def _params(self, log: InteractionLog, plan: Plan) -> dict[str, float | int | str]:
         return {
-            **asdict(self.settings.fit_params(self.cpus)),
+            **asdict(plan.params),
+            "min_user_positives": plan.minimums.user,
+            "min_video_positives": plan.minimums.video,
+            "started_from": plan.started_from,
             **asdict(self.settings.prior_rules),
             "long_view_s": self.settings.trainer_long_view_s,
             "combined": self.settings.trainer_combined,

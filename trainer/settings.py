@@ -1,6 +1,7 @@
 """Settings of the trainer; the defaults of the model were chosen on a time split of real data."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from pydantic import Field, field_validator
 
 from storage.recent_views import ViewRules
 from trainer.domain.algorithm import Algorithm, parse_combined
+from trainer.domain.cold import Minimums
 from trainer.domain.dataset import DatasetRules
+from trainer.domain.early_stopping import StoppingRules
 from trainer.domain.evaluation import EvaluationRules, SplitRules
 from trainer.domain.gate import GateRules
 from trainer.domain.log import DAY_S, Kind
@@ -60,6 +63,29 @@ class TrainerSettings(StatusSettings):
     trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
     trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
+
+    trainer_min_user_positives: int = Field(
+        3, ge=1, le=1000, description="A user with fewer is cold: described by likes and features, not learned."
+    )
+    trainer_min_video_positives: int = Field(
+        2, ge=1, le=1000, description="A video with fewer is cold: ranked by the prior alone, not learned."
+    )
+    trainer_patience: int = Field(
+        0, ge=0, le=1000, description="Validations in a row without a better one that end a fit; 0: all passes."
+    )
+    trainer_validation_days: float = Field(
+        2.0, gt=0, le=365, description="Last days before the test that fits are validated and tuned on."
+    )
+    trainer_validation_users: int = Field(
+        2_000, ge=1, le=1_000_000, description="Most users that fits are validated with."
+    )
+    trainer_validation_passes: int = Field(1, ge=1, le=1000, description="Passes from one validation to the next.")
+    trainer_warm_passes: int = Field(
+        0, ge=0, le=1000, description="Passes of a fit that begins with the model that serves; 0: from scratch."
+    )
+    trainer_warm_learning_rate: float = Field(
+        0.005, gt=0, le=10, description="First step size of a LightFM that begins with the model that serves."
+    )
 
     trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")
     trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
@@ -170,6 +196,16 @@ class TrainerSettings(StatusSettings):
         return FeatureRules(self.trainer_feature_min_users, self.trainer_features, self.trainer_feature_penalty)
 
     @property
+    def minimums(self) -> Minimums:
+        """From how many positives on users and videos are learned."""
+        return Minimums(self.trainer_min_user_positives, self.trainer_min_video_positives)
+
+    @property
+    def stopping_rules(self) -> StoppingRules:
+        """When a fit that is watched ends."""
+        return StoppingRules(self.trainer_patience, self.trainer_validation_passes)
+
+    @property
     def precompute_rules(self) -> PrecomputeRules:
         """Whose lists are made beforehand, and how long they hold."""
         return PrecomputeRules(
@@ -202,6 +238,13 @@ class TrainerSettings(StatusSettings):
         """How a log is parted into past and test."""
         return SplitRules(
             self.dataset_rules, self.trainer_test_days, self.trainer_test_users, self.trainer_gate_min_test_users
+        )
+
+    @property
+    def validation_rules(self) -> SplitRules:
+        """How what is before the test is parted once more, for what is chosen before it is tested."""
+        return replace(
+            self.split_rules, test_days=self.trainer_validation_days, max_users=self.trainer_validation_users
         )
 
     @property

@@ -18,7 +18,10 @@ from trainer.domain.evaluation import MODEL, Split, evaluate, ranked
 from trainer.domain.model import FactorModel
 from trainer.domain.ranking import Rankings, Scores
 from trainer.domain.ranking_metrics import TOP, measure
+from trainer.domain.user_features import UserFeatures
 from trainer.fitters import fitter_of
+from trainer.fitting import fit as fit_model
+from trainer.planning import Planner
 from trainer.service import Training
 
 
@@ -27,19 +30,20 @@ def main() -> None:
     with imported(sys.argv[1:]) as (job, data):
         parts = parted(data, job.settings)
         for algorithm in Algorithm:
-            model = tell(job, parts, algorithm)
+            model = tell(job, data.features, parts, algorithm)
             if algorithm is Algorithm.USER_KNN:
                 tell_exact(parts, model, job.settings.trainer_knn_neighbours)
 
 
-def tell(job: Training, parts: Split, algorithm: Algorithm) -> FactorModel:
+def tell(job: Training, features: UserFeatures, parts: Split, algorithm: Algorithm) -> FactorModel:
     """Prints what one algorithm reaches; returns its model."""
     fitter = fitter_of(algorithm, job.settings.combined)
+    plan = Planner(job.settings, fitter, job.progress, job.cpus).plain(features)
     fitted: list[tuple[FactorModel, float]] = []
 
     def fit(dataset: Dataset) -> FactorModel:
         start = time.monotonic()
-        model = fitter.fit(dataset, job.settings.fit_params(job.cpus), lambda: None)
+        model = fit_model(fitter, dataset, plan, lambda: None).model
         fitted.append((model, time.monotonic() - start))
         return model
 

@@ -17,8 +17,9 @@ from trainer.domain.evaluation import POPULARITY, Split, evaluate, ranked, split
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.ranking import Rankings, Scores
 from trainer.domain.ranking_metrics import RankingMetrics, measure
-from trainer.domain.user_features import learn
-from trainer.ports import Fitter
+from trainer.fitting import Fitted, Plan, fit
+from trainer.planning import Planner
+from trainer.ports import Fitter, SilentProgress
 from trainer.service import TrainingData
 from trainer.settings import TrainerSettings
 
@@ -55,13 +56,12 @@ class _Kept:
     """Fits, and keeps what came of it."""
 
     fitter: Fitter
-    settings: TrainerSettings
-    cpus: int
-    models: list[FactorModel] = field(default_factory=list)
+    plan: Plan
+    models: list[Fitted] = field(default_factory=list)
 
     def __call__(self, dataset: Dataset) -> FactorModel:
-        self.models.append(self.fitter.fit(dataset, self.settings.fit_params(self.cpus), lambda: None))
-        return self.models[-1]
+        self.models.append(fit(self.fitter, dataset, self.plan, lambda: None))
+        return self.models[-1].model
 
 
 async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter, cpus: int, folder: Path) -> Measured:
@@ -75,12 +75,12 @@ async def measured(data: TrainingData, settings: TrainerSettings, fitter: Fitter
         folder: An empty data directory, for the scorer.
     """
     parts = parted(data, settings)
-    fit = _Kept(fitter, settings, cpus)
-    found = evaluate(parts, fit, settings.evaluation_rules)
-    model = fit.models[0]
-    prior = item_prior(parts.train, model, settings.prior_rules)
-    told = learn(data.features, parts.train, model.user_factors, settings.feature_rules)
-    arrays = model_arrays(data.log.user_ids, data.log.video_ids, parts.train, model, prior, data.catalogue, told)
+    kept = _Kept(fitter, Planner(settings, fitter, SilentProgress(), cpus).plain(data.features))
+    found = evaluate(parts, kept, settings.evaluation_rules)
+    fitted = kept.models[0]
+    model, known = fitted.model, fitted.known
+    prior = item_prior(known, model, settings.prior_rules)
+    arrays = model_arrays(data.log.user_ids, data.log.video_ids, known, model, prior, data.catalogue, fitted.told)
     publish(folder, arrays)
     stages = default_stages()
     return Measured(

@@ -28,13 +28,13 @@ class CombinationFitter:
     algorithm: Final = Algorithm.COMBINATION.value
 
     def __init__(self, parts: Sequence[Weighed]) -> None:
-        self._parts = parts
+        self.parts = parts
 
     def passes(self, params: FitParams) -> int:
         """Returns how often `fit` calls `on_epoch`."""
-        return sum(part.fitter.passes(params) for part in self._parts)
+        return sum(part.fitter.passes(params) for part in self.parts)
 
     def fit(self, dataset: Dataset, params: FitParams, on_epoch: Callable[[], None]) -> FactorModel:
         """Fits on a dataset; calls `on_epoch` after each pass of each part."""
-        models = [scaled(spread_alike(part.fitter.fit(dataset, params, on_epoch)), part.weight) for part in self._parts]
+        models = [scaled(spread_alike(part.fitter.fit(dataset, params, on_epoch)), part.weight) for part in self.parts]
         return spread_alike(added_up(models))

@@ -5,8 +5,9 @@ the square root of their number). On the last two days of KuaiRand this lifts ND
 dimensions, fresh popularity added); users without a positive get the zero vector, so that popularity ranks for them.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +17,8 @@ from trainer.adapters.matrices import histories, likes
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset
 from trainer.domain.model import FactorModel, Learned, fold_biases
+from trainer.domain.warm_start import Start
+from trainer.passes import to_the_end
 from trainer.ports import FitParams
 
 LOSSES: Final[Mapping[str, str]] = {
@@ -32,6 +35,8 @@ class LightFMFitter:
         algorithm: One of LOSSES.
     """
 
+    passes_param: ClassVar[str] = "epochs"
+
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm.value
 
@@ -43,6 +48,12 @@ class LightFMFitter:
         """Fits on a dataset; calls `on_epoch` after each pass."""
         features = user_features(dataset)
         return factor_model(fit_lightfm(dataset, features, self.algorithm, params, on_epoch), features)
+
+    def steps(self, dataset: Dataset, params: FitParams, start: Start | None) -> Iterator[Callable[[], FactorModel]]:
+        """Fits on a dataset; yields after each pass what returns the model as it is until the next one."""
+        features = user_features(dataset)
+        for model in fitted_by_pass(dataset, features, self.algorithm, params, start):
+            yield partial(factor_model, model, features)
 
 
 def factor_model(model: Any, features: Any) -> FactorModel:
@@ -72,6 +83,21 @@ def fit_lightfm(
         params: How.
         on_epoch: Called after each pass.
     """
+    return to_the_end(fitted_by_pass(dataset, features, algorithm, params, None), on_epoch)
+
+
+def fitted_by_pass(
+    dataset: Dataset, features: Any, algorithm: str, params: FitParams, start: Start | None
+) -> Iterator[Any]:
+    """Yields LightFM's own model after each pass: the same one, fitted further.
+
+    Args:
+        dataset: What is learned.
+        features: What `user_features` returns for it.
+        algorithm: One of LOSSES.
+        params: How.
+        start: What it begins with; None: chance.
+    """
     model = LightFM(
         no_components=params.dimensions,
         loss=LOSSES[algorithm],
@@ -85,12 +111,24 @@ def fit_lightfm(
     positives = dataset.positives
     said = likes(dataset, np.ones(len(positives), np.float32)).tocoo()
     weights = likes(dataset, positives.weight).tocoo()
+    if start is not None:
+        # No epoch is fitted: this makes the embeddings that some rows of are then known.
+        model.fit_partial(said, user_features=features, epochs=0)
+        _begin_with(model, start, dataset.users)
     for _ in range(params.epochs):
         if algorithm == Algorithm.LIGHTFM_LOGISTIC:
             said, weights = with_dislikes(dataset, rng)
         model.fit_partial(said, user_features=features, sample_weight=weights, num_threads=params.threads)
-        on_epoch()
-    return model
+        yield model
+
+
+def _begin_with(model: Any, start: Start, users: int) -> None:
+    """Writes what is known into LightFM's embeddings; its users' are followed by those of their histories' videos."""
+    for known, first in ((start.users, 0), (start.history, users)):
+        model.user_biases[first + known.rows] = known.learned.bias
+        model.user_embeddings[first + known.rows] = known.learned.embedding
+    model.item_biases[start.videos.rows] = start.videos.learned.bias
+    model.item_embeddings[start.videos.rows] = start.videos.learned.embedding
 
 
 def with_dislikes(dataset: Dataset, rng: np.random.Generator) -> tuple[Any, Any]:

@@ -128,20 +128,22 @@ def learn(features: UserFeatures, dataset: Dataset, user_factors: Floats, rules:
 
 
 def with_features(features: UserFeatures, learned: FeatureModel, dataset: Dataset, user_factors: Floats) -> Floats:
-    """Returns the users' rows, those of users without a positive made of their features.
+    """Returns the users' rows, with what the features say of those who were not learned: as one like more.
 
     Args:
         features: The users' features.
         learned: What they say.
-        dataset: What the model was fitted on.
+        dataset: What the model was fitted on; who has no positive in it was not learned.
         user_factors: float32, shape (n_users, d + 2), columns (1, bias, embedding).
     """
     positives = np.bincount(dataset.positives.user, minlength=dataset.users)
+    likes = dataset.history.lengths()
     rows = user_factors.copy()
     silent = np.flatnonzero((positives == 0) & (features.users.lengths() > 0)).astype(np.int32)
     for start in range(0, len(silent), _BLOCK_USERS):
         block = silent[start : start + _BLOCK_USERS]
-        rows[block, 1:] = (_described(features, block) @ learned.factors)[:, 1:]
+        said = _described(features, block) @ learned.factors[:, 1:]
+        rows[block, 1:] += said / np.sqrt(1 + likes[block], dtype=np.float32)[:, None]
     return rows
 
 

@@ -1,7 +1,7 @@
 """Every algorithm fits a model that a bundle can hold and a scorer can serve, on a log whose answers are known."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +19,15 @@ from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish
 from storage.database import sync_engine
 from storage.tables import user_interactions, videos
-from tests.tastes import SMALL_MODEL, TOPICS, fans_of, fill, nearness, new_fans_of, videos_about
+from tests.tastes import SMALL_MODEL, TOPICS, VIEWS_A_NEW_USER, fans_of, fill, nearness, new_fans_of, videos_about
 from trainer.app import training
 from trainer.domain.algorithm import Algorithm
+from trainer.domain.cold import Minimums
 from trainer.domain.dataset import Dataset, build_dataset
 from trainer.domain.model import FactorModel
+from trainer.domain.user_features import UserFeatures, features_of
+from trainer.fitting import fit
+from trainer.planning import Planner
 from trainer.ports import SilentProgress
 from trainer.service import Training
 from trainer.settings import TrainerSettings
@@ -55,10 +59,12 @@ class Fitted:
 
     job: Training
     dataset: Dataset
+    features: UserFeatures
     ranker: Ranker
 
     def again(self) -> FactorModel:
-        return self.job.fitter.fit(self.dataset, self.job.settings.fit_params(1), lambda: None)
+        planner = Planner(self.job.settings, self.job.fitter, self.job.progress, cpus=1)
+        return fit(self.job.fitter, self.dataset, planner.plain(self.features), lambda: None).model
 
     def row(self, user_id: str) -> int:
         return find_text(self.ranker.bundle.arrays.user_ids, user_id)
@@ -109,7 +115,7 @@ def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
         dataset = build_dataset(
             data.log, data.catalogue.item_duration_s, settings.dataset_rules, float(data.log.time_s.max())
         )
-        yield Fitted(job, dataset, Ranker(bundle))
+        yield Fitted(job, dataset, data.features, Ranker(bundle))
 
 
 def test_the_manifest_names_the_algorithm_and_what_it_adds_up(fitted: Fitted) -> None:
@@ -176,6 +182,24 @@ def test_pages_are_about_what_users_watch(fitted: Fitted) -> None:
     near = [
         nearness(videos_about(topic)[0], fitted.page(user)) for topic in range(TOPICS) for user in fans_of(topic)[:5]
     ]
+    assert np.mean(near) > WATCHED
+
+
+@personal
+def test_pages_of_users_who_are_not_learned_are_about_what_they_watched(fitted: Fitted) -> None:
+    """With less than the minimum nothing of them is in the fit, and their two likes say the rest."""
+    job, arrays = fitted.job, fitted.ranker.bundle.arrays
+    untold = features_of(arrays.user_ids, (), job.settings.feature_rules)
+    plan = Planner(job.settings, job.fitter, job.progress, cpus=1).plain(untold)
+    minimums = Minimums(user=VIEWS_A_NEW_USER + 1, video=1)
+    found = fit(job.fitter, fitted.dataset, replace(plan, minimums=minimums), lambda: None)
+    near = []
+    for topic in range(TOPICS):
+        for user_id in new_fans_of(topic)[:5]:
+            user = fitted.row(user_id)
+            assert user not in found.known.positives.user
+            best = np.argsort(-(found.model.item_factors @ found.model.user_factors[user]))[:PAGE]
+            near.append(nearness(videos_about(topic)[0], [arrays.video_ids[row].decode() for row in best]))
     assert np.mean(near) > WATCHED
 
 

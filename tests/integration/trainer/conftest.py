@@ -1,6 +1,6 @@
 """A small log with two tastes, in a real database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,13 @@ def interaction(number: int, user: int, video: int, day: int, **changes: Any) ->
     }
 
 
-def two_tastes() -> list[dict[str, Any]]:
-    """Even users watch even videos, odd users odd ones, three a day, each another time."""
+def two_tastes(days: Iterable[int] = range(DAYS)) -> list[dict[str, Any]]:
+    """Even users watch even videos, odd users odd ones, three a day, each another one for ten days."""
     return [
         interaction(
             (day * USERS + user) * 3 + nth, user, (user % 2) + 2 * ((user * 7 + day * 3 + nth) % (VIDEOS // 2)), day
         )
-        for day in range(DAYS)
+        for day in days
         for user in range(USERS)
         for nth in range(3)
     ]

@@ -1,17 +1,21 @@
 """What the algorithms are made of, against what the libraries or the formulas themselves say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from runtime.model_bundle import BIAS_COLUMNS
 from runtime.settings import load
 from trainer.adapters.fit_implicit import AlsFitter, fit_als
-from trainer.adapters.fit_lightfm import with_dislikes
+from trainer.adapters.fit_lightfm import LightFMFitter, with_dislikes
 from trainer.adapters.fit_scipy import UserKnnFitter, neighbours
 from trainer.adapters.matrices import likes
+from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset, Lists, Positives, lists_of
-from trainer.domain.model import FactorModel
-from trainer.ports import FitParams, Fitter
+from trainer.domain.model import FactorModel, Learned, said_by_likes
+from trainer.domain.warm_start import Known, Start
+from trainer.ports import FitParams, Fitter, StepwiseFitter
 from trainer.settings import TrainerSettings
 
 USERS, VIDEOS, HISTORY = 40, 12, 30
@@ -106,3 +110,48 @@ def test_nothing_that_was_liked_is_told_as_disliked() -> None:
     assert (~as_liked).any()
     assert not liked()[said.row[~as_liked], said.col[~as_liked]].any()
     assert (weights.data > 0).all()
+
+
+def beginning_of(model: FactorModel, data: Dataset) -> Start:
+    """A start that knows everybody and everything."""
+
+    def known(factors: np.ndarray, bias_column: int) -> Known:
+        return Known(np.arange(len(factors)), Learned(factors[:, bias_column], factors[:, BIAS_COLUMNS:]))
+
+    own = model.user_factors - said_by_likes(model.history_factors, data.history)
+    return Start(known(own, 1), known(model.item_factors, 0), known(model.history_factors, 1))
+
+
+STEPWISE: list[StepwiseFitter] = [
+    LightFMFitter(Algorithm.LIGHTFM_WARP),
+    LightFMFitter(Algorithm.LIGHTFM_BPR),
+    LightFMFitter(Algorithm.LIGHTFM_LOGISTIC),
+    AlsFitter(),
+]
+stepwise = pytest.mark.parametrize("fitter", STEPWISE, ids=lambda fitter: fitter.algorithm)
+
+
+@stepwise
+def test_steps_end_where_a_fit_ends(fitter: StepwiseFitter) -> None:
+    """To the byte, and each step's model is what a fit of so many passes is."""
+    data, told = dataset(), params(4)
+    short = replace(told, **{fitter.passes_param: 2})
+    models = [model() for model in fitter.steps(data, told, None)]
+    assert len(models) == fitter.passes(told)
+    for each, wanted in ((models[-1], told), (models[1], short)):
+        whole = fitter.fit(data, wanted, lambda: None)
+        assert each.user_factors.tobytes() == whole.user_factors.tobytes()
+        assert each.item_factors.tobytes() == whole.item_factors.tobytes()
+        assert each.history_factors.tobytes() == whole.history_factors.tobytes()
+
+
+@stepwise
+def test_a_fit_that_begins_with_a_model_stays_near_it(fitter: StepwiseFitter) -> None:
+    """After one pass it ranks much more as that model does than one that began with chance."""
+    data, told = dataset(), replace(params(4), **{fitter.passes_param: 30})
+    learned = fitter.fit(data, told, lambda: None)
+    once = replace(told, **{fitter.passes_param: 1})
+    begun, scratch = (next(fitter.steps(data, once, start))() for start in (beginning_of(learned, data), None))
+    alike = [np.corrcoef(scores(each).ravel(), scores(learned).ravel())[0, 1] for each in (begun, scratch)]
+    assert alike[0] > 0.9
+    assert alike[0] > alike[1] + 0.05

@@ -41,9 +41,11 @@ def test_algorithms_are_measured_beside_each_other(
     del engine
     job = job_of(FEED_TRAINER_DIMENSIONS="40")
     job.export_days()
-    parts = parted(job.load(), job.settings)
-    tell(job, parts, Algorithm.POPULARITY)
-    tell_exact(parts, tell(job, parts, Algorithm.USER_KNN), job.settings.trainer_knn_neighbours)
+    data = job.load()
+    parts = parted(data, job.settings)
+    tell(job, data.features, parts, Algorithm.POPULARITY)
+    knn_model = tell(job, data.features, parts, Algorithm.USER_KNN)
+    tell_exact(parts, knn_model, job.settings.trainer_knn_neighbours)
     popularity, knn, exact = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert "is not above" in popularity["gate"]
     assert (knn["figure"], knn["gate"], knn["dimensions"]) == ("user-knn", "passes", 40)

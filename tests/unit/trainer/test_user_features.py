@@ -1,12 +1,13 @@
 """What features of users say: learned from those whom the model knows, told of those whom it does not."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from runtime.model_bundle import Floats, text_table
-from trainer.domain.dataset import Dataset, Lists, Positives
+from trainer.domain.dataset import Dataset, Lists, Positives, lists_of
 from trainer.domain.user_features import FeatureRules, UserFeatures, features_of, learn, with_features
 
 RULES = FeatureRules(min_users=2, most=10, penalty=1e-6)
@@ -89,3 +90,15 @@ def test_users_with_few_positives_are_not_learned_from_and_those_with_none_are_d
     assert described[0].tolist() == [1, 9, 9, 9]
     assert (described[2:] == rows[2:]).all()
     assert rows[1].tolist() == [1, 0, 0, 0], "what it was given stays as it was"
+
+
+def test_of_cold_users_the_features_count_as_one_like_more(features: UserFeatures) -> None:
+    """Their row is what their likes say, by then; a scorer adds both in the same way (decision 0036)."""
+    rows = rows_of(features, SAYS)
+    truth = rows.copy()
+    learned = learn(features, known([3] * USERS), rows, RULES)
+    rows[1, 1:] = (5, 5, 5)
+    likes = lists_of(USERS, np.ones(3, np.int32), np.zeros(3, np.int32))
+    dataset = replace(known([3, 0, *([3] * (USERS - 2))]), history=likes)
+    described = with_features(features, learned, dataset, rows)
+    assert described[1, 1:] == pytest.approx(5 + truth[1, 1:] / 2, abs=1e-3)
