@@ -214,7 +214,7 @@ class Training:
         found, refusal, size = trial.found, trial.found.refusal, len(data.log)
         if refusal is None:
             dataset = build_dataset(
-                data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
+                data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, data.log.last_s
             )
             model = self._fit("fit on all", dataset)
             if model.is_finite():
@@ -307,7 +307,7 @@ class Training:
 
 def _span(log: InteractionLog) -> tuple[datetime, datetime]:
     """Returns the times of the oldest and the newest interaction."""
-    return datetime.fromtimestamp(log.time_s.min(), UTC), datetime.fromtimestamp(log.time_s.max(), UTC)
+    return datetime.fromtimestamp(log.first_s, UTC), datetime.fromtimestamp(log.last_s, UTC)
 
 
 def _is_within(day: str, since: date | None, until: date | None) -> bool:

@@ -106,9 +106,7 @@ def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
         key = load_public_key(settings.signing_key_path.with_suffix(".pub"))
         bundle = bundle_files.read(settings.models_dir, result.model_version, key)
         data = job.load()
-        dataset = build_dataset(
-            data.log, data.catalogue.item_duration_s, settings.dataset_rules, float(data.log.time_s.max())
-        )
+        dataset = build_dataset(data.log, data.catalogue.item_duration_s, settings.dataset_rules, data.log.last_s)
         yield Fitted(job, dataset, Ranker(bundle))
 
 
