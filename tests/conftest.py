@@ -13,6 +13,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from runtime.settings import CommonSettings, load
 from storage.database import sync_engine, upgrade
+from tests import spark as spark_of_tests
 from tests.databases import fresh_postgres_url
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
@@ -50,6 +51,12 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
     """A real PostgreSQL; `.url` of its first database."""
     yield from _running(LocalPostgres(tmp_path_factory.mktemp("postgres")))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A session of Spark in this process."""
+    return spark_of_tests.session(tmp_path_factory.mktemp("spark"))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

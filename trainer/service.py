@@ -27,6 +27,7 @@ from trainer.domain.log import InteractionLog
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
+from trainer.logs import read_log
 from trainer.ports import Fitter, Progress
 from trainer.precompute import precompute
 from trainer.report.page import Run, report_page
@@ -165,7 +166,7 @@ class Training:
         """Reads the export, the catalogue and what is known of users."""
         with self.progress.step("load", 1) as advance:
             videos = self.database.videos()
-            log = with_catalogue(self.export.read(), videos)
+            log = with_catalogue(read_log(self.export, self.settings), videos)
             features = features_of(log.user_ids, self.database.user_words(), self.settings.feature_rules)
             advance()
         return TrainingData(log, catalogue_arrays(log.video_ids, videos), features)

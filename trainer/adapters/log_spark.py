@@ -11,6 +11,7 @@ from ibis.expr import types as ir
 
 from runtime.model_bundle import Floats, Texts
 from trainer.adapters.prepared import lengths, pairs_of, views_of
+from trainer.adapters.spark import fetched
 from trainer.domain import preparation
 from trainer.domain.log import DailyCounts, Pairs, Recent, Sums
 from trainer.domain.signal import SignalRules
@@ -99,7 +100,7 @@ class SparkLog:
         self.rows.createOrReplaceTempView(preparation.LOG.get_name())
         if duration_s is not None:
             _provide(self.session, preparation.VIDEOS, lengths(duration_s))
-        return self.session.sql(preparation.sql_of(asked, "pyspark")).toArrow()
+        return fetched(self.session.sql(preparation.sql_of(asked, "pyspark")))
 
 
 def spark_log(session: Any, paths: list[str]) -> SparkLog:
@@ -111,7 +112,7 @@ def spark_log(session: Any, paths: list[str]) -> SparkLog:
 
 
 def _texts(export: Any, name: str) -> Texts:
-    distinct = export.select(name).distinct().toArrow().column(name).to_pylist()
+    distinct = fetched(export.select(name).distinct()).column(name).to_pylist()
     return np.unique(np.array([text.encode() for text in distinct], dtype=np.bytes_))
 
 

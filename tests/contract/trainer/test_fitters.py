@@ -98,6 +98,8 @@ def skip_by(user_id: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=list(Algorithm))
 def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
+    if request.param is Algorithm.SPARK_ALS:
+        request.getfixturevalue("spark")
     settings = load(
         TrainerSettings, {**ANY_MODEL, "FEED_DATA_DIR": str(folder), "FEED_TRAINER_ALGORITHM": request.param}
     )
