@@ -20,6 +20,7 @@ from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import TrainingStatus
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED
+from trainer.adapters.spark import SparkUnavailableError
 from trainer.app import build, bundle_store, popularity_count, progress_for, training
 from trainer.comparing import NotComparableError, compare_models
 from trainer.quality_report import quality_lines
@@ -36,7 +37,15 @@ app = typer.Typer(
 T = TypeVar("T")
 
 # What the operator can mend; anything else is a bug and shows its trace.
-_EXPECTED = (UnreachableDatabaseError, AlreadyRunningError, BundleError, ExportError, KeyFileError, NotComparableError)
+_EXPECTED = (
+    UnreachableDatabaseError,
+    AlreadyRunningError,
+    BundleError,
+    ExportError,
+    KeyFileError,
+    NotComparableError,
+    SparkUnavailableError,
+)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from trainer.domain.log import InteractionLog
 from trainer.domain.model import FactorModel, item_prior
 from trainer.domain.user_features import UserFeatures, features_of, learn, with_features
 from trainer.domain.video_index import by_columns, wants_index
-from trainer.logs import read_log
+from trainer.engines import read_log
 from trainer.ports import Fitter, Progress
 from trainer.precompute import precompute
 from trainer.report.page import Run, report_page

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pyspark.ml.recommendation import ALS
 
 from runtime.model_bundle import Floats
 from trainer.adapters.matrices import histories
@@ -50,6 +49,8 @@ class SparkAlsFitter:
 def _factors(dataset: Dataset, params: FitParams) -> tuple[Floats, Floats]:
     """Returns the factors of users and of videos; zeros for those without a like."""
     session = spark_session()
+    from pyspark.ml.recommendation import ALS  # noqa: PLC0415  # asked for only once it is known to be there
+
     confidence = confidence_of(dataset, params.als_confidence)
     # A block for each core: fewer leave some idle, more send the same factors to several.
     blocks = session.sparkContext.defaultParallelism

@@ -7,18 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent.parent
 HEAVY = {
-    "pandas",
-    "pyarrow",
-    "sklearn",
-    "scipy",
-    "lightfm",
-    "sqlalchemy",
-    "confluent_kafka",
-    "apscheduler",
-    "faiss",
-    "duckdb",
-    "ibis",
-    "pyspark",
+    *("pandas", "pyarrow", "sklearn", "scipy", "lightfm", "sqlalchemy", "confluent_kafka", "apscheduler", "faiss"),
+    *("duckdb", "ibis", "pyspark"),
 }
 
 # Runs a scorer process up to the point where it serves, then says what it has imported.
