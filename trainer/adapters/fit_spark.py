@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from runtime.model_bundle import Floats
 from trainer.adapters.matrices import histories
-from trainer.adapters.spark import checkpoints, fetched, spark_session
+from trainer.adapters.spark import checkpoints, fetched, sent, spark_session
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.als import confidence_of
 from trainer.domain.dataset import Dataset
@@ -78,7 +78,7 @@ def _factors(dataset: Dataset, params: FitParams) -> tuple[Floats, Floats]:
 
 def _likes(session: Any, dataset: Dataset) -> Any:
     liked = dataset.positives
-    return session.createDataFrame(pa.table({"user": liked.user, "video": liked.video, "weight": liked.weight}))
+    return sent(session, pa.table({"user": liked.user, "video": liked.video, "weight": liked.weight}))
 
 
 def _rows(factors: Any, count: int, dimensions: int) -> Floats:

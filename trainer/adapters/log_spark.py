@@ -11,7 +11,7 @@ from ibis.expr import types as ir
 
 from runtime.model_bundle import Floats, Texts
 from trainer.adapters.prepared import lengths, pairs_of, views_of
-from trainer.adapters.spark import fetched
+from trainer.adapters.spark import fetched, sent
 from trainer.domain import preparation
 from trainer.domain.log import DailyCounts, Pairs, Recent, Sums
 from trainer.domain.signal import SignalRules
@@ -126,4 +126,4 @@ def _coded(session: Any, user_ids: Texts, video_ids: Texts) -> Any:
 
 
 def _provide(session: Any, table: ir.Table, content: Any) -> None:
-    session.createDataFrame(content).createOrReplaceTempView(table.get_name())
+    sent(session, content).createOrReplaceTempView(table.get_name())

@@ -4,6 +4,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ _ALWAYS: Final = {
     "spark.sql.session.timeZone": "UTC",
 }
 
+
+_SLICE_ROWS: Final = 1_000_000
 
 _CHECKPOINTS: Final = "spark.checkpoint.dir"
 
@@ -64,6 +67,12 @@ def checkpoints(session: Any) -> Iterator[None]:
     with TemporaryDirectory() as folder:
         session.sparkContext.setCheckpointDir(folder)
         yield
+
+
+def sent(session: Any, table: Any) -> Any:
+    """Returns an Arrow table as a DataFrame; in slices, as Spark refuses to send more than 128 MB with a task."""
+    slices = (table.slice(start, _SLICE_ROWS) for start in range(0, max(1, len(table)), _SLICE_ROWS))
+    return reduce(lambda whole, part: whole.union(part), map(session.createDataFrame, slices))
 
 
 def fetched(frame: Any) -> Any:

@@ -132,24 +132,31 @@ def check(log: InteractionLog, rows: list[Row], now_s: float) -> None:
     assert found == pytest.approx([views.get(each.decode(), 0.0) for each in log.video_ids], rel=1e-9)
 
 
-def check_parts(log: InteractionLog, rows: list[Row]) -> None:
-    """The whole, and what comes before and after a time that is that of an interaction; the catalogue joins."""
-    log = log.with_videos(text_table([UNMET, *(each.decode() for each in log.video_ids)]))
+def middle_ms(rows: list[Row]) -> int:
+    """The time of an interaction, so that something is told at the very moment that parts the log."""
+    return sorted(row.time_ms for row in rows)[len(rows) // 2]
+
+
+def joined(log: InteractionLog) -> InteractionLog:
+    return log.with_videos(text_table([UNMET, *(each.decode() for each in log.video_ids)]))
+
+
+def check_times(log: InteractionLog, rows: list[Row]) -> None:
     times = [row.time_ms for row in rows]
-    at_ms = sorted(times)[len(times) // 2]
     assert (len(log), log.first_s, log.last_s) == (len(rows), min(times) / 1000, max(times) / 1000)
     counts = np.bincount([(each - FIRST_MS) // 86_400_000 for each in times])
     assert (log.daily().counts == np.trim_zeros(counts, "f")).all()
-    check(log, rows, NOW_S)
-    check(log.before(at_ms / 1000), [row for row in rows if row.time_ms < at_ms], at_ms / 1000)
-    check(log.since(at_ms / 1000), [row for row in rows if row.time_ms >= at_ms], NOW_S)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROWS, min_size=1, max_size=60))
 def test_duckdb_finds_what_a_loop_finds(rows: list[Row], tmp_path: Path) -> None:
     write(tmp_path / "rows.parquet", rows)
-    check_parts(in_memory(tmp_path / "rows.parquet", len(rows)), rows)
+    log, at_ms = joined(in_memory(tmp_path / "rows.parquet", len(rows))), middle_ms(rows)
+    check_times(log, rows)
+    check(log, rows, NOW_S)
+    check(log.before(at_ms / 1000), [row for row in rows if row.time_ms < at_ms], at_ms / 1000)
+    check(log.since(at_ms / 1000), [row for row in rows if row.time_ms >= at_ms], NOW_S)
 
 
 def a_thousand_rows() -> list[Row]:
@@ -178,7 +185,10 @@ def test_spark_finds_what_a_loop_finds_and_duckdb_the_same(spark: Any, tmp_path:
     write(paths[0], rows[:400])
     write(paths[1], rows[400:])
     log = spark_log(spark, [str(path) for path in paths])
-    check_parts(log, rows)
+    check_times(log, rows)
+    at_ms, until_ms = middle_ms(rows), max(row.time_ms for row in rows)
+    part = joined(log.since(at_ms / 1000).before(until_ms / 1000))
+    check(part, [row for row in rows if at_ms <= row.time_ms < until_ms], NOW_S)
     write(tmp_path / "whole.parquet", rows)
     held = in_memory(tmp_path / "whole.parquet", len(rows))
     assert (log.user_ids == held.user_ids).all()
