@@ -123,7 +123,7 @@ def check(log: InteractionLog, rows: list[Row], now_s: float) -> None:
     ]
     expected = expected_pairs(rows, now_s)
     assert ids == sorted(expected, key=lambda pair: (pair[0].encode(), pair[1].encode())), "each once, in order"
-    assert (pairs.user.dtype, pairs.video.dtype) == (np.int32, np.int32)
+    assert pairs.user.dtype == pairs.video.dtype == np.dtype(np.int32)
     assert pairs.weight == pytest.approx([expected[each].weight for each in ids], rel=1e-6, abs=1e-9)
     liked_s = np.where(np.isnan(pairs.liked_s), -np.inf, pairs.liked_s)
     assert liked_s.tolist() == [expected[each].liked_s for each in ids], "to the millisecond"
