@@ -5,6 +5,7 @@
 #   python3-dev      headers of Python, for the same
 #   git              the check that the contract has not been broken
 #   chromium         with --tests: the browser that tests of tracker.js drive
+#   default-jre-headless  with --tests: Java 17 or 21, on which Spark runs
 set -eu
 
 missing=""
@@ -16,6 +17,7 @@ python3 -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.
 command -v make >/dev/null 2>&1 || missing="$missing make"
 if [ "${1:-}" = --tests ]; then
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+    command -v java >/dev/null 2>&1 || missing="$missing default-jre-headless"
 fi
 
 if [ -z "$missing" ]; then

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from runtime.settings import CommonSettings, load
 from storage.database import sync_engine, upgrade
+from tests import spark as spark_of_tests
 from tests.brokers import SOON_BACK, running
 from tests.databases import fresh_postgres_url
 from tests.secured_kafka import SecuredKafka
@@ -64,6 +65,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres
     """A real PostgreSQL; `.url` of its first database."""
     with running(LocalPostgres(tmp_path_factory.mktemp("postgres"))) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A session of Spark in this process."""
+    return spark_of_tests.session(tmp_path_factory.mktemp("spark"))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

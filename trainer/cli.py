@@ -22,6 +22,7 @@ from storage.trainings import StillRunningError, TrainingStatus
 from trainer.adapters.bundle_store import ServesAlreadyError
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED, tell_and_wait
+from trainer.adapters.spark import SparkUnavailableError
 from trainer.app import build, bundle_store, popularity_count, progress_for, telling, training
 from trainer.comparing import NotComparableError, compare_models
 from trainer.domain.cold import NothingToLearnError
@@ -52,6 +53,7 @@ _EXPECTED = (
     ServesAlreadyError,
     NothingToLearnError,
     NotTunableError,
+    SparkUnavailableError,
 )
 
 _Share = Annotated[float, typer.Option(min=0, max=1, help="Share of the users, 0 to 1.")]

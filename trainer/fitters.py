@@ -27,6 +27,10 @@ def fitter_of(algorithm: Algorithm, combined: Mapping[Algorithm, float]) -> Fitt
         from trainer.adapters.fit_implicit import AlsFitter  # noqa: PLC0415
 
         return AlsFitter()
+    if algorithm is Algorithm.SPARK_ALS:
+        from trainer.adapters.fit_spark import SparkAlsFitter  # noqa: PLC0415
+
+        return SparkAlsFitter()
     from trainer.adapters.fit_lightfm import LightFMFitter  # noqa: PLC0415
 
     return LightFMFitter(algorithm)

@@ -84,7 +84,7 @@ class Planner:
     def _stopped_early(self, plan: Plan, log: InteractionLog, duration_s: Floats, parts: Split) -> Plan:
         """Watches what has passes, each by itself, and takes the number of the best one."""
         settings = self.settings
-        inner = split(log.rows(log.time_s < parts.at_s), duration_s, settings.validation_rules)
+        inner = split(log.before(parts.at_s), duration_s, settings.validation_rules)
         if inner.facts.test_users < settings.trainer_gate_min_test_users:
             self.progress.fact("stopped", passes="not watched", users=inner.facts.test_users)
             return plan

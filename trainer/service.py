@@ -28,6 +28,7 @@ from trainer.domain.model import item_prior
 from trainer.domain.runs import JOB_NAME
 from trainer.domain.user_features import UserFeatures, features_of
 from trainer.domain.video_index import by_columns, wants_index
+from trainer.engines import read_log
 from trainer.fitting import Fitted, Plan, fit
 from trainer.planning import Planner
 from trainer.ports import Fitter, Progress
@@ -188,7 +189,7 @@ class Training:
         """Reads the export, the catalogue and what is known of users."""
         with self.progress.step("load", 1) as advance:
             videos = self.database.videos()
-            log = with_catalogue(self.export.read(), videos)
+            log = with_catalogue(read_log(self.export, self.settings), videos)
             features = features_of(log.user_ids, self.database.user_words(), self.settings.feature_rules)
             advance()
         return TrainingData(log, catalogue_arrays(log.video_ids, videos), features)
@@ -245,7 +246,7 @@ class Training:
         counts, params = {**_counts(data.log), "exported_days": exported}, self._params(data.log, trial.plan)
         if refusal is None:
             dataset = build_dataset(
-                data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, float(data.log.time_s.max())
+                data.log, data.catalogue.item_duration_s, self.settings.dataset_rules, data.log.last_s
             )
             fitted = self._fit("fit on all", dataset, trial.plan)
             if fitted.model.is_finite():
@@ -347,7 +348,7 @@ def _counts(log: InteractionLog) -> dict[str, int]:
 
 def _span(log: InteractionLog) -> tuple[datetime, datetime]:
     """Returns the times of the oldest and the newest interaction."""
-    return datetime.fromtimestamp(log.time_s.min(), UTC), datetime.fromtimestamp(log.time_s.max(), UTC)
+    return datetime.fromtimestamp(log.first_s, UTC), datetime.fromtimestamp(log.last_s, UTC)
 
 
 def _is_within(day: str, since: date | None, until: date | None) -> bool:

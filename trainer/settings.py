@@ -14,10 +14,10 @@ from trainer.domain.dataset import DatasetRules
 from trainer.domain.early_stopping import StoppingRules
 from trainer.domain.evaluation import EvaluationRules, SplitRules
 from trainer.domain.gate import GateRules
-from trainer.domain.log import DAY_S, Kind
+from trainer.domain.log import DAY_S
 from trainer.domain.model import PriorRules
 from trainer.domain.own_lists import PrecomputeRules
-from trainer.domain.signal import SignalRules
+from trainer.domain.signal import Kind, SignalRules
 from trainer.domain.user_features import FeatureRules
 from trainer.domain.video_index import IndexRules
 from trainer.ports import FitParams

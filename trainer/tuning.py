@@ -101,7 +101,7 @@ class Trials:
         self._data = data
         test = self._test(job.settings)
         _refuse(test, job.settings)
-        self._early = data.log.rows(data.log.time_s < test.at_s)
+        self._early = data.log.before(test.at_s)
         self._validation = self._validated_on(job.settings)
         _refuse(self._validation, job.settings)
         dials = search_space(job.settings.trainer_algorithm, job.settings.combined)

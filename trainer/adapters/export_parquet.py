@@ -8,7 +8,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,10 +22,11 @@ from trainer.adapters.parquet_files import (
     sha256_of,
     write_files,
 )
-from trainer.adapters.parquet_log import LogReader
-from trainer.domain.log import InteractionLog
 from trainer.domain.merge import Merged
 from trainer.domain.quality import DayQuality, QualityCounter, in_all, with_volumes
+
+if TYPE_CHECKING:
+    from trainer.adapters.log_duckdb import DuckDbLog
 
 MANIFEST_FILE: Final = "manifest.json"
 
@@ -126,20 +127,39 @@ class ParquetExport:
                 self._discard(path)
         self._remove_hidden()
 
-    def read(self) -> InteractionLog:
-        """Reads the whole export.
+    def read(self) -> "DuckDbLog":
+        """Reads the whole export into memory.
 
         Raises:
             ExportError: When there is none, or a file is not what the manifest says.
         """
-        days = self.manifest().days
-        if not days:
-            raise ExportError(f"no export in {self._folder.name}: there are no interactions")
+        # DuckDB and Ibis take a second and 60 MB, which whoever only exports or waits for the night is spared.
+        from trainer.adapters.parquet_log import LogReader  # noqa: PLC0415
+
+        days = self._days()
         reader = LogReader(sum(file.rows for known in days.values() for file in known.files))
         for day, known in days.items():
             for file in known.files:
                 reader.add(self._content(day, file))
         return reader.log()
+
+    def paths(self) -> list[str]:
+        """Returns where the files are, each of them read and found whole.
+
+        Raises:
+            ExportError: When there is none, or a file is not what the manifest says.
+        """
+        days = self._days()
+        damaged = [file for day, known in days.items() for file in self.damaged(day, known)]
+        if damaged:
+            raise ExportError(f"{damaged[0]} is not the file that was exported; {_MEND}")
+        return [str((self._path(day) / file.name).absolute()) for day, known in days.items() for file in known.files]
+
+    def _days(self) -> Mapping[str, ExportedDay]:
+        days = self.manifest().days
+        if not days:
+            raise ExportError(f"no export in {self._folder.name}: there are no interactions")
+        return days
 
     def _content(self, day: str, file: DataFile) -> bytes:
         path = self._path(day) / file.name

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from runtime.model_bundle import Floats
 from trainer.adapters.matrices import histories, likes
 from trainer.domain.algorithm import Algorithm
+from trainer.domain.als import confidence_of
 from trainer.domain.dataset import Dataset
 from trainer.domain.model import FactorModel, fold_biases, nearest_map, spread_alike, unbiased
 from trainer.domain.warm_start import Start
@@ -97,12 +98,7 @@ def _beginning(videos: int, params: FitParams, start: Start) -> Floats:
 
 
 def _weights(dataset: Dataset, params: FitParams) -> tuple[float, float]:
-    """Returns what a like weighs beside anything else, and the penalty.
-
-    Both follow from how many likes there are: with fixed ones, those that were best for KuaiRand, where one pair of 420
-    is a like, learned nothing from a small log where one of 26 is.
-    """
-    likes_told = len(dataset.positives)
+    """Returns what a like weighs beside anything else, and the penalty, which follows from how many there are too."""
+    confidence = confidence_of(dataset, params.als_confidence)
     users, videos = len(np.unique(dataset.positives.user)), len(np.unique(dataset.positives.video))
-    confidence = params.als_confidence * users * videos / likes_told
-    return confidence, params.als_penalty * confidence * 2 * likes_told / (users + videos)
+    return confidence, params.als_penalty * confidence * 2 * len(dataset.positives) / (users + videos)

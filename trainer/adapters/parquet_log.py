@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runtime.model_bundle import Codes, Texts
+from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.adapters.parquet_files import DICTIONARIES, ExportError
-from trainer.domain.log import InteractionLog, Kind
+from trainer.domain.signal import Kind
 
 _READ: Final = (*DICTIONARIES, "watch_time_s", "event_time", "rating")
 _ROWS_AT_A_TIME: Final = 1_000_000
@@ -51,13 +52,11 @@ class LogReader:
         self._rating[place] = pc.fill_null(table.column("rating"), float("nan")).to_numpy()
         self._time_s[place] = table.column("event_time").cast(pa.int64()).to_numpy() / 1000.0
 
-    def log(self) -> InteractionLog:
+    def log(self) -> DuckDbLog:
         """Returns the log, once every file is in."""
         user_ids, user = self._user.by_text()
         video_ids, video = self._video.by_text()
-        return InteractionLog(
-            user_ids, video_ids, user, video, self._kind, self._watch_time_s, self._rating, self._time_s
-        )
+        return DuckDbLog(user_ids, video_ids, user, video, self._kind, self._watch_time_s, self._rating, self._time_s)
 
 
 class _Ids:

@@ -14,6 +14,7 @@ class Algorithm(StrEnum):
     LIGHTFM_BPR = "lightfm-bpr"
     LIGHTFM_LOGISTIC = "lightfm-logistic"
     ALS = "als"
+    SPARK_ALS = "spark-als"
     USER_KNN = "user-knn"
     POPULARITY = "popularity"
     COMBINATION = "combination"
@@ -39,3 +40,8 @@ def parse_combined(text: str) -> Mapping[Algorithm, float]:
             raise ValueError(f"the weight of {name} is {number or 'missing'}, not above 0 and at most {_MOST_WEIGHT}")
         weights[Algorithm(name)] = weight
     return weights
+
+
+def runs_on_spark(algorithm: Algorithm, combined: Mapping[Algorithm, float]) -> bool:
+    """Tells whether an algorithm, or a part of what a combination adds up, is fitted on Spark."""
+    return Algorithm.SPARK_ALS in (combined if algorithm is Algorithm.COMBINATION else {algorithm})

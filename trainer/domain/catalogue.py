@@ -1,7 +1,7 @@
 """The catalogue as arrays beside the videos of a log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -64,9 +64,7 @@ class CatalogueArrays:
 
 def with_catalogue(log: InteractionLog, videos: Sequence[Video]) -> InteractionLog:
     """Returns the log with a video table that also holds the videos nobody has interacted with."""
-    table = np.union1d(log.video_ids, text_table([video.video_id for video in videos]))
-    rows = np.searchsorted(table, log.video_ids).astype(np.int32)
-    return replace(log, video_ids=table, video=rows[log.video])
+    return log.with_videos(np.union1d(log.video_ids, text_table([video.video_id for video in videos])))
 
 
 def catalogue_arrays(video_ids: Texts, videos: Sequence[Video]) -> CatalogueArrays:

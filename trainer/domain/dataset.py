@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.model_bundle import Codes, Floats, Offsets
-from trainer.domain.log import DAY_S, InteractionLog
-from trainer.domain.signal import SignalRules, is_long_view, is_positive, signal_weights
+from trainer.domain.log import InteractionLog, Pairs, Recent
+from trainer.domain.signal import SignalRules
 
 # A sample weight scales a step of the gradient; far from 1 it would blow up or do nothing.
 _WEIGHT_BOUNDS: Final = (0.1, 10.0)
@@ -111,29 +111,22 @@ def build_dataset(log: InteractionLog, duration_s: Floats, rules: DatasetRules, 
         now_s: Epoch seconds at which age is zero.
     """
     users, videos = len(log.user_ids), len(log.video_ids)
-    positives = positive_pairs(log, duration_s, rules.signal, now_s)
-    long_view = is_long_view(log, duration_s, rules.signal)
+    pairs = log.pairs(duration_s, rules.signal, now_s)
+    positives = _positives(pairs)
+    recent = Recent(rules.recent_days, rules.recent_half_life_days)
     return Dataset(
         users,
         videos,
         positives,
         _newest(positives, users, rules.history_length),
-        _seen(log),
-        _recent_views(log.rows(long_view), videos, rules, now_s),
+        lists_of(users, pairs.user, pairs.video),
+        log.recent_views(duration_s, rules.signal, recent, now_s),
     )
 
 
 def positive_pairs(log: InteractionLog, duration_s: Floats, rules: SignalRules, now_s: float) -> Positives:
     """Finds the pairs with a positive interaction whose weights, negatives included, add up to more than 0."""
-    pair = log.user.astype(np.int64) * len(log.video_ids) + log.video
-    pairs, place = np.unique(pair, return_inverse=True)
-    weight = np.bincount(place, signal_weights(log, duration_s, rules, now_s), len(pairs))
-    positive = is_positive(log, duration_s, rules)
-    newest = np.full(len(pairs), -np.inf)
-    np.maximum.at(newest, place[positive], log.time_s[positive])
-    kept = np.isfinite(newest) & (weight > 0)
-    user, video = np.divmod(pairs[kept], len(log.video_ids))
-    return Positives(user.astype(np.int32), video.astype(np.int32), _scaled(weight[kept]), newest[kept])
+    return _positives(log.pairs(duration_s, rules, now_s))
 
 
 def lists_of(users: int, user: Codes, video: Codes) -> Lists:
@@ -141,6 +134,11 @@ def lists_of(users: int, user: Codes, video: Codes) -> Lists:
     offsets = np.zeros(users + 1, np.int64)
     np.cumsum(np.bincount(user, minlength=users), out=offsets[1:])
     return Lists(offsets, video.astype(np.int32))
+
+
+def _positives(pairs: Pairs) -> Positives:
+    kept = np.isfinite(pairs.liked_s) & (pairs.weight > 0)
+    return Positives(pairs.user[kept], pairs.video[kept], _scaled(pairs.weight[kept]), pairs.liked_s[kept])
 
 
 def _scaled(weight: npt.NDArray[np.float64]) -> Floats:
@@ -157,16 +155,3 @@ def _newest(positives: Positives, users: int, length: int) -> Lists:
     np.cumsum(np.bincount(user, minlength=users), out=starts[1:])
     kept = np.arange(len(user)) - starts[user] < length
     return lists_of(users, user[kept], positives.video[order][kept])
-
-
-def _seen(log: InteractionLog) -> Lists:
-    pairs = np.unique(log.user.astype(np.int64) * len(log.video_ids) + log.video)
-    user, video = np.divmod(pairs, len(log.video_ids))
-    return lists_of(len(log.user_ids), user.astype(np.int32), video.astype(np.int32))
-
-
-def _recent_views(views: InteractionLog, videos: int, rules: DatasetRules, now_s: float) -> npt.NDArray[np.float64]:
-    age_days = (now_s - views.time_s) / DAY_S
-    recent = age_days <= rules.recent_days
-    counted = np.exp2(-age_days[recent] / rules.recent_half_life_days)
-    return np.bincount(views.video[recent], counted, videos).astype(np.float64)

@@ -12,7 +12,7 @@ from trainer.domain.bootstrap import Interval
 from trainer.domain.comparison import AUC, NDCG, NOTHING_COMPARED, Comparison, Figure, compare
 from trainer.domain.dataset import Dataset, DatasetRules, Lists, Positives, build_dataset, lists_of, positive_pairs
 from trainer.domain.gate import NOT_FINITE, DataFacts, GateRules, ModelFacts, refuse_data, refuse_model
-from trainer.domain.log import DailyCounts, InteractionLog, daily_counts, split_time_after_s, split_time_s
+from trainer.domain.log import DailyCounts, InteractionLog, split_time_after_s, split_time_s
 from trainer.domain.model import FactorModel, PriorRules, item_prior
 from trainer.domain.ranking import Rankings, Scores, rank
 from trainer.domain.ranking_metrics import RankingMetrics, Truth, measure
@@ -126,21 +126,21 @@ def split(log: InteractionLog, duration_s: Floats, rules: SplitRules, known_unti
             where enough is left of the test.
     """
     if known_until_s is not None:
-        moved_s = split_time_after_s(log.time_s, rules.test_days, known_until_s)
+        moved_s = split_time_after_s(log.first_s, log.last_s, rules.test_days, known_until_s)
         if moved_s is not None:
             parts = split_at(log, duration_s, rules, moved_s)
             if parts.facts.test_users >= rules.min_users:
                 return replace(parts, is_after_live=True)
-    return split_at(log, duration_s, rules, split_time_s(log.time_s, rules.test_days))
+    return split_at(log, duration_s, rules, split_time_s(log.first_s, log.last_s, rules.test_days))
 
 
 def split_at(log: InteractionLog, duration_s: Floats, rules: SplitRules, at_s: float) -> Split:
     """Parts a log at a time, epoch seconds; see `split`."""
-    train = build_dataset(log.rows(log.time_s < at_s), duration_s, rules.dataset, at_s)
-    later = positive_pairs(log.rows(log.time_s >= at_s), duration_s, rules.dataset.signal, float(log.time_s.max()))
+    train = build_dataset(log.before(at_s), duration_s, rules.dataset, at_s)
+    later = positive_pairs(log.since(at_s), duration_s, rules.dataset.signal, log.last_s)
     positives = _without(later, train)
     users = np.flatnonzero(positives.lengths()).astype(np.int32)
-    daily = daily_counts(log.time_s)
+    daily = log.daily()
     facts = DataFacts(
         interactions=len(log),
         users=len(np.unique(train.positives.user)),

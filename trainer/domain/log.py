@@ -1,16 +1,16 @@
-"""The interaction log as columns, and the videos it speaks of."""
+"""The interaction log, wherever it is held, and its times."""
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes, Texts
+from runtime.model_bundle import Codes, Floats, Texts
+from trainer.domain.signal import SignalRules
 
 Times: TypeAlias = npt.NDArray[np.float64]
-Ratings: TypeAlias = npt.NDArray[np.float32]
+Sums: TypeAlias = npt.NDArray[np.float64]
 
 DAY_S: Final = 86_400.0
 
@@ -24,60 +24,34 @@ _LEAST_TEST_SHARE: Final = 0.25
 _MOMENT_S: Final = 0.0005
 
 
-class Kind(IntEnum):
-    """The interaction types by the names of the contract; the numbers are only used inside."""
-
-    VIEW = 0
-    CLICK = 1
-    LIKE = 2
-    SHARE = 3
-    COMMENT = 4
-    FOLLOW = 5
-    SKIP = 6
-    HIDE = 7
-    RATE = 8
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class InteractionLog:
-    """Interactions in columns of one length, in no particular order.
+class Pairs:
+    """Each user and video that met, unique, ordered by user and then by video.
 
     Args:
-        user_ids: Sorted text table.
-        video_ids: Sorted text table.
-        user: int32 row of `user_ids`.
-        video: int32 row of `video_ids`.
-        kind: int8 Kind.
-        watch_time_s: float32 seconds watched.
-        rating: float32 rating 0 to 10, NaN where there is none.
-        time_s: float64 epoch seconds.
+        user: int32 user_index.
+        video: int32 item_index.
+        weight: float64, that of all interactions of the two, negatives included.
+        liked_s: float64 epoch seconds of the newest positive interaction, NaN where there is none.
     """
 
-    user_ids: Texts
-    video_ids: Texts
     user: Codes
     video: Codes
-    kind: npt.NDArray[np.int8]
-    watch_time_s: npt.NDArray[np.float32]
-    rating: Ratings
-    time_s: Times
+    weight: Sums
+    liked_s: Times
 
-    def __len__(self) -> int:
-        """Returns the number of interactions."""
-        return len(self.user)
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "InteractionLog":
-        """Returns the chosen interactions; ids keep their rows."""
-        return InteractionLog(
-            self.user_ids,
-            self.video_ids,
-            self.user[chosen],
-            self.video[chosen],
-            self.kind[chosen],
-            self.watch_time_s[chosen],
-            self.rating[chosen],
-            self.time_s[chosen],
-        )
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Which views are of late, and how much they count.
+
+    Args:
+        days: Age from which a view is no longer recent, days.
+        half_life_days: A recent view this old counts half.
+    """
+
+    days: float
+    half_life_days: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +72,64 @@ class DailyCounts:
         return int(np.count_nonzero(self.counts == 0))
 
 
+class InteractionLog(Protocol):
+    """Interactions, wherever they are: in no particular order, and perhaps more than this machine could hold.
+
+    `user_index` and `item_index` are the rows of its two text tables; of what comes before or after a time they stay
+    the same.
+    """
+
+    @property
+    def user_ids(self) -> Texts:
+        """Sorted text table."""
+
+    @property
+    def video_ids(self) -> Texts:
+        """Sorted text table."""
+
+    @property
+    def first_s(self) -> float:
+        """Epoch seconds of the oldest interaction; there is one."""
+
+    @property
+    def last_s(self) -> float:
+        """Epoch seconds of the newest interaction; there is one."""
+
+    def __len__(self) -> int:
+        """Returns the number of interactions."""
+
+    def daily(self) -> DailyCounts:
+        """Counts the interactions of each day; there is at least one."""
+
+    def before(self, at_s: float) -> "InteractionLog":
+        """Returns the interactions before a time, epoch seconds."""
+
+    def since(self, at_s: float) -> "InteractionLog":
+        """Returns the interactions from a time on, epoch seconds."""
+
+    def with_videos(self, video_ids: Texts) -> "InteractionLog":
+        """Returns the same interactions with a video table that holds at least the videos of its own."""
+
+    def pairs(self, duration_s: Floats, rules: SignalRules, now_s: float) -> Pairs:
+        """Returns what each user and video that met had with each other.
+
+        Args:
+            duration_s: Length of each video by row of `video_ids`, seconds; 0 or less is unknown.
+            rules: How interactions are weighed.
+            now_s: Epoch seconds at which age is zero.
+        """
+
+    def recent_views(self, duration_s: Floats, rules: SignalRules, recent: Recent, now_s: float) -> Sums:
+        """Returns the long views of late of each video, each halved with age; float64, shape (videos,).
+
+        Args:
+            duration_s: As in `pairs`.
+            rules: What a long view is.
+            recent: What late is.
+            now_s: Epoch seconds at which age is zero.
+        """
+
+
 def daily_counts(time_s: Times) -> DailyCounts:
     """Counts the interactions of each day; at least one."""
     day = np.floor_divide(time_s, DAY_S).astype(np.int64)
@@ -105,23 +137,24 @@ def daily_counts(time_s: Times) -> DailyCounts:
     return DailyCounts(first, np.bincount(day - first))
 
 
-def split_time_s(time_s: Times, test_days: float) -> float:
+def split_time_s(first_s: float, last_s: float, test_days: float) -> float:
     """Returns the time that parts training from test: the last days, or the last fifth of a short log.
 
     Args:
-        time_s: Times of the interactions; at least one.
+        first_s: Time of the oldest interaction.
+        last_s: Time of the newest one.
         test_days: Length of the test, days.
     """
-    first, last = float(time_s.min()), float(time_s.max())
-    span_s, test_s = last - first, test_days * DAY_S
-    return last - (test_s if span_s >= 2 * test_s else _SHORT_TEST_SHARE * span_s)
+    span_s, test_s = last_s - first_s, test_days * DAY_S
+    return last_s - (test_s if span_s >= 2 * test_s else _SHORT_TEST_SHARE * span_s)
 
 
-def split_time_after_s(time_s: Times, test_days: float, known_until_s: float) -> float | None:
+def split_time_after_s(first_s: float, last_s: float, test_days: float, known_until_s: float) -> float | None:
     """Returns the time that parts training from a test of which a model knows nothing yet.
 
     Args:
-        time_s: Times of the interactions; at least one.
+        first_s: Time of the oldest interaction.
+        last_s: Time of the newest one.
         test_days: Length of the test, days.
         known_until_s: Time of the newest interaction that the model was trained on.
 
@@ -129,11 +162,10 @@ def split_time_after_s(time_s: Times, test_days: float, known_until_s: float) ->
         The time of `split_time_s` for a model that is older, else the first moment after `known_until_s`; None when
         what came since is too short to measure on.
     """
-    last = float(time_s.max())
-    ordinary = split_time_s(time_s, test_days)
+    ordinary = split_time_s(first_s, last_s, test_days)
     if known_until_s < ordinary:
         return ordinary
-    return just_after_s(known_until_s) if last - known_until_s >= _LEAST_TEST_SHARE * (last - ordinary) else None
+    return just_after_s(known_until_s) if last_s - known_until_s >= _LEAST_TEST_SHARE * (last_s - ordinary) else None
 
 
 def just_after_s(time_s: float) -> float:

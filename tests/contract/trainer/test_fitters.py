@@ -48,6 +48,8 @@ GAINED: Final = 0.04
 
 # The gate refuses what is the same for everybody, as popularity is.
 ANY_MODEL: Final = {**SMALL_MODEL, "FEED_TRAINER_GATE_MIN_COVERAGE": "0", "FEED_TRAINER_GATE_MAX_OVERLAP": "1"}
+# On Spark a pass takes as long as a hundred of the library implicit.
+SHORTER: Final = {Algorithm.SPARK_ALS: {"FEED_TRAINER_ALS_PASSES": "5"}}
 PERSONAL: Final = [each for each in Algorithm if each is not Algorithm.POPULARITY]
 
 personal = pytest.mark.parametrize("fitted", PERSONAL, indirect=True)
@@ -104,17 +106,16 @@ def skip_by(user_id: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=list(Algorithm))
 def fitted(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fitted]:
-    settings = load(
-        TrainerSettings, {**ANY_MODEL, "FEED_DATA_DIR": str(folder), "FEED_TRAINER_ALGORITHM": request.param}
-    )
+    if request.param is Algorithm.SPARK_ALS:
+        request.getfixturevalue("spark")
+    chosen = {"FEED_DATA_DIR": str(folder), "FEED_TRAINER_ALGORITHM": request.param}
+    settings = load(TrainerSettings, {**ANY_MODEL, **chosen, **SHORTER.get(request.param, {})})
     with training(settings, SilentProgress()) as job:
         result = job.run(promote=False)
         key = load_public_key(settings.signing_key_path.with_suffix(".pub"))
         bundle = bundle_files.read(settings.models_dir, result.model_version, key)
         data = job.load()
-        dataset = build_dataset(
-            data.log, data.catalogue.item_duration_s, settings.dataset_rules, float(data.log.time_s.max())
-        )
+        dataset = build_dataset(data.log, data.catalogue.item_duration_s, settings.dataset_rules, data.log.last_s)
         yield Fitted(job, dataset, data.features, Ranker(bundle))
 
 

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent.parent
-HEAVY = {"pandas", "pyarrow", "sklearn", "scipy", "lightfm", "sqlalchemy", "confluent_kafka", "apscheduler", "faiss"}
+HEAVY = {
+    *("pandas", "pyarrow", "sklearn", "scipy", "lightfm", "sqlalchemy", "confluent_kafka", "apscheduler", "faiss"),
+    *("duckdb", "ibis", "pyspark"),
+}
 
 # Runs a scorer process up to the point where it serves, then says what it has imported.
 PROGRAM = """

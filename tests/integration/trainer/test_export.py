@@ -18,8 +18,8 @@ from storage.tables import user_interactions, users
 from storage.training_data import DayCount, InteractionRow
 from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, interaction
 from trainer.adapters.export_parquet import ParquetExport
+from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.adapters.parquet_files import ExportError, FileShape
-from trainer.domain.log import InteractionLog
 from trainer.ports import SilentProgress
 from trainer.service import Training
 
@@ -62,7 +62,7 @@ def shaped(job: Training, folder: Path, shape: FileShape) -> Training:
     return replace(job, export=ParquetExport(folder, shape))
 
 
-def multiset(log: InteractionLog) -> list[tuple[Any, ...]]:
+def multiset(log: DuckDbLog) -> list[tuple[Any, ...]]:
     columns = (log.user_ids[log.user], log.video_ids[log.video], log.kind, log.watch_time_s, log.time_s)
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
 

@@ -3,12 +3,13 @@
 import numpy as np
 
 from runtime.model_bundle import text_table
+from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.catalogue import Video, catalogue_arrays, with_catalogue
-from trainer.domain.log import InteractionLog, Kind
+from trainer.domain.signal import Kind
 
 
 def test_videos_that_nobody_watched_join_the_log_and_its_own_stay() -> None:
-    log = InteractionLog(
+    log = DuckDbLog(
         text_table(["u"]),
         text_table(["b", "x"]),
         np.array([0, 0], np.int32),
@@ -19,6 +20,7 @@ def test_videos_that_nobody_watched_join_the_log_and_its_own_stay() -> None:
         np.zeros(2),
     )
     joined = with_catalogue(log, [Video("a-long-one"), Video("b")])
+    assert isinstance(joined, DuckDbLog)
     assert [text.decode() for text in joined.video_ids] == ["a-long-one", "b", "x"]
     assert joined.video.tolist() == [1, 2]
 

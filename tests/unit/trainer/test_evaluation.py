@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.model_bundle import text_table
+from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.comparison import AUC, Figure
 from trainer.domain.dataset import Dataset, DatasetRules
 from trainer.domain.evaluation import (
@@ -22,11 +23,11 @@ from trainer.domain.evaluation import (
     split,
 )
 from trainer.domain.gate import GateRules
-from trainer.domain.log import DAY_S, InteractionLog, Kind
+from trainer.domain.log import DAY_S
 from trainer.domain.model import FactorModel, Learned, PriorRules, fold_biases, item_prior
 from trainer.domain.ranking import Scores
 from trainer.domain.segments import ALL
-from trainer.domain.signal import SignalRules
+from trainer.domain.signal import Kind, SignalRules
 
 USERS, VIDEOS, DAYS = 60, 40, 10
 RULES = DatasetRules(SignalRules({Kind.VIEW: 0.1, Kind.LIKE: 0.7}, 18.0, 14.0), 5, 4.0, 1.0)
@@ -37,13 +38,13 @@ JUDGED = EvaluationRules(NO_PRIOR, GATE, 1)
 DURATIONS = np.full(VIDEOS, 20.0, np.float32)
 
 
-def two_tastes() -> InteractionLog:
+def two_tastes() -> DuckDbLog:
     """Even users watch even videos and odd users odd ones, one a day, each time another."""
     user = np.tile(np.arange(USERS), DAYS)
     day = np.repeat(np.arange(DAYS), USERS)
     video = (user % 2) + 2 * ((user // 2 + day) % (VIDEOS // 2))
     count = len(user)
-    return InteractionLog(
+    return DuckDbLog(
         text_table([f"u{number:03}" for number in range(USERS)]),
         text_table([f"v{number:03}" for number in range(VIDEOS)]),
         user.astype(np.int32),

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.settings import SettingsError, load
-from trainer.domain.log import Kind
+from trainer.domain.signal import Kind
 from trainer.settings import TrainerSettings
 
 

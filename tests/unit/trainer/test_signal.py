@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from runtime.model_bundle import text_table
+from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.dataset import DatasetRules, build_dataset, positive_pairs
-from trainer.domain.log import DAY_S, InteractionLog, Kind, split_time_s
-from trainer.domain.signal import SignalRules, is_long_view, is_positive, signal_weights
+from trainer.domain.log import DAY_S, Recent, split_time_s
+from trainer.domain.signal import Kind, SignalRules
 
 NOW_S = 100 * DAY_S
 RULES = SignalRules(
@@ -23,13 +24,14 @@ RULES = SignalRules(
     half_life_days=14.0,
 )
 DATASET_RULES = DatasetRules(RULES, history_length=2, recent_days=4.0, recent_half_life_days=1.0)
+EVER = Recent(days=1000.0, half_life_days=1000.0)
 DURATIONS = np.array([60.0, 10.0, -1.0], np.float32)
 
 
-def log_of(*rows: tuple[str, str, Kind, float, float], rating: float = float("nan")) -> InteractionLog:
+def log_of(*rows: tuple[str, str, Kind, float, float], rating: float = float("nan")) -> DuckDbLog:
     """Rows of (user, video, kind, watched seconds, age in days); videos are a (60 s), b (10 s), c (unknown)."""
     users = text_table([row[0] for row in rows])
-    return InteractionLog(
+    return DuckDbLog(
         users,
         text_table(["a", "b", "c"]),
         np.searchsorted(users, [row[0].encode() for row in rows]).astype(np.int32),
@@ -68,9 +70,10 @@ def test_one_interaction(
     row: tuple[str, str, Kind, float, float], rating: float | None, long_view: bool, positive: bool, weight: float
 ) -> None:
     log = log_of(row, rating=float("nan") if rating is None else rating)
-    assert is_long_view(log, DURATIONS, RULES).tolist() == [long_view]
-    assert is_positive(log, DURATIONS, RULES).tolist() == [positive]
-    assert signal_weights(log, DURATIONS, RULES, NOW_S) == pytest.approx([weight], rel=1e-5)
+    found = log.pairs(DURATIONS, RULES, NOW_S)
+    assert log.recent_views(DURATIONS, RULES, EVER, NOW_S).any() == long_view
+    assert np.isfinite(found.liked_s).tolist() == [positive]
+    assert found.weight == pytest.approx([weight], rel=1e-5)
 
 
 def pairs(*rows: tuple[str, str, Kind, float, float]) -> list[tuple[int, int]]:
@@ -132,4 +135,4 @@ def test_an_empty_log_of_positives_makes_an_empty_dataset() -> None:
     ],
 )
 def test_the_split(days: list[float], expected: float) -> None:
-    assert split_time_s(np.array(days, np.float64) * DAY_S, 2.0) == pytest.approx(expected * DAY_S)
+    assert split_time_s(min(days) * DAY_S, max(days) * DAY_S, 2.0) == pytest.approx(expected * DAY_S)
