@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from deploy.local.process import free_port
 from feed.interactions.v1 import interactions_pb2_grpc
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2_grpc
+from tests.http import call_now
+from tests.polling import wait_for
 
 ROOT = Path(__file__).parent.parent
 READY_BOUND_S = 240.0
@@ -93,6 +96,17 @@ class System:
             assert self._process.poll() is None, f"feed up ended:\n{self.output()}"
             assert time.monotonic() < end, f"feed up is not ready:\n{self.output()}"
             time.sleep(0.1)  # polled, with a bound
+
+    def until_ready(self) -> None:
+        """Waits until every process says that it is ready, such as after faults."""
+        for name in HTTP:
+            wait_for(partial(self._is_ready, name), bool, READY_BOUND_S)
+
+    def _is_ready(self, name: str) -> bool:
+        try:
+            return call_now(self.http_port(name), "GET", "/readyz").status == 200
+        except OSError:
+            return False
 
     def output(self) -> str:
         """What `feed up` has said so far."""
