@@ -38,7 +38,6 @@ TOPICS: Final = 8
 MB: Final = 1e6
 COLUMNS: Final = ("user_id", "video_id", "interaction_type", "watch_time_s", "event_time", "rating")
 KINDS: Final = ("VIEW", "LIKE", "SKIP")
-# Spark for this machine: half of its memory would be too little for none of the sizes.
 SPARK_DEFAULTS: Final = "spark.driver.memory 5g\nspark.sql.shuffle.partitions 16\nspark.local.dir {folder}\n"
 
 
@@ -69,7 +68,7 @@ def _output_of(engine: str, folder: Path) -> str:
 def _write(folder: Path, rows: int) -> None:
     """Writes a log whose users watch what is popular and what is of their topic, more of them the more they watch."""
     users, videos = rows // INTERACTIONS_A_USER, rows // INTERACTIONS_A_VIDEO
-    names = [pa.array([f"{kind}-{number:08}" for number in range(count)]) for kind, count in _counts(users, videos)]
+    names = [_names("user", users), _names("video", videos)]
     rng = np.random.default_rng(1)
     for part in range(rows // FILE_ROWS):
         user = (users * rng.random(FILE_ROWS) ** 1.5).astype(np.int32)
@@ -90,8 +89,8 @@ def _write(folder: Path, rows: int) -> None:
         pq.write_table(table, folder / f"part-{part:05}.parquet", compression="zstd")
 
 
-def _counts(users: int, videos: int) -> list[tuple[str, int]]:
-    return [("user", users), ("video", videos)]
+def _names(kind: str, count: int) -> Any:
+    return pa.array([f"{kind}-{number:08}" for number in range(count)])
 
 
 def _measured(engine: str, folder: Path) -> dict[str, Any]:

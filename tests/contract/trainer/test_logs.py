@@ -165,7 +165,7 @@ def a_thousand_rows() -> list[Row]:
     kinds, watched, ratings = list(Kind.__members__), [0.0, 10.0, 17.3, 18.0, 60.0], [None, 0.0, 3.0, 5.0, 7.0]
     rows = [
         Row(
-            f"u{rng.integers(40)}",
+            f"u{rng.integers(100)}",
             f"v{rng.integers(5)}",
             kinds[number % len(kinds)],
             watched[rng.integers(5)],
@@ -175,6 +175,12 @@ def a_thousand_rows() -> list[Row]:
         for number in range(900)
     ]
     return [*rows, *rows[::10]]
+
+
+def test_duckdb_finds_in_a_thousand_rows_what_a_loop_finds(tmp_path: Path) -> None:
+    rows = a_thousand_rows()
+    write(tmp_path / "rows.parquet", rows)
+    check(in_memory(tmp_path / "rows.parquet", len(rows)), rows, NOW_S)
 
 
 def test_spark_finds_what_a_loop_finds_and_duckdb_the_same(spark: Any, tmp_path: Path) -> None:
