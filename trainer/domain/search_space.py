@@ -60,26 +60,27 @@ _DIMENSIONS: Final = Choice("trainer_dimensions", (16, 32, 64, 96, 128))
 # On or off: how many there are is up to the data.
 _FEATURES: Final = Choice("trainer_features", (0, 1000))
 _LIGHTFM: Final = (Choice("trainer_history_length", (0, 10, 30, 60)), Span("trainer_alpha", 1e-7, 1e-3, is_log=True))
+_ALS: Final = (
+    Span("trainer_als_confidence", 0.05, 2.0, is_log=True),
+    Span("trainer_als_penalty", 0.01, 1.0, is_log=True),
+)
+# So many passes at most are tried, as the settings call them.
+MOST_PASSES: Final[Mapping[str, int]] = {"trainer_epochs": 15, "trainer_als_passes": 30}
 _OF: Final[Mapping[Algorithm, tuple[Dial, ...]]] = {
     Algorithm.LIGHTFM_WARP: _LIGHTFM,
     Algorithm.LIGHTFM_BPR: _LIGHTFM,
     Algorithm.LIGHTFM_LOGISTIC: _LIGHTFM,
-    Algorithm.ALS: (
-        Span("trainer_als_confidence", 0.05, 2.0, is_log=True),
-        Span("trainer_als_penalty", 0.01, 1.0, is_log=True),
-    ),
+    Algorithm.ALS: _ALS,
+    Algorithm.SPARK_ALS: (*_ALS, Span("trainer_als_passes", 1, MOST_PASSES["trainer_als_passes"], is_whole=True)),
     Algorithm.USER_KNN: (Span("trainer_knn_neighbours", 50, 1000, is_log=True, is_whole=True),),
 }
-
-# So many passes at most are tried, as the settings call them.
-MOST_PASSES: Final[Mapping[str, int]] = {"trainer_epochs": 15, "trainer_als_passes": 30}
 
 
 def search_space(algorithm: Algorithm, combined: Iterable[Algorithm]) -> tuple[Dial, ...]:
     """Returns what is tuned of an algorithm.
 
     The passes of one that is fitted pass by pass are none of it: these are found by watching each fit. A combination is
-    fitted as a whole, so that its parts' passes are chosen as everything else is.
+    fitted as a whole, and so is what Spark fits: their passes are chosen as everything else is.
 
     Args:
         algorithm: Which.
@@ -90,8 +91,8 @@ def search_space(algorithm: Algorithm, combined: Iterable[Algorithm]) -> tuple[D
     if algorithm is not Algorithm.COMBINATION:
         return (*_PRIOR, _FEATURES, _DIMENSIONS, *_OF[algorithm])
     passes = [Span(setting, 1, most, is_whole=True) for setting, most in MOST_PASSES.items()]
-    own = dict.fromkeys(dial for part in combined for dial in _OF[part])
-    return (*_PRIOR, _FEATURES, _DIMENSIONS, *own, *passes)
+    own = [dial for part in combined for dial in _OF[part]]
+    return (*_PRIOR, _FEATURES, _DIMENSIONS, *dict.fromkeys((*own, *passes)))
 
 
 def rounded(dial: Dial, value: Number) -> Number:

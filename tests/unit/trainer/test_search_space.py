@@ -39,7 +39,8 @@ def test_settings_out_of_the_range_widen_it() -> None:
 
 def test_passes_are_chosen_only_where_no_fit_is_watched() -> None:
     assert set(MOST_PASSES) <= {dial.setting for dial in space(Algorithm.COMBINATION)}
-    for algorithm in set(Algorithm) - {Algorithm.COMBINATION}:
+    assert "trainer_als_passes" in {dial.setting for dial in space(Algorithm.SPARK_ALS)}
+    for algorithm in set(Algorithm) - {Algorithm.COMBINATION, Algorithm.SPARK_ALS}:
         assert not set(MOST_PASSES) & {dial.setting for dial in space(algorithm)}
 
 
