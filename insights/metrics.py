@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from insights.adapters.ledger_database import MISSING
+from insights.domain.analytics import EventName
 from insights.domain.ledger import Verdict
 from insights.domain.outcome import Outcome
 from insights.keeper import Step
@@ -48,6 +49,14 @@ class InsightsMetrics:
         self._stopped = Counter(
             "feed_insights_experiments_stopped", "Those that were stopped: they harmed their users.", registry=registry
         )
+        self._forwarded = Counter(
+            "feed_insights_forwarded", "Events that product analytics took.", ("event",), registry=registry
+        )
+        self._not_forwarded = Counter(
+            "feed_insights_forwarding_failures", "Attempts that failed; made again.", registry=registry
+        )
+        for name in EventName:
+            self._forwarded.labels(name.value)
         age = Gauge("feed_insights_ledger_age_seconds", "Since everything was on the ledger.", registry=registry)
         age.set_function(self._age_s)
         for gauge in (self._served, self._balance, self._waiting, self._missing):
@@ -82,6 +91,14 @@ class InsightsMetrics:
     def stopped(self) -> None:
         """Counts an experiment that was stopped because it harmed its users."""
         self._stopped.inc()
+
+    def forwarded(self, name: EventName, count: int) -> None:
+        """Counts events that product analytics took."""
+        self._forwarded.labels(name.value).inc(count)
+
+    def forwarding_failed(self) -> None:
+        """Counts an attempt to forward that failed."""
+        self._not_forwarded.inc()
 
     def _age_s(self) -> float:
         return float("inf") if self._caught_up_s is None else self._monotonic() - self._caught_up_s

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from insights.domain.analytics import AnalyticsEvent, EventName
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
 
@@ -88,6 +89,44 @@ class Experiments(Protocol):
 
     async def stop(self, name: str, reason: str) -> None:
         """Stops an experiment."""
+
+
+class AnalyticsError(Exception):
+    """Product analytics is away or refuses us. Told again later, under the same ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """What is to be told next.
+
+    Args:
+        events: The events, the oldest first; a stretch of rows may have none.
+        until: Up to which row they are.
+    """
+
+    events: Sequence[AnalyticsEvent]
+    until: int
+
+
+class AnalyticsLog(Protocol):
+    """What is to be told to product analytics; each method raises LedgerUnavailableError."""
+
+    async def untold(self, name: EventName) -> Untold | None:
+        """Returns the next events of a name; None when there are none."""
+
+    async def told(self, name: EventName, until: int) -> None:
+        """Says that everything up to a row was told."""
+
+
+class Analytics(Protocol):
+    """Where product analytics is."""
+
+    def send(self, events: Sequence[AnalyticsEvent]) -> None:
+        """Sends events, and returns once all of them have been taken. Blocks.
+
+        Raises:
+            AnalyticsError: When one of them was not.
+        """
 
 
 class Ledger(Protocol):

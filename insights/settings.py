@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from runtime.settings import CommonSettings
 
@@ -20,6 +20,29 @@ class InsightsSettings(CommonSettings):
     insights_token_key_path: str = Field(
         "", description="The bridges' secret (FEED_BRIDGE_TOKEN_KEY_PATH); empty: theirs in the data directory."
     )
+
+    insights_segment_write_key_file: str = Field(
+        "", description="Path of a file that holds the write key of a source of Segment; empty: Segment is not told."
+    )
+    insights_segment_host: str = Field(
+        "https://api.segment.io", pattern=r"^https?://[^\s@]+$", description="Address of Segment."
+    )
+
+    @field_validator("insights_segment_write_key_file")
+    @classmethod
+    def _holds_a_key(cls, value: str) -> str:
+        try:
+            if value and not Path(value).read_text(encoding="utf-8").strip():
+                raise ValueError("the file is empty")
+        except OSError as error:
+            raise ValueError(f"the file cannot be read: {error.strerror}") from error
+        return value
+
+    @property
+    def segment_write_key(self) -> str:
+        """Whose source of Segment is told; empty: nobody's."""
+        path = self.insights_segment_write_key_file
+        return Path(path).read_text(encoding="utf-8").strip() if path else ""
 
     @property
     def outcome_window(self) -> timedelta:
