@@ -30,8 +30,6 @@ SMALL_MODEL: Final = {
     "FEED_TRAINER_THREADS": "1",
     "FEED_TRAINER_GATE_MIN_INTERACTIONS": "100",
     "FEED_TRAINER_FEATURE_MIN_USERS": "20",
-    # New users are learned by two likes: described by features, which tell their topic, these would say little.
-    "FEED_TRAINER_MIN_USER_POSITIVES": "1",
     # Every video is watched as often as the others: which of a topic's comes next is chance, and not to be foretold.
     "FEED_TRAINER_GATE_POPULARITY_RATIO": "0",
 }

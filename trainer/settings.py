@@ -65,10 +65,10 @@ class TrainerSettings(StatusSettings):
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
 
     trainer_min_user_positives: int = Field(
-        3, ge=1, le=1000, description="A user with fewer is cold: described by likes and features, not learned."
+        1, ge=1, le=1000, description="A user with fewer is cold: described by likes and features, not learned."
     )
     trainer_min_video_positives: int = Field(
-        2, ge=1, le=1000, description="A video with fewer is cold: ranked by the prior alone, not learned."
+        1, ge=1, le=1000, description="A video with fewer is cold: ranked by the prior alone, not learned."
     )
     trainer_patience: int = Field(
         0, ge=0, le=1000, description="Validations in a row without a better one that end a fit; 0: all passes."
