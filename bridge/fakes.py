@@ -45,6 +45,15 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
+class StoppedClock(FakeClock):
+    """A clock on which a wait never ends, so that only what is asked for happens."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits until it is cancelled."""
+        del seconds
+        await asyncio.Event().wait()
+
+
 class FakeChance:
     """Randomness without surprise.
 

@@ -73,7 +73,8 @@ class ListKeeper:
         """Returns the ladder of a request: the user's own list, if that is enabled, then what is in memory."""
         segments = self._ladders.segments_of(viewer.country, viewer.locale)
         steps = self._corrected(segments, corrections) if corrections else self._ladders.climb(segments)
-        if self._personal is None:
+        # Where no model was wanted, neither is what one ranked.
+        if self._personal is None or reason is FallbackReason.NONE:
             return steps
         own = await self._personal.step(viewer.user_id, asked, reason, left_s, need_facts=corrections.need_facts)
         return (*(with_corrections([own], corrections) if corrections else [own]), *steps)

@@ -106,7 +106,7 @@ class FallbackLists(Protocol):
             viewer: Whom it is for.
             asked: Which videos may appear; the rungs still hold others.
             corrections: What editors changed; the rungs are as they say.
-            reason: Why the model did not serve.
+            reason: Why the model did not serve; NONE: it was not wanted.
             left_s: What is left of the request's time, in seconds; not all of it is used.
         """
 

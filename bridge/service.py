@@ -268,9 +268,6 @@ class RecommendationService:
         viewer = Viewer(request.user_id, request.context.country, request.context.locale)
         corrections = self._knowledge.corrections(request.user_id)
         steps = await self._lists.ladder(viewer, asked, corrections, reason, progress.until - start)
-        if reason is FallbackReason.NONE:
-            # Trending was wanted, not the best there is.
-            steps = [step for step in steps if not isinstance(step, Rung) or step.source is not Source.PRECOMPUTED]
         page_size = wire.page_size_of(request)
         # Too much to do is no time for a read.
         left_s = 0.0 if reason is FallbackReason.OVERLOAD else progress.until - self._clock.monotonic()

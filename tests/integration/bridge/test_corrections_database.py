@@ -1,6 +1,5 @@
 """Corrections on their way from both databases into a bridge."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from bridge.domain.filters import Conditions
 from bridge.domain.ladder import choose
 from bridge.domain.lists import Viewer
 from bridge.domain.outcome import FallbackReason
-from bridge.fakes import FakeClock, Recorder
+from bridge.fakes import Recorder, StoppedClock
 from bridge.ports import ListError
 from fakes.scorer.server import FakeScorer
 from storage import corrections
@@ -47,14 +46,6 @@ async def add(database: Database, rule: Rule, second: int = 0) -> str:
 async def switch_off(database: Database, correction_id: str) -> None:
     async with database.begin() as connection:
         await corrections.deactivate(connection, correction_id)
-
-
-class StoppedClock(FakeClock):
-    """A wait that never ends, so that only explicit looks happen."""
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await asyncio.Event().wait()
 
 
 async def test_a_correction_holds_on_the_next_look_and_no_more_once_it_is_off(

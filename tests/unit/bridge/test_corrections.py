@@ -20,7 +20,7 @@ from bridge.domain.corrections import (
     corrected,
 )
 from bridge.domain.filters import VideoFacts
-from bridge.fakes import FakeClock, MemoryLists, Recorder
+from bridge.fakes import FakeClock, MemoryLists, Recorder, StoppedClock
 from bridge.ports import ListError
 from bridge.telemetry import ListFailed, ListTrouble
 from feed.scoring.v1 import scoring_pb2
@@ -155,14 +155,6 @@ class Following:
 
     def blocked(self, user_id: str = "u1") -> set[str]:
         return set(self.follower.of(user_id).blocked_video_ids)
-
-
-class StoppedClock(FakeClock):
-    """A wait that never ends, so that only explicit looks happen."""
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await asyncio.Event().wait()
 
 
 async def test_a_correction_holds_from_the_next_look_on_until_it_is_switched_off() -> None:

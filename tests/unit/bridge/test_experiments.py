@@ -1,6 +1,5 @@
 """What experiments make of a request: of what scorers are asked, of the answer, of what is told of the page."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from bridge.domain.experiments import UNTREATED, ExperimentsPolicy, KnownExperiments
 from bridge.experiments import EXPERIMENTS, ExperimentsFollower, NoExperiments
-from bridge.fakes import Act, FakeClock, MemoryLists, Recorder
+from bridge.fakes import Act, MemoryLists, Recorder, StoppedClock
 from bridge.ports import ListError
 from bridge.telemetry import ListFailed, ListTrouble
 from feed.common.v1 import common_pb2
@@ -37,14 +36,6 @@ class Script:
         if self.now is None:
             raise ListError(EXPERIMENTS)
         return self.now
-
-
-class StoppedClock(FakeClock):
-    """A wait that never ends, so that only explicit looks happen."""
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await asyncio.Event().wait()
 
 
 def follower(

@@ -10,11 +10,14 @@ import pytest
 from bridge.adapters.lists_file import FileLists, load_video_ids
 from bridge.domain.corrections import NO_CORRECTIONS, Correction, CorrectionKind, Corrections
 from bridge.domain.exploration import NO_NEWCOMERS, NewcomerList, Newcomers
-from bridge.domain.filters import VideoFacts
-from bridge.domain.lists import EVERYBODY, EditorialList, RefreshPolicy, TrendingLists
+from bridge.domain.filters import Conditions, VideoFacts
+from bridge.domain.ladder import RungName, Skip, Skipped
+from bridge.domain.lists import EVERYBODY, EditorialList, RefreshPolicy, TrendingLists, Viewer
+from bridge.domain.outcome import FallbackReason
 from bridge.domain.trending import Trend
-from bridge.fakes import FakeClock, Recorder, ScriptedLists
+from bridge.fakes import FakeClock, Recorder, ScriptedLists, StoppedClock
 from bridge.lists import EDITORIAL, NEWCOMERS, TRENDING, ListKeeper
+from bridge.personal import PersonalRung
 from bridge.ports import ListError
 from bridge.telemetry import ListFailed, ListTrouble
 from tests.polling import until
@@ -47,14 +50,6 @@ class Keeping:
 
     def new(self, lot: float = 0.0, corrections: Corrections = NO_CORRECTIONS) -> Newcomers:
         return self.keeper.newcomers(lot, corrections)
-
-
-class StoppedClock(FakeClock):
-    """A wait that never ends, so that only explicit refreshes happen."""
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await asyncio.Event().wait()
 
 
 async def test_a_restart_with_everything_down_serves_what_was_served_before(tmp_path: Path) -> None:
@@ -288,3 +283,28 @@ def test_an_operators_list_of_something_else_is_refused(tmp_path: Path, content:
     path.write_text(content)
     with pytest.raises(ListError):
         load_video_ids(path)
+
+
+class CountedOwnList(PersonalRung):
+    """Nobody has a list; counts who asks."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def step(self, *_: object, **__: object) -> Skipped:
+        self.asked += 1
+        return Skipped(RungName.PRECOMPUTED, Skip.NONE)
+
+    async def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("reason", "asked"), [(FallbackReason.NONE, 0), (FallbackReason.DEADLINE, 1)])
+async def test_where_no_model_is_wanted_nobodys_own_list_is_read(
+    tmp_path: Path, reason: FallbackReason, asked: int
+) -> None:
+    async with Keeping(tmp_path, ScriptedLists(TRENDS, CHOSEN)) as keeping:
+        keeping.keeper._personal = own = CountedOwnList()
+        steps = await keeping.keeper.ladder(Viewer("u1"), Conditions(), NO_CORRECTIONS, reason, 1.0)
+    assert own.asked == asked
+    assert [step.name for step in steps if isinstance(step, Skipped)][:1] == [RungName.PRECOMPUTED] * asked
