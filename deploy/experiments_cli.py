@@ -16,9 +16,8 @@ from insights.domain.experiment_report import ExperimentReport
 from insights.report_text import report_lines
 from runtime.experiments import Parameter, RankedBy, Variant, given
 from storage import experiments
-from storage.experiment_rules import Definition, ExperimentError
+from storage.experiment_rules import Definition
 from storage.experiments import Status, StoredExperiment
-from storage.problems import Problem
 
 app = typer.Typer(
     help="What is tried on a share of the users. Bridges follow within 5 s.",
@@ -96,10 +95,7 @@ def report(name: Name) -> None:
     """Show what each variant does otherwise than the control; look at it as often as you like."""
 
     async def read(connection: AsyncConnection) -> ExperimentReport:
-        found = await experiments.load(connection, name)
-        if found is None:
-            raise ExperimentError([Problem("name", f"there is no experiment {name}")])
-        return await report_of(connection, found.definition)
+        return await report_of(connection, (await experiments.known(connection, name)).definition)
 
     for line in report_lines(_run(read)):
         typer.echo(line)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -84,23 +84,32 @@ async def add(connection: AsyncConnection, added: Mapping[Part, Counter[str]]) -
     await connection.execute(adding.on_conflict_do_update(index_elements=list(_KEY), set_=sums), rows)
 
 
-async def sums(connection: AsyncConnection, experiment: str, x: str, y: str) -> list[VariantSums]:
-    """Returns what the users of each variant add up to.
+async def sums(
+    connection: AsyncConnection, experiment: str, pairs: Sequence[tuple[str, str]]
+) -> list[list[VariantSums]]:
+    """Returns for each pair what the users of each variant add up to; their rows are read once.
 
     Args:
         connection: An open transaction.
         experiment: Its name.
-        x: Column of the numerator.
-        y: Column of the denominator.
+        pairs: Columns of a numerator and a denominator each.
     """
-    # As floats: the squares of milliseconds leave 64 bits.
-    one, other = (sa.cast(_USER[name], sa.Float) for name in (x, y))
-    totals = (sa.func.sum(each) for each in (one, other, one * one, other * other, one * other))
+    totals = [total for x, y in pairs for total in _totals(x, y)]
     wanted = (
         sa.select(_USER.variant, sa.func.count(), *totals).where(_USER.experiment == experiment).group_by(_USER.variant)
     )
     found: Sequence[Any] = (await connection.execute(wanted)).all()
-    return [VariantSums(*row) for row in found]
+    width = len(VariantSums._fields) - 2
+    return [
+        [VariantSums(variant, users, *row[start : start + width]) for variant, users, *row in found]
+        for start in range(0, width * len(pairs), width)
+    ]
+
+
+def _totals(x: str, y: str) -> Iterator[sa.ColumnElement[float]]:
+    # As floats: the squares of milliseconds leave 64 bits.
+    one, other = (sa.cast(_USER[name], sa.Float) for name in (x, y))
+    yield from (sa.func.sum(each) for each in (one, other, one * one, other * other, one * other))
 
 
 async def _pages(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[PageOfExperiments]:

@@ -80,7 +80,7 @@ async def create(connection: AsyncConnection, definition: Definition, now: datet
         _ROW.created_at: now,
     }
     await connection.execute(sa.insert(experiments).values(values))
-    return await _known(connection, definition.name)
+    return await known(connection, definition.name)
 
 
 async def start(connection: AsyncConnection, name: str, now: datetime) -> StoredExperiment:
@@ -89,7 +89,7 @@ async def start(connection: AsyncConnection, name: str, now: datetime) -> Stored
     Raises:
         ExperimentError: When there is none of this name, it is no draft, or its layer has too few users left.
     """
-    found = await _known(connection, name)
+    found = await known(connection, name)
     if found.status is not Status.DRAFT:
         raise ExperimentError([Problem("name", f"{name} is {found.status}; only a draft can be started")])
     # Nobody else may give away buckets of the layer meanwhile: each start locks the rows of all of it.
@@ -105,7 +105,7 @@ async def start(connection: AsyncConnection, name: str, now: datetime) -> Stored
         )
     buckets = list(_lowest(free, wanted))
     await _set(connection, name, status=Status.RUNNING.value, buckets=buckets, started_at=now)
-    return await _known(connection, name)
+    return await known(connection, name)
 
 
 async def stop(connection: AsyncConnection, name: str, now: datetime, reason: str | None = None) -> StoredExperiment:
@@ -120,16 +120,28 @@ async def stop(connection: AsyncConnection, name: str, now: datetime, reason: st
     Raises:
         ExperimentError: When there is none of this name.
     """
-    found = await _known(connection, name)
+    found = await known(connection, name)
     if found.status is not Status.STOPPED:
         await _set(connection, name, status=Status.STOPPED.value, ended_at=now, stop_reason=reason)
-    return await _known(connection, name)
+    return await known(connection, name)
 
 
 async def load(connection: AsyncConnection, name: str) -> StoredExperiment | None:
     """Returns an experiment; None when there is none of this name."""
     row = (await connection.execute(sa.select(experiments).where(_ROW.name == name))).one_or_none()
     return None if row is None else _stored(row)
+
+
+async def known(connection: AsyncConnection, name: str) -> StoredExperiment:
+    """Returns an experiment.
+
+    Raises:
+        ExperimentError: When there is none of this name.
+    """
+    found = await load(connection, name)
+    if found is None:
+        raise ExperimentError([Problem("name", f"there is no experiment {name}")])
+    return found
 
 
 async def list_newest(connection: AsyncConnection, limit: int) -> list[StoredExperiment]:
@@ -159,13 +171,6 @@ def _lowest(free: Ranges, wanted: int) -> Iterator[tuple[int, int]]:
         taken = min(end - first, wanted)
         yield first, first + taken
         wanted -= taken
-
-
-async def _known(connection: AsyncConnection, name: str) -> StoredExperiment:
-    found = await load(connection, name)
-    if found is None:
-        raise ExperimentError([Problem("name", f"there is no experiment {name}")])
-    return found
 
 
 async def _set(connection: AsyncConnection, name: str, **values: object) -> None:

@@ -33,8 +33,11 @@ class DatabaseExperiments:
     async def running(self) -> Sequence[RunningExperiment]:
         """Reports on each experiment that is running."""
         async with reading(self._database, _TIMEOUT_S) as connection:
-            found = [each.definition for each in await experiments.not_over(connection) if _runs(each.status)]
-            return [RunningExperiment(each.name, await report_of(connection, each)) for each in found]
+            return [
+                RunningExperiment(each.definition.name, await report_of(connection, each.definition))
+                for each in await experiments.not_over(connection)
+                if each.status is Status.RUNNING
+            ]
 
     async def stop(self, name: str, reason: str) -> None:
         """Stops an experiment, which somebody may have stopped already."""
@@ -44,15 +47,9 @@ class DatabaseExperiments:
 
 async def report_of(connection: AsyncConnection, definition: Definition) -> ExperimentReport:
     """Reports on an experiment, as far as the ledger is."""
+    found = await experiment_users.sums(connection, definition.name, [(each.x, each.y) for each in METRICS.values()])
     sums = {
-        metric: {
-            found.variant: Sums(*found[1:])
-            for found in await experiment_users.sums(connection, definition.name, each.x, each.y)
-        }
-        for metric, each in METRICS.items()
+        metric: {each.variant: Sums(*each[1:]) for each in of_metric}
+        for metric, of_metric in zip(METRICS, found, strict=True)
     }
     return report({variant.name: variant.weight for variant in definition.variants}, sums)
-
-
-def _runs(status: Status) -> bool:
-    return status is Status.RUNNING
