@@ -1,6 +1,5 @@
 """The session of a scroll: what its token pins, where it is, and what it has shown."""
 
-import hashlib
 from dataclasses import dataclass
 
 from bridge import wire
@@ -12,6 +11,7 @@ from bridge.domain.shown import NOTHING_SHOWN, Marks, joined, marks_of, read_mar
 from bridge.ports import Chance, Clock
 from feed.recommendations.v1 import recommendations_pb2
 from runtime.errors import InvalidArgumentError, Violation
+from runtime.lots import lot_of
 
 Request = recommendations_pb2.GetRecommendationsRequest
 
@@ -39,8 +39,7 @@ class Session:
     @property
     def seed(self) -> int:
         """The seed of what is ranked here: the same session at the same place has the same order. 64 bits, not 0."""
-        place = f"{self.feed_session_id}/{self.position}".encode()
-        return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest(), "little") or 1
+        return lot_of(f"{self.feed_session_id}/{self.position}") or 1
 
     def marks(self) -> Marks:
         """Returns what must not come again."""

@@ -5,7 +5,6 @@ Both follow from hashes alone, so they are the same in every process and at ever
 user, and those of different layers share as many as chance has it. Within an experiment its own salt draws the variant.
 """
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,9 @@ from typing import Final
 
 import msgspec
 
-BUCKETS: Final = 10_000
+from runtime.lots import LOTS, lot_of
 
-# A fraction of 2^64 is drawn; a float holds 53 bits of it, which is enough.
-_HASH_BYTES: Final = 8
-_RANGE: Final = 1 << (8 * _HASH_BYTES)
+BUCKETS: Final = 10_000
 
 
 class RankedBy(StrEnum):
@@ -77,7 +74,7 @@ class Experiment(msgspec.Struct, frozen=True):
     def variant_of(self, user_id: str) -> Variant:
         """Returns the variant that a user of the experiment is given."""
         bounds = list(accumulate(each.weight for each in self.variants))
-        place = _drawn(self.salt, user_id) / _RANGE * bounds[-1]
+        place = lot_of(f"{self.salt}\n{user_id}") / LOTS * bounds[-1]
         # A draw next to the end is rounded up to it.
         return self.variants[min(bisect_right(bounds, place), len(bounds) - 1)]
 
@@ -107,10 +104,4 @@ def given(experiments: Sequence[Experiment], user_id: str) -> Iterator[Given]:
 
 def bucket_of(layer: str, user_id: str) -> int:
     """Returns the bucket of a layer that a user is in, 0 to 9,999."""
-    return _drawn(f"layer {layer}", user_id) % BUCKETS
-
-
-def _drawn(salt: str, user_id: str) -> int:
-    """Returns a whole number below 2^64, drawn by lot for each salt and user."""
-    text = f"{salt}\n{user_id}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=_HASH_BYTES).digest(), "little")
+    return lot_of(f"layer {layer}\n{user_id}") % BUCKETS

@@ -1,11 +1,8 @@
 """Which users a candidate is tried on, and how far two rankings agree."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Final
 
-_DIGEST_BYTES: Final = 8
-_PLACES: Final = 1 << 8 * _DIGEST_BYTES
+from runtime.lots import LOTS, lot_of
 
 
 def is_tried_on(user_id: str, model_version: str, share: float) -> bool:
@@ -20,8 +17,7 @@ def is_tried_on(user_id: str, model_version: str, share: float) -> bool:
         share: Share of the users, 0 to 1.
     """
     # No version holds a slash.
-    digest = hashlib.blake2b(f"{model_version}/{user_id}".encode(), digest_size=_DIGEST_BYTES).digest()
-    return int.from_bytes(digest, "little") < share * _PLACES
+    return lot_of(f"{model_version}/{user_id}") < share * LOTS
 
 
 def overlap(first: Sequence[str], second: Sequence[str], depth: int) -> float:
