@@ -19,6 +19,7 @@ from tests.chaos.name_server import NameServer
 from tests.chaos.processes import Running
 from tests.chaos.rig import LONG_RPS, SHORT_RPS, Rig
 from tests.chaos.watching import read_metrics
+from tests.commands import bare_environ
 from tests.polling import wait_for
 from tests.system import ROOT
 
@@ -143,7 +144,7 @@ def test_wrong_settings_are_said_once(rig: Rig):
 
 def _boot(rig: Rig, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a bridge that cannot start to its end."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
+    environ = bare_environ()
     environ |= {"FEED_DATA_DIR": str(rig.folder), "FEED_BRIDGE_HTTP_PORT": "0", "FEED_BRIDGE_GRPC_PORT": "0"}
     command = [sys.executable, "-m", "bridge"]
     return subprocess.run(

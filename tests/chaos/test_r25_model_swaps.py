@@ -24,6 +24,7 @@ from tests.chaos.load import USERS
 from tests.chaos.processes import Running
 from tests.chaos.publishing import BEHIND, FolderWatch, Publisher
 from tests.chaos.rig import Rig, Run
+from tests.commands import bare_environ
 from tests.model_bundles import forge
 from tests.polling import wait_for
 from tests.system import ROOT
@@ -73,11 +74,10 @@ class Models:
 
     def trainer(self, *arguments: str) -> "subprocess.Popen[str]":
         """Starts `feed trainer …`."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
         return subprocess.Popen(
             [*BEHIND, "trainer", *arguments],
             cwd=ROOT,
-            env={**environ, "FEED_DATA_DIR": str(self.folder)},
+            env={**bare_environ(), "FEED_DATA_DIR": str(self.folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,7 +1,6 @@
 """Issue 7: the nightly run is killed (-9) again and again; no half model is ever seen, and the next run succeeds."""
 
 import itertools
-import os
 import random
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from storage.tables import user_interactions
 from tests.chaos.conftest import Reporter
 from tests.chaos.publishing import FolderWatch
 from tests.chaos.rig import Rig
+from tests.commands import bare_environ
 from tests.integration.trainer.conftest import DAYS, SMALL, interaction, two_tastes
 from tests.polling import wait_for
 from tests.system import ROOT
@@ -108,11 +108,10 @@ class Nights:
         # A day that changed, so that there is something to export.
         number = next(self._numbers)
         self._add([interaction(number, 1, 1, number % DAYS)])
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
         return subprocess.Popen(
             [sys.executable, "-m", "trainer", "run"],
             cwd=ROOT,
-            env={**environ, **SMALL, "FEED_DATA_DIR": str(self._folder), "PYTHONUNBUFFERED": "1"},
+            env={**bare_environ(), **SMALL, "FEED_DATA_DIR": str(self._folder), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,27 +3,17 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from deploy.corrections_cli import app
 from storage.database import upgrade
-
-
-class Operator:
-    """Somebody at a command line."""
-
-    def __init__(self, url: str) -> None:
-        self._environ = {"FEED_DATABASE_URL": url}
-
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments, env=self._environ)
+from tests.commands import Operator
 
 
 @pytest.fixture
 def feed_corrections(tmp_path: Path) -> Operator:
     url = f"sqlite:///{tmp_path / 'feed.db'}"
     upgrade(url)
-    return Operator(url)
+    return Operator(app, url)
 
 
 def test_a_correction_is_added_listed_and_switched_off(feed_corrections: Operator) -> None:
@@ -72,6 +62,6 @@ def test_one_that_is_not_there_is_told(feed_corrections: Operator) -> None:
     "url", ["sqlite:////dev/null/feed.db", "sqlite://///dev/full", "postgresql://nobody@127.0.0.1:1/none"]
 )
 def test_a_database_that_is_down_is_told(url: str) -> None:
-    shown = Operator(url)("list")
+    shown = Operator(app, url)("list")
     assert shown.exit_code == 1
     assert "the database cannot be used" in shown.stderr

@@ -3,27 +3,17 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from deploy.experiments_cli import app
 from storage.database import upgrade
-
-
-class Operator:
-    """Somebody at a command line."""
-
-    def __init__(self, url: str) -> None:
-        self._environ = {"FEED_DATABASE_URL": url}
-
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments, env=self._environ)
+from tests.commands import Operator
 
 
 @pytest.fixture
 def feed_experiment(tmp_path: Path) -> Operator:
     url = f"sqlite:///{tmp_path / 'feed.db'}"
     upgrade(url)
-    return Operator(url)
+    return Operator(app, url)
 
 
 def test_an_experiment_is_made_started_looked_at_and_stopped(feed_experiment: Operator) -> None:

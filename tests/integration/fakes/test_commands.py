@@ -16,13 +16,14 @@ import pytest
 
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
+from tests.commands import bare_environ
 from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import ROOT, free_ports
 
 BOOT_BOUND_S = 60.0
 COMMAND = (sys.executable, "-m", "deploy.cli")
-ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
+ENVIRON = bare_environ()
 
 
 class Running:

@@ -1,7 +1,6 @@
 """`feed trainer …` as an operator uses it: what it says and how it ends."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from storage.database import sync_engine, upgrade
 from storage.tables import user_interactions, videos
+from tests.commands import bare_environ
 from tests.integration.trainer.conftest import SMALL, VIDEOS, two_tastes
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -33,11 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trainer(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
     return subprocess.run(
         [sys.executable, "-m", "trainer", *arguments],
         cwd=ROOT,
-        env={**clean, **SMALL, "FEED_DATA_DIR": str(folder), **environ},
+        env={**bare_environ(), **SMALL, "FEED_DATA_DIR": str(folder), **environ},
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,6 +1,5 @@
 """`feed trainer tune`: settings chosen before the test; what was tried outlives a kill."""
 
-import os
 import shutil
 import signal
 import sqlite3
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from runtime.settings import load
 from storage.database import sync_engine, upgrade
 from storage.tables import user_interactions, videos
+from tests.commands import bare_environ
 from tests.integration.trainer.conftest import SMALL, VIDEOS, two_tastes
 from tests.polling import wait_for
 from tests.system import ROOT
@@ -47,11 +47,10 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 
 
 def tuning(folder: Path, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
     return subprocess.Popen(
         [sys.executable, "-m", "trainer", "tune", *arguments],
         cwd=ROOT,
-        env={**clean, **SMALL, "FEED_DATA_DIR": str(folder), **environ},
+        env={**bare_environ(), **SMALL, "FEED_DATA_DIR": str(folder), **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

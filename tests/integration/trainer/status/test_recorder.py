@@ -1,6 +1,5 @@
 """A run is seen alive while it runs, and seen dead when it was killed, on both databases."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 
 from storage.tables import model_trainings
 from storage.trainings import StillRunningError, TrainingStart, TrainingStatus
+from tests.commands import bare_environ
 from tests.integration.trainer.conftest import SMALL
 from tests.polling import wait_for
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
@@ -122,7 +122,7 @@ def test_kill_9_leaves_no_run_that_seems_to_live(
     engine: sa.Engine, job_of: Callable[..., Training], database_url: str, tmp_path: Path
 ) -> None:
     """A real process, killed while it runs; the next run says so, and succeeds."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FEED_")}
+    environ = bare_environ()
     environ |= {**SMALL, "FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url}
     endless = subprocess.Popen(
         [sys.executable, "-m", "trainer", "run"],
