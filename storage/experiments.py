@@ -89,12 +89,13 @@ async def start(connection: AsyncConnection, name: str, now: datetime) -> Stored
     Raises:
         ExperimentError: When there is none of this name, it is no draft, or its layer has too few users left.
     """
+    layer = _ROW.layer == (await known(connection, name)).definition.layer
+    # Nobody else may give away buckets of the layer meanwhile: each start locks the rows of all of it, in one order, so
+    # that two of them do not wait for each other. SQLite has one writer anyway.
+    await connection.execute(sa.select(_ROW.name).where(layer).order_by(_ROW.name).with_for_update())
     found = await known(connection, name)
     if found.status is not Status.DRAFT:
         raise ExperimentError([Problem("name", f"{name} is {found.status}; only a draft can be started")])
-    # Nobody else may give away buckets of the layer meanwhile: each start locks the rows of all of it.
-    layer = _ROW.layer == found.definition.layer
-    await connection.execute(sa.update(experiments).where(layer).values(layer=found.definition.layer))
     running = sa.select(_ROW.buckets).where(layer, _ROW.status == Status.RUNNING.value)
     taken = [(first, end) for ranges in await connection.scalars(running) for first, end in ranges]
     free = list(_gaps(sorted(taken)))

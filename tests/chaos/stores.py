@@ -3,19 +3,20 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from storage.database import reading, sync_engine
 from storage.tables import trending, user_interactions
 from tests.chaos.events import Event, instant
 from tests.chaos.ledger import Copy, Row, in_order
+from tests.polling import wait_for
 
 TOPIC: Final = "feed.interactions.v1"
 READ_BOUND_S: Final = 30.0
@@ -70,8 +71,15 @@ def _reader(kafka: Mapping[str, str]) -> Iterator[Consumer]:
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     """Returns the oldest offset of each partition, and the one after its newest."""
+    # A broker that has just come back may not know a partition yet.
+    return wait_for(lambda: _ends_now(consumer, topic), bool)
+
+
+def _ends_now(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     partitions = consumer.list_topics(topic, timeout=READ_BOUND_S).topics[topic].partitions
-    return {each: consumer.get_watermark_offsets(TopicPartition(topic, each), READ_BOUND_S) for each in partitions}
+    with suppress(KafkaException):
+        return {each: consumer.get_watermark_offsets(TopicPartition(topic, each), READ_BOUND_S) for each in partitions}
+    return {}
 
 
 def _until_ends(consumer: Consumer, ends: dict[int, int]) -> Iterator[Copy]:

@@ -121,7 +121,6 @@ def test_the_answer_survives_a_killed_scorer_and_the_scorer_comes_back(system: S
     assert len(set(videos_of(page))) == 20
     assert page.source == pb.TRENDING
     assert page.fallback_reason in (pb.UNAVAILABLE, pb.CIRCUIT_OPEN, pb.DEADLINE)
-    assert page.budget_left_ms > 0
     personal(system)
 
 

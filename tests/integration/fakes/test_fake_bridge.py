@@ -99,7 +99,6 @@ async def test_a_troubled_scorer_gives_trending_with_the_reason(act: str, reason
     async with start(f"acts = [{{ {act} }}]") as client:
         page = await client.page()
         assert (ids(page), page.source, page.fallback_reason) == (TRENDING_TOP, pb.TRENDING, reason)
-        assert page.budget_left_ms > 0
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ async def test_two_that_start_at_the_same_time_share_no_user(database: Database)
     ]
 
 
+async def test_a_draft_that_two_start_at_the_same_time_is_started_once(database: Database) -> None:
+    await create(database, CALM)
+    tried = await asyncio.gather(*(start(database, "calm") for _ in range(4)), return_exceptions=True)
+    refused = [str(each) for each in tried if isinstance(each, ExperimentError)]
+    assert refused == ["name: calm is running; only a draft can be started"] * 3
+    [started] = [each for each in tried if isinstance(each, StoredExperiment)]
+    assert list(started.experiment.buckets) == [(0, 3_000)]
+
+
 async def test_a_name_is_never_used_again(database: Database) -> None:
     await create(database, CALM)
     with pytest.raises(ExperimentError, match="name: there is an experiment calm already"):
