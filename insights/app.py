@@ -82,7 +82,9 @@ def build(settings: InsightsSettings) -> InsightsApp:
     registry = CollectorRegistry()
     url = settings.effective_database_url
     writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
-    policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
+    policy = LedgerPolicy(
+        load_or_create_secret(settings.token_key_path), settings.outcome_window, settings.insights_late_after_ms
+    )
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
     metrics = InsightsMetrics(registry)
     others: list[Guardian | Forwarder] = [

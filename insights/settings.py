@@ -17,6 +17,9 @@ class InsightsSettings(CommonSettings):
     insights_outcome_window_min: int = Field(
         1_440, ge=1, le=43_200, description="Minutes after which a served video that nobody touched counts as ignored."
     )
+    insights_late_after_ms: int = Field(
+        150, ge=20, le=10_000, description="A page that took longer came late: the bridges' FEED_BRIDGE_DEADLINE_MS."
+    )
     insights_token_key_path: str = Field(
         "", description="The bridges' secret (FEED_BRIDGE_TOKEN_KEY_PATH); empty: theirs in the data directory."
     )

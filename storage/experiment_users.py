@@ -31,6 +31,7 @@ class PageOfExperiments(NamedTuple):
         recommendation_id: Which.
         user_id: Whose.
         fell_back: Whether the model did not rank it, although it was asked.
+        elapsed_ms: How long it took, in milliseconds; None where that is not known, or not known any more.
         videos: How many videos it has.
         variants: The experiments and variants that it counts for.
     """
@@ -38,6 +39,7 @@ class PageOfExperiments(NamedTuple):
     recommendation_id: str
     user_id: str
     fell_back: bool
+    elapsed_ms: float | None
     videos: int
     variants: Sequence[tuple[str, str]]
 
@@ -119,16 +121,20 @@ async def _pages(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> 
             _DECISION.recommendation_id,
             sa.func.min(_DECISION.user_id),
             sa.func.max(sa.case((fell_back, 1), else_=0)),
+            sa.func.max(feed_cache.c.elapsed_ms),
             sa.func.count(),
             sa.func.min(sa.cast(_DECISION.experiments, sa.Text)),
+        )
+        .outerjoin_from(
+            recommendation_decisions, feed_cache, feed_cache.c.recommendation_id == _DECISION.recommendation_id
         )
         .where(which, _DECISION.experiments.is_not(sa.null()))
         .group_by(_DECISION.recommendation_id)
     )
     found: Sequence[Any] = (await connection.execute(wanted)).all()
     return [
-        PageOfExperiments(page, user_id, bool(fell_back), videos, _variants(experiments_text))
-        for page, user_id, fell_back, videos, experiments_text in found
+        PageOfExperiments(page, user_id, bool(fell_back), elapsed_ms, videos, _variants(experiments_text))
+        for page, user_id, fell_back, elapsed_ms, videos, experiments_text in found
     ]
 
 

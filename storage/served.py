@@ -23,6 +23,7 @@ class PageRow(NamedTuple):
     Args:
         video_ids: JSON text.
         scores: JSON text.
+        elapsed_ms: From the arrival of the request to the finished page, in milliseconds.
     """
 
     recommendation_id: str
@@ -35,6 +36,7 @@ class PageRow(NamedTuple):
     fallback_reason: str
     video_ids: str
     scores: str
+    elapsed_ms: float | None
     created_at: datetime
     expires_at: datetime
 

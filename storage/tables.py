@@ -141,6 +141,7 @@ feed_cache = Table(
     Column("fallback_reason", String(32), nullable=False),
     Column("video_ids", Json, nullable=False),
     Column("scores", Json, nullable=False),
+    Column("elapsed_ms", Float),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Index(None, "user_id", "created_at"),
@@ -379,7 +380,7 @@ experiment_users = Table(
     Column("experiment", Id, primary_key=True),
     Column("variant", Id, primary_key=True),
     Column("user_id", Id, primary_key=True),
-    *_counts("pages", "fallbacks", "served", "accepted", "added", "hidden", "watch_time_ms"),
+    *_counts("pages", "fallbacks", "late", "served", "accepted", "added", "hidden", "watch_time_ms"),
 )
 
 log_offsets = Table(

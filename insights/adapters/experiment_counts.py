@@ -5,19 +5,27 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from insights.domain.experiment_report import deeds_counted
+from insights.domain.experiment_report import deeds_counted, page_counted
 from insights.domain.ledger import Entry, Key
 from storage import experiment_users
 from storage.experiment_users import PageOfExperiments, Part
 
 
-async def count_pages(connection: AsyncConnection, after: int, until: int) -> None:
-    """Counts the pages of `feed_cache` after one row, and not after another."""
+async def count_pages(connection: AsyncConnection, after: int, until: int, late_after_ms: float) -> None:
+    """Counts the pages of `feed_cache` after one row, and not after another.
+
+    Args:
+        connection: The ledger's transaction.
+        after: Number of the row before the first.
+        until: Number of the last row.
+        late_after_ms: A page that took longer came late.
+    """
     if not await experiment_users.any_were_started(connection):
         return
     added: dict[Part, Counter[str]] = {}
     for page in await experiment_users.pages_between(connection, after, until):
-        _add(added, page, Counter(pages=1, fallbacks=int(page.fell_back), served=page.videos))
+        is_late = (page.elapsed_ms or 0.0) > late_after_ms
+        _add(added, page, page_counted(page.videos, fell_back=page.fell_back, is_late=is_late))
     await experiment_users.add(connection, added)
 
 

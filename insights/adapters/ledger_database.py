@@ -44,10 +44,12 @@ class LedgerPolicy:
     Args:
         token_key: The secret that served tokens are made with.
         window: How long a served video may wait for its outcome, and a claim for its page.
+        late_after_ms: A page that took longer came late, in milliseconds.
     """
 
     token_key: bytes
     window: timedelta
+    late_after_ms: float
 
 
 class DatabaseLedger:
@@ -78,7 +80,7 @@ class DatabaseLedger:
             await ledger.add_totals(connection, counts)
             missing = opened.videos - sum(opened.by_group.values())
             await ledger.add_verdicts(connection, {MISSING: missing})
-            await count_pages(connection, after, until)
+            await count_pages(connection, after, until, self._policy.late_after_ms)
             waited = [_waited(row) for row in await ledger.take_waiting(connection, after, until)]
             await self._settle(connection, waited)
             await ledger.set_progress(connection, feed_cache, until)

@@ -22,6 +22,7 @@ class Metric(StrEnum):
     WATCH_TIME = "watch_time"
     HIDDEN = "hidden"
     FALLBACKS = "fallbacks"
+    LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ METRICS: Final[Mapping[Metric, Definition]] = {
     Metric.WATCH_TIME: Definition("watch time per page, in seconds", "watch_time_ms", "pages", 0.001),
     Metric.HIDDEN: Definition("served videos that were hidden", "hidden", "served", harm=0.2, harm_from=0.001),
     Metric.FALLBACKS: Definition("pages that the model did not rank", "fallbacks", "pages", harm=0.2, harm_from=0.02),
+    Metric.LATE: Definition("pages that came late", "late", "pages", harm=0.2, harm_from=0.02),
 }
 
 _HIDING: Final = (Outcome.HIDDEN, Outcome.BLACKLISTED)
@@ -105,6 +107,11 @@ class ExperimentReport:
                         f"{variant.name}: {definition.meaning}: {variant.rates[metric].value:.2%} instead of"
                         f" {control.rates[metric].value:.2%}, by {found.low:.2%} at least"
                     )
+
+
+def page_counted(videos: int, *, fell_back: bool, is_late: bool) -> Counter[str]:
+    """Returns what a served page adds to the counts of its user."""
+    return Counter(pages=1, fallbacks=int(fell_back), late=int(is_late), served=videos)
 
 
 def deeds_counted(entry: Entry) -> Counter[str]:

@@ -46,6 +46,7 @@ class ServedPage(msgspec.Struct, frozen=True, rename="camel", tag_field="name", 
     first_position: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1 - _MAX_VIDEOS)]
     video_ids: Annotated[list[_Id], msgspec.Meta(max_length=_MAX_VIDEOS)]
     scores: _Numbers
+    elapsed_ms: float | None = None
     score_parts: dict[str, _Numbers] = {}
     explored: list[_Place] = []
     propensities: _Numbers = []

@@ -93,6 +93,7 @@ def page_row(found: Served) -> PageRow:
         page.fallback_reason,
         _json(page.video_ids),
         _json(page.scores),
+        page.elapsed_ms,
         time,
         time + _KEPT,
     )

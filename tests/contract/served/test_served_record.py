@@ -33,7 +33,7 @@ WRITTEN = ServedRecord(
 )
 
 # For people and analytics; the tables have no column for them.
-NOT_STORED = {"rung", "continued", "attempts", "elapsed_ms"}
+NOT_STORED = {"rung", "continued", "attempts"}
 
 
 def test_every_field_arrives() -> None:
@@ -55,6 +55,7 @@ def test_every_field_arrives() -> None:
         "firstPosition": 21,
         "videoIds": ["v1", "v2"],
         "scores": [0.5, None],
+        "elapsedMs": 12.5,
         "scoreParts": {"user_item": [0.25, 0.5], "prior": [0.25, -0.5]},
         "explored": [1],
         "propensities": [0.125],

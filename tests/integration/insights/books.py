@@ -24,6 +24,7 @@ from storage.tables import prediction_outcomes
 
 SECRET = b"k" * 32
 WINDOW = timedelta(hours=24)
+LATE_AFTER_MS = 150.0
 BEGIN = datetime(2025, 9, 1, 12, tzinfo=UTC)
 
 
@@ -40,7 +41,7 @@ class Books:
         system = System(now=lambda: self.time, monotonic=lambda: 0.0)
         self._pages = DatabaseServedStore(database, "g", system)
         self._events = DatabaseStore(database, "g")
-        self.ledger = DatabaseLedger(database, LedgerPolicy(SECRET, WINDOW), lambda: self.time)
+        self.ledger = DatabaseLedger(database, LedgerPolicy(SECRET, WINDOW, LATE_AFTER_MS), lambda: self.time)
         self.answers = DatabaseAnswers(database)
 
     async def serve(self, *pages: Served) -> None:

@@ -18,7 +18,7 @@ from storage.database import Database, upgrade
 from storage.experiment_rules import Definition
 from storage.experiments import Status, StoredExperiment
 from storage.tables import experiment_users
-from tests.integration.insights.books import BEGIN, Books, event, page
+from tests.integration.insights.books import BEGIN, LATE_AFTER_MS, Books, event, page
 
 VIEW, LIKE, HIDE = (InteractionType(name) for name in ("VIEW", "LIKE", "HIDE"))
 VIDEOS = 20
@@ -76,7 +76,13 @@ async def many(tmp_path: Path) -> AsyncIterator[Books]:
     await database.close()
 
 
-async def simulate(books: Books, users: int, accepted: Mapping[str, float], fallbacks: Mapping[str, float]) -> None:
+async def simulate(
+    books: Books,
+    users: int,
+    accepted: Mapping[str, float],
+    fallbacks: Mapping[str, float],
+    late: Mapping[str, float] = RARE,
+) -> None:
     """Starts the experiment and serves users a page each, of which they watch a share.
 
     Args:
@@ -84,6 +90,7 @@ async def simulate(books: Books, users: int, accepted: Mapping[str, float], fall
         users: How many.
         accepted: By variant, which share of the videos is watched.
         fallbacks: By variant, which share of the pages the model does not rank.
+        late: By variant, which share of the pages takes longer than it may.
     """
     tried = await start(books.database)
     lot = random.Random(7)
@@ -99,6 +106,7 @@ async def simulate(books: Books, users: int, accepted: Mapping[str, float], fall
                 userId=user,
                 feedSessionId=f"s{number}",
                 fallbackReason="UNAVAILABLE" if fell_back else "NONE",
+                elapsedMs=LATE_AFTER_MS + 0.5 if lot.random() < late[variant] else LATE_AFTER_MS,
                 experiments=[{"experiment": tried.name, "variant": variant}],
             )
         )
@@ -120,6 +128,7 @@ async def test_a_variant_that_is_a_tenth_better_is_found(many: Books) -> None:
     assert found.relative == pytest.approx(0.1, abs=0.04)
     assert report.variants[1].differences[Metric.WATCH_TIME].low > 0
     assert not report.variants[1].differences[Metric.FALLBACKS].is_known
+    assert not report.variants[1].differences[Metric.LATE].is_known
     assert (await look(many.database)).stops == 0
 
 
@@ -141,6 +150,16 @@ async def test_a_broken_variant_that_falls_back_half_of_the_time_is_stopped(many
     assert stopped.stop_reason is not None
     assert stopped.stop_reason.startswith("b: pages that the model did not rank: ")
     assert (await look(many.database)).found == [(0, 0)]
+
+
+async def test_a_variant_that_answers_late_is_stopped(many: Books) -> None:
+    """Its pages are the model's, and as good as the control's."""
+    await simulate(many, 600, EQUAL, RARE, {"a": 0.01, "b": 0.3})
+    assert (await look(many.database)).stops == 1
+    stopped = await load(many.database)
+    assert stopped.status is Status.STOPPED
+    assert stopped.stop_reason is not None
+    assert stopped.stop_reason.startswith("b: pages that came late: ")
 
 
 async def test_users_who_are_missing_are_an_alarm(books: Books) -> None:
@@ -181,8 +200,8 @@ async def test_each_user_counts_what_his_pages_came_to_whatever_came_when(books:
     await books.act(event(LIKE, recommendation_id="r2", video_id="v3"))  # before its page
     await books.keep()
     await books.serve(
-        page("r1", ["v1", "v2"], experiments=both),
-        page("r2", ["v3", "v4"], experiments=part_of(("tried", "a")), fallbackReason="DEADLINE"),
+        page("r1", ["v1", "v2"], experiments=both, elapsedMs=150.25),
+        page("r2", ["v3", "v4"], experiments=part_of(("tried", "a")), fallbackReason="DEADLINE", elapsedMs=150),
         page("r3", ["v5"], experiments=part_of(("tried", "b")), userId="u2"),
         page("r4", ["v6"], userId="u2"),
     )
@@ -193,7 +212,7 @@ async def test_each_user_counts_what_his_pages_came_to_whatever_came_when(books:
     await books.act(event(LIKE, user_id="stranger", recommendation_id="r3", video_id="v5"))
     await books.keep()
 
-    own = Counter(pages=1, served=2, hidden=1, watch_time_ms=3_500)
+    own = Counter(pages=1, late=1, served=2, hidden=1, watch_time_ms=3_500)
     assert await counts(books.database) == {
         ("other", "x", "u1"): dict(own),
         ("tried", "a", "u1"): dict(own + Counter(pages=1, fallbacks=1, served=2, accepted=1, added=1)),

@@ -96,6 +96,7 @@ async def test_every_field_is_kept(database: Database, store: DatabaseServedStor
         propensities=[0.125],
         filtersApplied={"includeTags": ["ü"]},
         removed={"seen": 3},
+        elapsedMs=12.5,
     )
 
     assert await store.write([served], AT) == 1
@@ -113,6 +114,7 @@ async def test_every_field_is_kept(database: Database, store: DatabaseServedStor
         "fallback_reason": "CIRCUIT_OPEN",
         "video_ids": ["v1", "nobody-announced-it"],
         "scores": [2.5, 1.5],
+        "elapsed_ms": 12.5,
         "created_at": TIME,
         "expires_at": TIME + timedelta(hours=24),
     }
