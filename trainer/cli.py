@@ -27,9 +27,10 @@ from trainer.app import build, bundle_store, popularity_count, progress_for, tel
 from trainer.comparing import NotComparableError, compare_models
 from trainer.domain.cold import NothingToLearnError
 from trainer.domain.search_space import NotTunableError
+from trainer.estimating import NotEstimableError, estimate_choices
 from trainer.quality_report import quality_lines
 from trainer.report.models_table import models_text
-from trainer.report.terminal import comparison_text
+from trainer.report.terminal import comparison_text, estimate_text
 from trainer.service import Result, Training
 from trainer.settings import TrainerSettings
 
@@ -50,6 +51,7 @@ _EXPECTED = (
     ExportError,
     KeyFileError,
     NotComparableError,
+    NotEstimableError,
     ServesAlreadyError,
     NothingToLearnError,
     NotTunableError,
@@ -127,6 +129,12 @@ def compare(
 ) -> None:
     """Hold two models against each other: what each reached, and whether one leads beyond noise."""
     typer.echo(comparison_text(_with_training(lambda job: compare_models(job, first, second))))
+
+
+@app.command()
+def estimate(name: Annotated[str, typer.Argument(help="Version of a model, or `live`.")]) -> None:
+    """Say how many of the new videos that a model would have chosen had been accepted, by what lots chose."""
+    typer.echo(estimate_text(_with_training(lambda job: estimate_choices(job, name))))
 
 
 @app.command()

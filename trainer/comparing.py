@@ -46,13 +46,14 @@ def compare_models(job: Training, first: str, second: str) -> ComparedModels:
         BundleError: When a model is not there or not good.
         NotComparableError: When both are the same, or too few users liked something since they were trained.
     """
-    versions = _version(job, first), _version(job, second)
+    versions = named_version(job, first), named_version(job, second)
     if versions[0] == versions[1]:
         raise NotComparableError(f"{versions[0]} and {versions[1]} are one model; name two")
     return _by_their_runs(job, versions) or _on_what_came_after(job, versions)
 
 
-def _version(job: Training, name: str) -> str:
+def named_version(job: Training, name: str) -> str:
+    """Returns the version that is meant: the one that serves for "live"; raises BundleError when none does."""
     version = job.store.live() if name == LIVE else name
     if version is None:
         raise BundleError(BundleFault.MISSING, "no model serves")

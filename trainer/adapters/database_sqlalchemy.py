@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from storage import recent_views, training_outbox, trainings, user_features, user_recommendations
 from storage.database import reading, sync_engine
+from storage.kept_places import KeptPlace, kept_places
 from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
 from storage.training_outbox import Backlog, Untold
@@ -55,6 +56,11 @@ class TrainingDatabase:
         """Sums up the long views of each video; see `storage.recent_views`."""
         with reading(self._engine) as connection:
             return recent_views.long_views(connection, rules, after_row, until, since)
+
+    def kept_places(self, since: datetime) -> list[KeptPlace]:
+        """Returns the places that were kept for new videos after a time, with what came of them."""
+        with reading(self._engine) as connection:
+            return list(kept_places(connection, since))
 
     def active_users(self, within: timedelta) -> list[str]:
         """Returns who did something within this time before the newest interaction."""

@@ -113,6 +113,13 @@ def test_two_models_are_compared(folder: Path) -> None:
     assert "are one model; name two" in alone.stderr
 
 
+def test_an_estimate_says_what_it_lacks(folder: Path) -> None:
+    assert trainer(folder, "run").returncode == 0
+    done = trainer(folder, "estimate", "live")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "have no kept places of users it knows" in done.stderr
+
+
 def test_an_export_shows_what_it_exported_and_what_is_odd(folder: Path) -> None:
     (folder / "export" / "interactions" / "manifest.json").unlink(missing_ok=True)
     done = trainer(folder, "export", "--since", "2025-09-02", "--until", "2025-09-03")
