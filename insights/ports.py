@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 from insights.domain.analytics import AnalyticsEvent, EventName
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
+from insights.domain.scrapes import Samples
 
 
 class LedgerUnavailableError(Exception):
@@ -159,3 +160,37 @@ class Answers(Protocol):
 
     async def state(self) -> LedgerState:
         """Returns what the ledger adds up to."""
+
+
+class ExpositionError(Exception):
+    """A process does not tell its metrics: it is away, slow, or not what we take it for. Ask again later."""
+
+
+class Exposition(Protocol):
+    """The metrics of other processes."""
+
+    async def read(self, url: str) -> Samples:
+        """Returns what a process tells now; raises ExpositionError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How new the newest is.
+
+    Args:
+        interaction_at: When the newest interaction came in; None: there is none.
+        page_at: When the newest page was served; None: there is none.
+    """
+
+    interaction_at: datetime | None
+    page_at: datetime | None
+
+
+class Pulse(Protocol):
+    """What the database says of the last days; each method raises LedgerUnavailableError."""
+
+    async def freshness(self) -> Freshness:
+        """Returns how new the newest is."""
+
+    async def served_by_source(self, since: date) -> Mapping[tuple[date, str], int]:
+        """Returns how many videos were served since a day (UTC), by day and source."""
