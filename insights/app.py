@@ -13,16 +13,20 @@ from insights.adapters.answers_database import DatabaseAnswers
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
+from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
 from insights.adapters.pulse_database import DatabasePulse
+from insights.adapters.trainings_database import DatabaseTrainings
 from insights.domain.wellness import METRICS
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
+from insights.page.views import Page
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
 from insights.watcher import Watcher
@@ -105,7 +109,11 @@ def build(settings: InsightsSettings) -> InsightsApp:
         *_forwarders(settings, writing, metrics),
     ]
     service = OutcomeService(ledger, answers, _now)
-    pages = [OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now)]
+    models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
+    pages: list[Page] = [
+        OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        ModelsPage(DatabaseTrainings(shown), models),
+    ]
     keeper = Keeper(ledger, answers, metrics)
     return InsightsApp(keeper, others, service, Site(pages), (writing, reading, shown), registry)
 

@@ -194,3 +194,68 @@ class Pulse(Protocol):
 
     async def served_by_source(self, since: date) -> Mapping[tuple[date, str], int]:
         """Returns how many videos were served since a day (UTC), by day and source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training, as the register has it; its times are UTC.
+
+    Args:
+        model_version: Names it, and the model that came of it.
+        algorithm: Such as "lightfm-warp".
+        status: `started`, `succeeded`, `refused` or `failed`.
+        error: Why it failed or was refused.
+        started_at: When it began.
+        elapsed_s: How long it took, in seconds; None while it runs.
+        interactions: How many it learned from; None: it did not come so far.
+        metrics: What was measured.
+    """
+
+    model_version: str
+    algorithm: str
+    status: str
+    error: str | None
+    started_at: datetime
+    elapsed_s: float | None
+    interactions: int | None
+    metrics: Mapping[str, float]
+
+
+class Trainings(Protocol):
+    """The register of trainings; raises LedgerUnavailableError."""
+
+    async def newest(self, limit: int) -> Sequence[Training]:
+        """Returns the trainings that began last, the newest first."""
+
+
+class ModelsError(Exception):
+    """The models folder is not as it should be; the text says what is wrong. What serves goes on serving."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModels:
+    """What the models folder holds.
+
+    Args:
+        live: The model that serves; None: none does.
+        previous: The one to go back to; None: there is none.
+        candidate: The one that is tried; None: none is.
+        trial: How it is tried, such as "canary, 5% of users"; empty: none is.
+        versions: All that are there.
+    """
+
+    live: str | None
+    previous: str | None
+    candidate: str | None
+    trial: str
+    versions: Sequence[str]
+
+
+class Models(Protocol):
+    """The models folder; each method raises ModelsError."""
+
+    async def published(self) -> PublishedModels | None:
+        """Returns what is there; None: there is no models folder on this machine, or none that may be written to."""
+
+    async def serve(self, model_version: str) -> None:
+        """Makes a model serve, once it was read back and found good."""

@@ -39,6 +39,13 @@ class InsightsSettings(CommonSettings):
         description="name=URL,… of the metrics of the processes that the page tells of; several may have one name.",
     )
 
+    insights_models_dir: Path | None = Field(
+        None, description="Where the trainer's bundles live; empty: models in the data directory."
+    )
+    insights_model_public_key_path: Path | None = Field(
+        None, description="Public half of the key that signs bundles; empty: keys/model_signing.pub in the data dir."
+    )
+
     @field_validator("insights_segment_write_key_file")
     @classmethod
     def _holds_a_key(cls, value: str) -> str:
@@ -54,6 +61,16 @@ class InsightsSettings(CommonSettings):
         """Whose source of Segment is told; empty: nobody's."""
         path = self.insights_segment_write_key_file
         return Path(path).read_text(encoding="utf-8").strip() if path else ""
+
+    @property
+    def models_dir(self) -> Path:
+        """Where bundles live."""
+        return self.insights_models_dir or self.data_dir / "models"
+
+    @property
+    def model_public_key_path(self) -> Path:
+        """The key that bundles are verified with."""
+        return self.insights_model_public_key_path or self.data_dir / "keys" / "model_signing.pub"
 
     @property
     def watched(self) -> Sequence[tuple[str, str]]:
