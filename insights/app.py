@@ -18,6 +18,8 @@ from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.overview import OverviewPage
+from insights.page.site import Site
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
 from runtime.grpc_server import GrpcService
@@ -36,6 +38,7 @@ class InsightsApp:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
         service: What answers.
+        site: What people look at.
         databases: Closed with the process.
         registry: Its metrics.
     """
@@ -45,6 +48,7 @@ class InsightsApp:
         keeper: Keeper,
         others: Sequence[Guardian | Forwarder],
         service: OutcomeService,
+        site: Site,
         databases: Sequence[Database],
         registry: CollectorRegistry,
     ) -> None:
@@ -54,7 +58,7 @@ class InsightsApp:
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
-        self.http_routes: Sequence[BaseRoute] = routes(service)
+        self.http_routes: Sequence[BaseRoute] = [*routes(service), *site.routes()]
         self.registry = registry
 
     async def start(self) -> None:
@@ -90,7 +94,8 @@ def build(settings: InsightsSettings) -> InsightsApp:
         *_forwarders(settings, writing, metrics),
     ]
     service = OutcomeService(ledger, answers, _now)
-    return InsightsApp(Keeper(ledger, answers, metrics), others, service, (writing, reading), registry)
+    site = Site([OverviewPage(answers)])
+    return InsightsApp(Keeper(ledger, answers, metrics), others, service, site, (writing, reading), registry)
 
 
 def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:
