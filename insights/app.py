@@ -10,10 +10,14 @@ from starlette.routing import BaseRoute
 
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.corrections_database import DatabaseCorrections
+from insights.adapters.corrections_grpc import grpc_service as corrections_grpc
+from insights.adapters.corrections_rest import routes as corrections_rest
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
-from insights.adapters.outcomes_grpc import grpc_service
-from insights.adapters.outcomes_rest import routes
+from insights.adapters.outcomes_grpc import grpc_service as outcomes_grpc
+from insights.adapters.outcomes_rest import routes as outcomes_rest
+from insights.correction_service import CorrectionService
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
@@ -37,8 +41,8 @@ class InsightsApp:
     Args:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
-        service: What answers.
-        site: What people look at.
+        grpc_services: What answers services.
+        http_routes: What answers over HTTP, pages included.
         databases: Closed with the process.
         registry: Its metrics.
     """
@@ -47,8 +51,8 @@ class InsightsApp:
         self,
         keeper: Keeper,
         others: Sequence[Guardian | Forwarder],
-        service: OutcomeService,
-        site: Site,
+        grpc_services: Sequence[GrpcService],
+        http_routes: Sequence[BaseRoute],
         databases: Sequence[Database],
         registry: CollectorRegistry,
     ) -> None:
@@ -57,8 +61,8 @@ class InsightsApp:
         self._databases = databases
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
-        self.http_routes: Sequence[BaseRoute] = [*routes(service), *site.routes()]
+        self.grpc_services = grpc_services
+        self.http_routes = http_routes
         self.registry = registry
 
     async def start(self) -> None:
@@ -93,9 +97,18 @@ def build(settings: InsightsSettings) -> InsightsApp:
         Guardian(DatabaseExperiments(writing, _now), metrics),
         *_forwarders(settings, writing, metrics),
     ]
-    service = OutcomeService(ledger, answers, _now)
+    outcomes = OutcomeService(ledger, answers, _now)
+    corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
     site = Site([OverviewPage(answers)])
-    return InsightsApp(Keeper(ledger, answers, metrics), others, service, site, (writing, reading), registry)
+    return InsightsApp(
+        Keeper(ledger, answers, metrics),
+        others,
+        (outcomes_grpc(outcomes), corrections_grpc(corrections)),
+        # The site's last route takes what nobody else does.
+        [*outcomes_rest(outcomes), *corrections_rest(corrections), *site.routes()],
+        (writing, reading),
+        registry,
+    )
 
 
 def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:

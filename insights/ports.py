@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from insights.domain.analytics import AnalyticsEvent, EventName
+from insights.domain.corrections import Period
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
+from storage.audit import Actor, Recorded
+from storage.correction_rules import Rule
+from storage.corrections import StoredCorrection
 
 
 class LedgerUnavailableError(Exception):
@@ -89,6 +93,55 @@ class Experiments(Protocol):
 
     async def stop(self, name: str, reason: str) -> None:
         """Stops an experiment."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodCounts:
+    """What became of the videos that a correction is about, of those that were served in a time.
+
+    Args:
+        period: The time.
+        served: Videos that were served.
+        accepted: Those whose outcome says so.
+        hidden: Those that were hidden or blacklisted.
+        pending: Those whose outcome is still open.
+    """
+
+    period: Period
+    served: int
+    accepted: int
+    hidden: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionEffect:
+    """A correction, and what was served before and since it was made, for as long."""
+
+    correction: StoredCorrection
+    before: PeriodCounts
+    since: PeriodCounts
+
+
+class Corrections(Protocol):
+    """What editors change by hand; each method raises LedgerUnavailableError."""
+
+    async def create(self, rule: Rule, reason: str, admin: Actor) -> StoredCorrection:
+        """Adds a correction; raises CorrectionError when it makes no sense."""
+
+    async def deactivate(self, correction_id: str, admin: Actor) -> StoredCorrection | None:
+        """Switches one off, which may be off; None: there is none of that id. Raises CorrectionError without a name."""
+
+    async def newest(
+        self, limit: int, *, include_inactive: bool, after: tuple[datetime, str] | None
+    ) -> Sequence[StoredCorrection]:
+        """Returns so many, newest first, from behind the one of this time and id on."""
+
+    async def effect(self, correction_id: str, window: timedelta) -> CorrectionEffect | None:
+        """Counts on each side of when one was made, for this long at most; None: there is none of that id."""
+
+    async def changes(self, correction_id: str) -> Sequence[Recorded]:
+        """Returns who made one and who switched it off, newest first."""
 
 
 class AnalyticsError(Exception):
