@@ -3,29 +3,36 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
+from insights.adapters import corrections_grpc, corrections_rest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
 from insights.adapters.corrections_database import DatabaseCorrections
-from insights.adapters.corrections_grpc import grpc_service as corrections_grpc
-from insights.adapters.corrections_rest import routes as corrections_rest
 from insights.adapters.experiments_database import DatabaseExperiments
+from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
-from insights.adapters.outcomes_grpc import grpc_service as outcomes_grpc
-from insights.adapters.outcomes_rest import routes as outcomes_rest
+from insights.adapters.models_folder import ModelsFolder
+from insights.adapters.outcomes_grpc import grpc_service
+from insights.adapters.outcomes_rest import routes
+from insights.adapters.pulse_database import DatabasePulse
+from insights.adapters.trainings_database import DatabaseTrainings
 from insights.correction_service import CorrectionService
+from insights.domain.wellness import METRICS
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
+from insights.page.views import Page
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
+from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from storage.database import Database
@@ -33,6 +40,10 @@ from storage.database import Database
 # One connection keeps the ledger and looks for what is new, the others track.
 _WRITERS: Final = 3
 _READERS: Final = 2
+# Pages have their own, so that one that is slow holds up no answer.
+_PAGE_READERS: Final = 2
+
+_Other: TypeAlias = Guardian | Forwarder | Watcher
 
 
 class InsightsApp:
@@ -41,8 +52,9 @@ class InsightsApp:
     Args:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
-        grpc_services: What answers services.
-        http_routes: What answers over HTTP, pages included.
+        service: What answers of outcomes.
+        corrections: What takes corrections.
+        site: What people look at.
         databases: Closed with the process.
         registry: Its metrics.
     """
@@ -50,9 +62,10 @@ class InsightsApp:
     def __init__(
         self,
         keeper: Keeper,
-        others: Sequence[Guardian | Forwarder],
-        grpc_services: Sequence[GrpcService],
-        http_routes: Sequence[BaseRoute],
+        others: Sequence[_Other],
+        service: OutcomeService,
+        corrections: CorrectionService,
+        site: Site,
         databases: Sequence[Database],
         registry: CollectorRegistry,
     ) -> None:
@@ -61,8 +74,15 @@ class InsightsApp:
         self._databases = databases
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.grpc_services = grpc_services
-        self.http_routes = http_routes
+        self.grpc_services: Sequence[GrpcService] = (
+            grpc_service(service),
+            corrections_grpc.grpc_service(corrections),
+        )
+        self.http_routes: Sequence[BaseRoute] = [
+            *routes(service),
+            *corrections_rest.routes(corrections),
+            *site.routes(),
+        ]
         self.registry = registry
 
     async def start(self) -> None:
@@ -90,25 +110,25 @@ def build(settings: InsightsSettings) -> InsightsApp:
     registry = CollectorRegistry()
     url = settings.effective_database_url
     writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
+    shown = Database(url, pool_size=_PAGE_READERS)
     policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
     metrics = InsightsMetrics(registry)
-    others: list[Guardian | Forwarder] = [
+    watcher = Watcher(HttpExposition(METRICS), settings.watched)
+    others: list[_Other] = [
+        watcher,
         Guardian(DatabaseExperiments(writing, _now), metrics),
         *_forwarders(settings, writing, metrics),
     ]
-    outcomes = OutcomeService(ledger, answers, _now)
+    service = OutcomeService(ledger, answers, _now)
+    models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
+    pages: list[Page] = [
+        OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        ModelsPage(DatabaseTrainings(shown), models),
+    ]
     corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
-    site = Site([OverviewPage(answers)])
-    return InsightsApp(
-        Keeper(ledger, answers, metrics),
-        others,
-        (outcomes_grpc(outcomes), corrections_grpc(corrections)),
-        # The site's last route takes what nobody else does.
-        [*outcomes_rest(outcomes), *corrections_rest(corrections), *site.routes()],
-        (writing, reading),
-        registry,
-    )
+    keeper = Keeper(ledger, answers, metrics)
+    return InsightsApp(keeper, others, service, corrections, Site(pages), (writing, reading, shown), registry)
 
 
 def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:

@@ -25,5 +25,6 @@ own words, for which the page shows a text. One with errors returns its `View` a
 by field. What cannot be taken back asks once more, on a page of its own.
 
 There is no inline script and no inline style: the Content-Security-Policy refuses both. What is to be looked at anew by
-itself is marked with `hx-get`, `hx-trigger="every 10s"`, `hx-select` and `hx-swap="outerHTML"`, as in `overview.html`.
+itself is marked with `hx-get`, `hx-trigger="every 10s"`, `hx-select` and `hx-swap="outerMorph"` (which leaves the focus
+where it is), as in `overview.html`; charts stay outside of it.
 """

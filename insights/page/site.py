@@ -1,5 +1,6 @@
 """The site that pages make together: navigation, templates, security headers, and errors as pages."""
 
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
@@ -69,7 +70,9 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(text.FILTERS)
-        self._templates.globals.update(asset=self._assets.url, navigation=[page.entry for page in pages])
+        self._templates.globals.update(
+            asset=self._assets.url, navigation=[page.entry for page in pages], infinity=math.inf
+        )
 
     def routes(self) -> list[BaseRoute]:
         """Returns the routes for the process's server; the last of them takes what no other does."""

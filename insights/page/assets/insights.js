@@ -42,7 +42,7 @@
       width: 2,
       dash: isStacked ? [] : DASHES[(nth - 1) % DASHES.length],
       fill: isStacked ? colour : undefined,
-      points: { show: !isStacked && shown[0].length < 40, size: 5, fill: colour },
+      points: { show: isStacked ? shown[0].length === 1 : shown[0].length < 40, size: 5, fill: colour },
       value: (_, __, ___, place) => (place === null || shown[nth][place] === null ? "–" : write(shown[nth][place])),
     };
   }
