@@ -18,6 +18,7 @@ from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
+from insights.adapters.pages_database import DatabasePages
 from insights.adapters.pulse_database import DatabasePulse
 from insights.adapters.trainings_database import DatabaseTrainings
 from insights.correction_service import CorrectionService
@@ -26,6 +27,8 @@ from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.corrections import CorrectionsPage
+from insights.page.explanation import ExplanationPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
@@ -121,12 +124,14 @@ def build(settings: InsightsSettings) -> InsightsApp:
         *_forwarders(settings, writing, metrics),
     ]
     service = OutcomeService(ledger, answers, _now)
+    corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
     models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     pages: list[Page] = [
         OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
         ModelsPage(DatabaseTrainings(shown), models),
+        CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
+        ExplanationPage(DatabasePages(shown)),
     ]
-    corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
     keeper = Keeper(ledger, answers, metrics)
     return InsightsApp(keeper, others, service, corrections, Site(pages), (writing, reading, shown), registry)
 

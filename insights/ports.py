@@ -124,6 +124,14 @@ class CorrectionEffect:
     since: PeriodCounts
 
 
+@dataclass(frozen=True, slots=True)
+class CorrectionStory:
+    """A correction, and who made it and switched it off, newest first."""
+
+    correction: StoredCorrection
+    changes: Sequence[Recorded]
+
+
 class Corrections(Protocol):
     """What editors change by hand; each method raises LedgerUnavailableError."""
 
@@ -141,8 +149,84 @@ class Corrections(Protocol):
     async def effect(self, correction_id: str, window: timedelta) -> CorrectionEffect | None:
         """Counts on each side of when one was made, for this long at most; None: there is none of that id."""
 
-    async def changes(self, correction_id: str) -> Sequence[Recorded]:
-        """Returns who made one and who switched it off, newest first."""
+    async def story(self, correction_id: str) -> CorrectionStory | None:
+        """Returns one with who changed it; None: there is none of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """What holds for a whole served page.
+
+    Args:
+        recommendation_id: Its id.
+        user_id: To whom it was served.
+        feed_session_id: In which session; empty: not known.
+        served_at: When.
+        source: Where its ranking came from.
+        fallback_reason: Why it is not the model's; empty or `NONE`: it is.
+        algorithm: What ranked it.
+        model_version: The model; empty: none did.
+        experiments: Experiment and variant of each it was part of.
+        filters: What was asked of every video.
+        removed: How many videos each rule took out.
+    """
+
+    recommendation_id: str
+    user_id: str
+    feed_session_id: str
+    served_at: datetime
+    source: str
+    fallback_reason: str
+    algorithm: str
+    model_version: str
+    experiments: Sequence[tuple[str, str]]
+    filters: Mapping[str, object]
+    removed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVideo:
+    """A video of a served page, and what became of it.
+
+    Args:
+        position: Its place in the session, from 1.
+        video_id: Its id.
+        title: Its title; empty: none is known.
+        score: Its score; None: it had none.
+        parts: What the score is made of.
+        propensity: With which probability it got its place; None: not by lot.
+        outcome: What it stands at; empty: it is not on the ledger.
+        rating: The rating, 0 to 10.
+        watch_time_s: How long it was watched, in seconds.
+    """
+
+    position: int
+    video_id: str
+    title: str
+    score: float | None
+    parts: Mapping[str, float]
+    propensity: float | None
+    outcome: str
+    rating: float | None
+    watch_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPage:
+    """A served page with its videos, best first."""
+
+    head: PageHead
+    videos: Sequence[ServedVideo]
+
+
+class ServedPages(Protocol):
+    """What was served; each method raises LedgerUnavailableError."""
+
+    async def page(self, recommendation_id: str) -> ServedPage | None:
+        """Returns a page; None: none of that id is known, or it had no video."""
+
+    async def newest_of(self, user_id: str, limit: int) -> Sequence[PageHead]:
+        """Returns the pages that a user was served last, newest first."""
 
 
 class AnalyticsError(Exception):

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from insights.adapters.database import bounded, reading
 from insights.domain.corrections import Period, around
 from insights.domain.outcome import ACCEPTED, REJECTED, Outcome
-from insights.ports import CorrectionEffect, PeriodCounts
+from insights.ports import CorrectionEffect, CorrectionStory, PeriodCounts
 from storage import audit, correction_effect, corrections
 from storage.audit import Action, Actor, Recorded, Subject
 from storage.correction_effect import OutcomeNames
@@ -68,10 +68,11 @@ class DatabaseCorrections:
                 found, await _counts(connection, found.rule, before), await _counts(connection, found.rule, since)
             )
 
-    async def changes(self, correction_id: str) -> Sequence[Recorded]:
-        """Returns who changed a correction."""
+    async def story(self, correction_id: str) -> CorrectionStory | None:
+        """Returns a correction with who changed it."""
         async with reading(self._reading, _TIMEOUT_S) as connection:
-            return await _changes(connection, correction_id)
+            found = await corrections.load(connection, correction_id)
+            return None if found is None else CorrectionStory(found, await _changes(connection, correction_id))
 
 
 async def _changes(connection: AsyncConnection, correction_id: str) -> list[Recorded]:
