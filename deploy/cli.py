@@ -149,6 +149,14 @@ def experiment(context: typer.Context) -> None:
     experiments_app(args=context.args, prog_name="feed experiment")
 
 
+@app.command("audit", context_settings=FORWARD)
+def audit(context: typer.Context) -> None:
+    """List who changed corrections and experiments, and when."""
+    from deploy.audit_cli import audit_log
+
+    _call(audit_log, "feed audit", context.args)
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""

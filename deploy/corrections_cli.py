@@ -1,13 +1,12 @@
 """`feed corrections`: what editors change by hand in everybody's feed, or in one user's."""
 
-import getpass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Final
 
 import typer
 
-from deploy.database_command import fail, in_transaction
+from deploy.database_command import by_operator, fail, in_transaction
 from storage import corrections
 from storage.correction_rules import Rule
 from storage.corrections import StoredCorrection
@@ -56,7 +55,7 @@ def add(  # noqa: PLR0913  # one option a field
     rule = Rule(kind.upper(), user, video, target_factor=factor, target_value=target, value=value)
     made = _run(
         lambda connection: corrections.create(
-            connection, rule, reason=reason, admin_id=by or getpass.getuser(), now=datetime.now(UTC)
+            connection, rule, reason=reason, admin=by_operator(by), now=datetime.now(UTC)
         )
     )
     typer.echo(made.correction_id)
@@ -74,9 +73,16 @@ def list_(
 
 
 @app.command()
-def off(correction_id: Annotated[str, typer.Argument(help="as `add` and `list` print it")]) -> None:
+def off(
+    correction_id: Annotated[str, typer.Argument(help="as `add` and `list` print it")],
+    *,
+    by: Annotated[str, typer.Option(help="who changes it; default: the system's user")] = "",
+) -> None:
     """Switch a correction off; safe to repeat."""
-    found = _run(lambda connection: corrections.deactivate(connection, correction_id))
+    admin = by_operator(by)
+    found = _run(
+        lambda connection: corrections.deactivate(connection, correction_id, admin=admin, now=datetime.now(UTC))
+    )
     if found is None:
         fail(f"there is no correction {correction_id}")
     typer.echo(_line(found))

@@ -1,6 +1,7 @@
 """What commands that change rows by hand have in common: one transaction, and errors in the words of the command."""
 
 import asyncio
+import getpass
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn, TypeVar
@@ -10,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.settings import CommonSettings, SettingsError, load
+from storage.audit import Actor, Door
 from storage.database import Database, sync_engine
 from storage.problems import ProblemsError
 
@@ -36,6 +38,11 @@ def in_transaction(act: Callable[[AsyncConnection], Awaitable[ResultT]], options
     except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
         cause = getattr(error, "orig", None) or error
         fail(f"the database cannot be used: {str(cause) or type(cause).__name__}")
+
+
+def by_operator(name: str) -> Actor:
+    """Returns who changes something at the command line; without a name, the system's user."""
+    return Actor(name or getpass.getuser(), Door.CLI)
 
 
 def fail(text: str, code: int = 1) -> NoReturn:

@@ -1,6 +1,5 @@
 """`feed experiment`: what is tried on a share of the users."""
 
-import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,12 +9,13 @@ import msgspec
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deploy.database_command import fail, in_transaction
+from deploy.database_command import by_operator, fail, in_transaction
 from insights.adapters.experiments_database import report_of
 from insights.domain.experiment_report import ExperimentReport
 from insights.report_text import report_lines
 from runtime.experiments import Parameter, RankedBy, Variant, given
 from storage import experiments
+from storage.audit import Door
 from storage.experiment_rules import Definition
 from storage.experiments import Status, StoredExperiment
 
@@ -41,6 +41,7 @@ _OPTIONS: Final = {
 _run = partial(in_transaction, options=_OPTIONS)
 
 Name = Annotated[str, typer.Argument(help="as `list` prints it")]
+By = Annotated[str, typer.Option(help="who does it; default: the system's user")]
 
 
 @app.command()
@@ -57,25 +58,27 @@ def create(  # noqa: PLR0913  # one option a field
     traffic: Annotated[float, typer.Option(help="share of the users who take part")] = 1.0,
     layer: Annotated[str, typer.Option(help="experiments of one layer never share a user")] = "feed",
     hypothesis: Annotated[str, typer.Option(help="what is expected, and why")] = "",
-    by: Annotated[str, typer.Option(help="who makes it; default: the system's user")] = "",
+    by: By = "",
 ) -> None:
     """Make an experiment; it waits as a draft until it is started."""
     variants = _variants(variant, set_ or (), ranked_by or ())
-    definition = Definition(name, layer, traffic, variants, hypothesis, by or getpass.getuser())
-    made = _run(lambda connection: experiments.create(connection, definition, datetime.now(UTC)))
+    definition = Definition(name, layer, traffic, variants, hypothesis, by_operator(by).name)
+    made = _run(lambda connection: experiments.create(connection, definition, datetime.now(UTC), Door.CLI))
     typer.echo(_line(made))
 
 
 @app.command()
-def start(name: Name) -> None:
+def start(name: Name, *, by: By = "") -> None:
     """Give a draft its users and start it; it can be stopped, but not started again."""
-    typer.echo(_line(_run(lambda connection: experiments.start(connection, name, datetime.now(UTC)))))
+    admin = by_operator(by)
+    typer.echo(_line(_run(lambda connection: experiments.start(connection, name, datetime.now(UTC), admin))))
 
 
 @app.command()
-def stop(name: Name) -> None:
+def stop(name: Name, *, by: By = "") -> None:
     """Stop an experiment for good; safe to repeat."""
-    typer.echo(_line(_run(lambda connection: experiments.stop(connection, name, datetime.now(UTC)))))
+    admin = by_operator(by)
+    typer.echo(_line(_run(lambda connection: experiments.stop(connection, name, datetime.now(UTC), admin))))
 
 
 @app.command("list")

@@ -8,21 +8,27 @@ from typing import Final, TypeAlias
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
+from insights.adapters import corrections_grpc, corrections_rest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.corrections_database import DatabaseCorrections
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
+from insights.adapters.pages_database import DatabasePages
 from insights.adapters.pulse_database import DatabasePulse
 from insights.adapters.trainings_database import DatabaseTrainings
+from insights.correction_service import CorrectionService
 from insights.domain.wellness import METRICS
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.corrections import CorrectionsPage
+from insights.page.explanation import ExplanationPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
@@ -49,7 +55,8 @@ class InsightsApp:
     Args:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
-        service: What answers.
+        service: What answers of outcomes.
+        corrections: What takes corrections.
         site: What people look at.
         databases: Closed with the process.
         registry: Its metrics.
@@ -60,6 +67,7 @@ class InsightsApp:
         keeper: Keeper,
         others: Sequence[_Other],
         service: OutcomeService,
+        corrections: CorrectionService,
         site: Site,
         databases: Sequence[Database],
         registry: CollectorRegistry,
@@ -69,8 +77,15 @@ class InsightsApp:
         self._databases = databases
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
-        self.http_routes: Sequence[BaseRoute] = [*routes(service), *site.routes()]
+        self.grpc_services: Sequence[GrpcService] = (
+            grpc_service(service),
+            corrections_grpc.grpc_service(corrections),
+        )
+        self.http_routes: Sequence[BaseRoute] = [
+            *routes(service),
+            *corrections_rest.routes(corrections),
+            *site.routes(),
+        ]
         self.registry = registry
 
     async def start(self) -> None:
@@ -111,13 +126,16 @@ def build(settings: InsightsSettings) -> InsightsApp:
         *_forwarders(settings, writing, metrics),
     ]
     service = OutcomeService(ledger, answers, _now)
+    corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
     models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     pages: list[Page] = [
         OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
         ModelsPage(DatabaseTrainings(shown), models),
+        CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
+        ExplanationPage(DatabasePages(shown)),
     ]
     keeper = Keeper(ledger, answers, metrics)
-    return InsightsApp(keeper, others, service, Site(pages), (writing, reading, shown), registry)
+    return InsightsApp(keeper, others, service, corrections, Site(pages), (writing, reading, shown), registry)
 
 
 def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from insights.domain.analytics import AnalyticsEvent, EventName
+from insights.domain.corrections import Period
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
 from insights.domain.scrapes import Samples
+from storage.audit import Actor, Recorded
+from storage.correction_rules import Rule
+from storage.corrections import StoredCorrection
 
 
 class LedgerUnavailableError(Exception):
@@ -90,6 +94,139 @@ class Experiments(Protocol):
 
     async def stop(self, name: str, reason: str) -> None:
         """Stops an experiment."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodCounts:
+    """What became of the videos that a correction is about, of those that were served in a time.
+
+    Args:
+        period: The time.
+        served: Videos that were served.
+        accepted: Those whose outcome says so.
+        hidden: Those that were hidden or blacklisted.
+        pending: Those whose outcome is still open.
+    """
+
+    period: Period
+    served: int
+    accepted: int
+    hidden: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionEffect:
+    """A correction, and what was served before and since it was made, for as long."""
+
+    correction: StoredCorrection
+    before: PeriodCounts
+    since: PeriodCounts
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionStory:
+    """A correction, and who made it and switched it off, newest first."""
+
+    correction: StoredCorrection
+    changes: Sequence[Recorded]
+
+
+class Corrections(Protocol):
+    """What editors change by hand; each method raises LedgerUnavailableError."""
+
+    async def create(self, rule: Rule, reason: str, admin: Actor) -> StoredCorrection:
+        """Adds a correction; raises CorrectionError when it makes no sense."""
+
+    async def deactivate(self, correction_id: str, admin: Actor) -> StoredCorrection | None:
+        """Switches one off, which may be off; None: there is none of that id. Raises CorrectionError without a name."""
+
+    async def newest(
+        self, limit: int, *, include_inactive: bool, after: tuple[datetime, str] | None
+    ) -> Sequence[StoredCorrection]:
+        """Returns so many, newest first, from behind the one of this time and id on."""
+
+    async def effect(self, correction_id: str, window: timedelta) -> CorrectionEffect | None:
+        """Counts on each side of when one was made, for this long at most; None: there is none of that id."""
+
+    async def story(self, correction_id: str) -> CorrectionStory | None:
+        """Returns one with who changed it; None: there is none of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """What holds for a whole served page.
+
+    Args:
+        recommendation_id: Its id.
+        user_id: To whom it was served.
+        feed_session_id: In which session; empty: not known.
+        served_at: When.
+        source: Where its ranking came from.
+        fallback_reason: Why it is not the model's; empty or `NONE`: it is.
+        algorithm: What ranked it.
+        model_version: The model; empty: none did.
+        experiments: Experiment and variant of each it was part of.
+        filters: What was asked of every video.
+        removed: How many videos each rule took out.
+    """
+
+    recommendation_id: str
+    user_id: str
+    feed_session_id: str
+    served_at: datetime
+    source: str
+    fallback_reason: str
+    algorithm: str
+    model_version: str
+    experiments: Sequence[tuple[str, str]]
+    filters: Mapping[str, object]
+    removed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVideo:
+    """A video of a served page, and what became of it.
+
+    Args:
+        position: Its place in the session, from 1.
+        video_id: Its id.
+        title: Its title; empty: none is known.
+        score: Its score; None: it had none.
+        parts: What the score is made of.
+        propensity: With which probability it got its place; None: not by lot.
+        outcome: What it stands at; empty: it is not on the ledger.
+        rating: The rating, 0 to 10.
+        watch_time_s: How long it was watched, in seconds.
+    """
+
+    position: int
+    video_id: str
+    title: str
+    score: float | None
+    parts: Mapping[str, float]
+    propensity: float | None
+    outcome: str
+    rating: float | None
+    watch_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPage:
+    """A served page with its videos, best first."""
+
+    head: PageHead
+    videos: Sequence[ServedVideo]
+
+
+class ServedPages(Protocol):
+    """What was served; each method raises LedgerUnavailableError."""
+
+    async def page(self, recommendation_id: str) -> ServedPage | None:
+        """Returns a page; None: none of that id is known, or it had no video."""
+
+    async def newest_of(self, user_id: str, limit: int) -> Sequence[PageHead]:
+        """Returns the pages that a user was served last, newest first."""
 
 
 class AnalyticsError(Exception):

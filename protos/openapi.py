@@ -32,10 +32,14 @@ _FILES: Final = (
     "feed/recommendations/v1/recommendations.proto",
     "feed/interactions/v1/interactions.proto",
     "feed/insights/v1/outcomes.proto",
+    "feed/insights/v1/corrections.proto",
 )
 _REQUEST: Final = ".feed.recommendations.v1.GetRecommendationsRequest"
 _EXPLAINED: Final = ".feed.recommendations.v1.ExplainRecommendationRequest"
 _INSIGHTS: Final = ".feed.insights.v1"
+_INSIGHTS_SERVERS: Final = [{"url": "http://127.0.0.1:8090", "description": "insights"}]
+# What the service makes of a correction.
+_MADE: Final = ("correctionId", "isActive", "createdTime")
 # Parts of the request that a query spells without their own name, and what a query cannot carry.
 _FLATTENED: Final = ("filters", "context")
 _NOT_IN_QUERY: Final = ("recent_interactions",)
@@ -189,6 +193,7 @@ def document() -> Schema:
         "/feed/interactions": interactions,
         "/api/track": _track(interactions),
         **_outcomes(contract),
+        **_corrections(contract),
         **_operations(),
     }
     return {
@@ -289,7 +294,6 @@ def _track(interactions: Schema) -> Schema:
 
 
 def _outcomes(contract: Contract) -> Schema:
-    servers = [{"url": "http://127.0.0.1:8090", "description": "insights"}]
     tracked = contract.reference(f"{_INSIGHTS}.TrackOutcomeRequest")
     contract.schemas["TrackOutcomeRequest"]["additionalProperties"] = False
     tracks = {
@@ -308,18 +312,67 @@ def _outcomes(contract: Contract) -> Schema:
         "/feed/acceptance-rate": ("GetAcceptanceRate", "Which share of what was served was accepted"),
         "/feed/algorithm-performance": ("GetAlgorithmPerformance", "How each algorithm does"),
     }
-    answers = {path: {"servers": servers, "get": _answer(contract, *asked)} for path, asked in asks.items()}
-    return {"/feed/outcomes": {"servers": servers, "post": tracks}, **answers}
+    answers = {path: {"servers": _INSIGHTS_SERVERS, "get": _answer(contract, *asked)} for path, asked in asks.items()}
+    return {"/feed/outcomes": {"servers": _INSIGHTS_SERVERS, "post": tracks}, **answers}
 
 
-def _answer(contract: Contract, method: str, summary: str) -> Schema:
+def _corrections(contract: Contract) -> Schema:
+    one = contract.reference(f"{_INSIGHTS}.Correction")
+    schema = contract.schemas["Correction"]
+    schema["additionalProperties"] = False
+    for name in _MADE:
+        schema["properties"][name]["readOnly"] = True
+    off = contract.reference(f"{_INSIGHTS}.DeactivateCorrectionRequest")
+    # It is in the path.
+    of_path = contract.schemas["DeactivateCorrectionRequest"]
+    of_path |= {"additionalProperties": False, "required": ["adminId"]}
+    place = {
+        "name": "correctionId",
+        "in": "path",
+        "required": True,
+        "schema": of_path["properties"].pop("correctionId"),
+    }
+    lists = _answer(contract, "ListCorrections", "What editors changed by hand, newest first")
+    effect = _answer(
+        contract, "GetCorrectionEffect", "What became of what a correction is about, before and since", 404
+    )
+    effect["parameters"] = [each for each in effect["parameters"] if each["name"] != place["name"]]
+    creates = _change(contract, "CreateCorrection", "Boost, reduce, block or reweight by hand", one)
+    deactivates = _change(contract, "DeactivateCorrection", "Switch a correction off", off, 404)
+    return {
+        "/feed/corrections": {"servers": _INSIGHTS_SERVERS, "get": lists, "post": creates},
+        "/feed/corrections/{correctionId}/deactivate": {
+            "servers": _INSIGHTS_SERVERS,
+            "parameters": [place],
+            "post": deactivates,
+        },
+        "/feed/corrections/{correctionId}/effect": {
+            "servers": _INSIGHTS_SERVERS,
+            "parameters": [place],
+            "get": effect,
+        },
+    }
+
+
+def _change(contract: Contract, method: str, summary: str, body: Schema, *problems: int) -> Schema:
+    told = contract.reference(f"{_INSIGHTS}.{method}Response")
+    return {
+        "operationId": method[0].lower() + method[1:],
+        "tags": ["insights"],
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": _json("It as it is kept.", told), **_problems(400, *problems, 413, 415, 422, 500, 503)},
+    }
+
+
+def _answer(contract: Contract, method: str, summary: str, *problems: int) -> Schema:
     told = contract.reference(f"{_INSIGHTS}.{method}Response")
     return {
         "operationId": method[0].lower() + method[1:],
         "tags": ["insights"],
         "summary": summary,
         "parameters": list(contract.parameters(f"{_INSIGHTS}.{method}Request")),
-        "responses": {"200": _json("The figures.", told), **_problems(400, 500, 503)},
+        "responses": {"200": _json("The figures.", told), **_problems(400, *problems, 500, 503)},
     }
 
 
@@ -430,7 +483,8 @@ def _is_required(field: FieldDescriptorProto) -> bool:
     rules = _rules(field)
     if _is_repeated(field) or field.proto3_optional or rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE:
         return False
-    empty_breaks = bool(rules.string.pattern) and not re.search(rules.string.pattern, "")
+    wrong_when_empty = bool(rules.string.pattern) and not re.search(rules.string.pattern, "")
+    empty_breaks = wrong_when_empty or rules.string.min_len > 0
     return rules.required or empty_breaks or 0 in rules.enum.not_in
 
 

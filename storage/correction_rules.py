@@ -22,6 +22,8 @@ _TEXT_CHARS: Final = 128
 _MEDIA_CHARS: Final = 64
 _LANGUAGE_CHARS: Final = 35
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+# No database takes one in a text.
+_NUL: Final = "\0"
 _ID_TEXT: Final = "1 to 128 characters of A-Z a-z 0-9 _ . : -"
 
 
@@ -70,20 +72,26 @@ def problems_of(rule: Rule) -> tuple[Problem, ...]:
 
 def problems_of_entry(reason: str, admin_id: str) -> tuple[Problem, ...]:
     """Returns what is wrong with why and by whom a correction is made."""
-    found = []
-    if not 1 <= len(reason) <= _REASON_CHARS:
-        found.append(Problem("reason", f"must be 1 to {_REASON_CHARS} characters"))
-    if not 1 <= len(admin_id) <= _TEXT_CHARS:
-        found.append(Problem("admin_id", f"must be 1 to {_TEXT_CHARS} characters"))
-    return tuple(found)
+    return (*_wrong_text("reason", reason, 1, _REASON_CHARS), *problems_of_admin(admin_id))
+
+
+def problems_of_admin(admin_id: str) -> tuple[Problem, ...]:
+    """Returns what is wrong with by whom a correction is made or switched off."""
+    return tuple(_wrong_text("admin_id", admin_id, 1, _TEXT_CHARS))
+
+
+def _wrong_text(name: str, text: str, fewest: int, most: int) -> Iterator[Problem]:
+    if not fewest <= len(text) <= most:
+        yield Problem(name, f"must be {f'{fewest} to' if fewest else 'at most'} {most} characters")
+    elif _NUL in text:
+        yield Problem(name, "must not hold a NUL")
 
 
 def _wrong_ids(rule: Rule) -> Iterator[Problem]:
     for name, given in (("user_id", rule.user_id), ("video_id", rule.video_id)):
         if given and not _ID.fullmatch(given):
             yield Problem(name, f"must be {_ID_TEXT}")
-    if len(rule.media_type) > _MEDIA_CHARS:
-        yield Problem("media_type", f"must be at most {_MEDIA_CHARS} characters")
+    yield from _wrong_text("media_type", rule.media_type, 0, _MEDIA_CHARS)
 
 
 def _wrong_target(rule: Rule) -> Iterator[Problem]:
@@ -98,8 +106,7 @@ def _wrong_target(rule: Rule) -> Iterator[Problem]:
     elif not (rule.video_id or rule.target_factor):
         yield Problem("video_id", "name a video, or an author, tag or language: not all videos are meant")
     most = _LANGUAGE_CHARS if rule.target_factor == "language" else _TEXT_CHARS
-    if len(rule.target_value) > most:
-        yield Problem("target_value", f"must be at most {most} characters")
+    yield from _wrong_text("target_value", rule.target_value, 0, most)
 
 
 def _wrong_reweighting(rule: Rule) -> Iterator[Problem]:
@@ -115,3 +122,5 @@ def _wrong_value(rule: Rule) -> Iterator[Problem]:
             yield Problem("correction_value", f"must be a number from {-MOST_VALUE:g} to {MOST_VALUE:g}")
     elif not isfinite(rule.value) or abs(rule.value) > MOST_VALUE:
         yield Problem("correction_value", f"must be a number from {-MOST_VALUE:g} to {MOST_VALUE:g}")
+    elif rule.value == 0 and rule.correction_type in {CorrectionType.BOOST, CorrectionType.REDUCE}:
+        yield Problem("correction_value", "must not be 0, which changes nothing")

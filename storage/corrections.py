@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.correction_rules import CorrectionError, Rule, problems_of, problems_of_entry
+from storage import audit
+from storage.audit import Action, Actor, Change, Subject
+from storage.correction_rules import CorrectionError, Rule, problems_of, problems_of_admin, problems_of_entry
 from storage.tables import model_corrections
 
 _ROW: Final = model_corrections.c
@@ -63,7 +66,7 @@ class ActiveRule(NamedTuple):
 
 
 async def create(
-    connection: AsyncConnection, rule: Rule, *, reason: str, admin_id: str, now: datetime
+    connection: AsyncConnection, rule: Rule, *, reason: str, admin: Actor, now: datetime
 ) -> StoredCorrection:
     """Adds a correction and returns it.
 
@@ -71,15 +74,15 @@ async def create(
         connection: An open transaction that may write.
         rule: What it changes.
         reason: Why, 1 to 1000 characters.
-        admin_id: Who makes it, 1 to 128 characters.
+        admin: Who makes it; the name 1 to 128 characters.
         now: The time.
 
     Raises:
         CorrectionError: When it makes no sense.
     """
-    if problems := (*problems_of(rule), *problems_of_entry(reason, admin_id)):
+    if problems := (*problems_of(rule), *problems_of_entry(reason, admin.name)):
         raise CorrectionError(problems)
-    made = StoredCorrection(str(uuid.uuid4()), rule, reason, admin_id, is_active=True, created_at=now)
+    made = StoredCorrection(str(uuid.uuid4()), rule, reason, admin.name, is_active=True, created_at=now)
     values = {
         _ROW.correction_id: made.correction_id,
         _ROW.correction_type: rule.correction_type,
@@ -90,11 +93,12 @@ async def create(
         _ROW.target_value: rule.target_value or None,
         _ROW.correction_value: rule.value,
         _ROW.reason: reason,
-        _ROW.admin_id: admin_id,
+        _ROW.admin_id: admin.name,
         _ROW.is_active: True,
         _ROW.created_at: now,
     }
     await connection.execute(sa.insert(model_corrections).values(values))
+    await audit.record(connection, _change(made.correction_id, Action.CREATED, admin, _told(rule)), now)
     return made
 
 
@@ -130,10 +134,25 @@ async def list_newest(
     return [_stored(row) for row in await connection.execute(wanted)]
 
 
-async def deactivate(connection: AsyncConnection, correction_id: str) -> StoredCorrection | None:
-    """Switches a correction off, which may be off, and returns it; None when there is none of that id."""
-    off = sa.update(model_corrections).where(_ROW.correction_id == correction_id).values(is_active=False)
-    await connection.execute(off)
+async def deactivate(
+    connection: AsyncConnection, correction_id: str, *, admin: Actor, now: datetime
+) -> StoredCorrection | None:
+    """Switches a correction off, which may be off, and returns it; None when there is none of that id.
+
+    Args:
+        connection: An open transaction that may write.
+        correction_id: Its id.
+        admin: Who does it; the name 1 to 128 characters.
+        now: The time.
+
+    Raises:
+        CorrectionError: When nobody says who does it.
+    """
+    if problems := problems_of_admin(admin.name):
+        raise CorrectionError(problems)
+    off = sa.update(model_corrections).where(_ROW.correction_id == correction_id, _ROW.is_active)
+    if (await connection.execute(off.values(is_active=False))).rowcount:
+        await audit.record(connection, _change(correction_id, Action.DEACTIVATED, admin, {}), now)
     return await load(connection, correction_id)
 
 
@@ -161,6 +180,15 @@ async def active_text(connection: AsyncConnection, limit: int) -> str:
 def rules_of(text: str) -> list[ActiveRule]:
     """Returns the corrections of what `active_text` returned."""
     return [_active(row) for row in json.loads(text)]
+
+
+def _change(correction_id: str, action: Action, admin: Actor, details: Mapping[str, Any]) -> Change:
+    return Change(Subject.CORRECTION, correction_id, action, admin, details)
+
+
+def _told(rule: Rule) -> dict[str, Any]:
+    """Returns what a rule says; for whose feed it is stands in the correction alone."""
+    return {name: value for name, value in asdict(rule).items() if value not in {"", None} and name != "user_id"}
 
 
 def _active(row: list[Any]) -> ActiveRule:

@@ -1,7 +1,7 @@
 """Experiments, one row each. What one is about never changes: it is made, started once and stopped once."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.experiments import BUCKETS, Experiment, Variant
+from storage import audit
+from storage.audit import Action, Actor, Change, Door, Subject
 from storage.experiment_rules import Definition, ExperimentError, problems_of
 from storage.problems import Problem
 from storage.tables import experiments
@@ -52,13 +54,14 @@ class StoredExperiment:
     stop_reason: str | None
 
 
-async def create(connection: AsyncConnection, definition: Definition, now: datetime) -> StoredExperiment:
+async def create(connection: AsyncConnection, definition: Definition, now: datetime, door: Door) -> StoredExperiment:
     """Adds an experiment, as a draft, and returns it.
 
     Args:
         connection: An open transaction that may write.
         definition: What it is about.
         now: The time.
+        door: Through what its `admin_id` makes it.
 
     Raises:
         ExperimentError: When it makes no sense, or there is one of this name.
@@ -80,11 +83,25 @@ async def create(connection: AsyncConnection, definition: Definition, now: datet
         _ROW.created_at: now,
     }
     await connection.execute(sa.insert(experiments).values(values))
+    details = {
+        "layer": definition.layer,
+        "traffic": definition.traffic,
+        "variants": values[_ROW.variants],
+        "hypothesis": definition.hypothesis,
+    }
+    change = _change(definition.name, Action.CREATED, Actor(definition.admin_id, door), details)
+    await audit.record(connection, change, now)
     return await known(connection, definition.name)
 
 
-async def start(connection: AsyncConnection, name: str, now: datetime) -> StoredExperiment:
+async def start(connection: AsyncConnection, name: str, now: datetime, admin: Actor) -> StoredExperiment:
     """Gives a draft its users and starts it.
+
+    Args:
+        connection: An open transaction that may write.
+        name: Its name.
+        now: The time.
+        admin: Who starts it.
 
     Raises:
         ExperimentError: When there is none of this name, it is no draft, or its layer has too few users left.
@@ -105,25 +122,32 @@ async def start(connection: AsyncConnection, name: str, now: datetime) -> Stored
             [Problem("traffic", f"must be at most {left / BUCKETS:g}: more users the layer does not have left")]
         )
     buckets = list(_lowest(free, wanted))
-    await _set(connection, name, status=Status.RUNNING.value, buckets=buckets, started_at=now)
+    started = sa.update(experiments).where(_ROW.name == name)
+    await connection.execute(started.values(status=Status.RUNNING.value, buckets=buckets, started_at=now))
+    await audit.record(connection, _change(name, Action.STARTED, admin, {"buckets": buckets}), now)
     return await known(connection, name)
 
 
-async def stop(connection: AsyncConnection, name: str, now: datetime, reason: str | None = None) -> StoredExperiment:
+async def stop(
+    connection: AsyncConnection, name: str, now: datetime, admin: Actor, reason: str | None = None
+) -> StoredExperiment:
     """Stops an experiment for good, which may be stopped already, and returns it.
 
     Args:
         connection: An open transaction that may write.
         name: Its name.
         now: The time.
+        admin: Who stops it.
         reason: Why.
 
     Raises:
         ExperimentError: When there is none of this name.
     """
-    found = await known(connection, name)
-    if found.status is not Status.STOPPED:
-        await _set(connection, name, status=Status.STOPPED.value, ended_at=now, stop_reason=reason)
+    not_over = sa.update(experiments).where(_ROW.name == name, _ROW.status != Status.STOPPED.value)
+    stopped = not_over.values(status=Status.STOPPED.value, ended_at=now, stop_reason=reason)
+    if (await connection.execute(stopped)).rowcount:
+        details = {"reason": reason} if reason else {}
+        await audit.record(connection, _change(name, Action.STOPPED, admin, details), now)
     return await known(connection, name)
 
 
@@ -174,8 +198,8 @@ def _lowest(free: Ranges, wanted: int) -> Iterator[tuple[int, int]]:
         wanted -= taken
 
 
-async def _set(connection: AsyncConnection, name: str, **values: object) -> None:
-    await connection.execute(sa.update(experiments).where(_ROW.name == name).values(**values))
+def _change(name: str, action: Action, admin: Actor, details: Mapping[str, Any]) -> Change:
+    return Change(Subject.EXPERIMENT, name, action, admin, details)
 
 
 def _stored(row: sa.Row[Any]) -> StoredExperiment:

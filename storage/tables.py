@@ -184,6 +184,7 @@ recommendation_decisions = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "user_id", "created_at"),
     Index(None, "algorithm", "created_at"),
+    Index(None, "video_id", "created_at"),
 )
 
 _PENDING = text("user_action = 'pending'")
@@ -300,6 +301,21 @@ model_corrections = Table(
     Column("admin_id", Id, nullable=False),
     Column("is_active", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Who changed what by hand. Rows are added, and never changed or deleted.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("subject", String(16), nullable=False),
+    Column("subject_id", Id, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("actor", Id, nullable=False),
+    Column("door", String(16), nullable=False),
+    Column("details", Json, nullable=False),
+    Index(None, "subject", "subject_id"),
 )
 
 model_trainings = Table(

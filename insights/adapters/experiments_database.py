@@ -11,9 +11,13 @@ from insights.domain.experiment_report import METRICS, ExperimentReport, report
 from insights.domain.statistics import Sums
 from insights.ports import RunningExperiment
 from storage import experiment_users, experiments
+from storage.audit import Actor, Door
 from storage.database import Database
 from storage.experiment_rules import Definition
 from storage.experiments import Status
+
+# Who stops what harms users.
+_GUARDIAN: Final = Actor("guardian", Door.PROCESS)
 
 _TIMEOUT_S: Final = 30.0
 
@@ -40,9 +44,9 @@ class DatabaseExperiments:
             ]
 
     async def stop(self, name: str, reason: str) -> None:
-        """Stops an experiment, which somebody may have stopped already."""
+        """Stops an experiment, which somebody may have stopped already, as the guardian."""
         async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
-            await experiments.stop(connection, name, self._now(), reason)
+            await experiments.stop(connection, name, self._now(), _GUARDIAN, reason)
 
 
 async def report_of(connection: AsyncConnection, definition: Definition) -> ExperimentReport:

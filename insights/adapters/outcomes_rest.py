@@ -1,29 +1,26 @@
 """The REST side: `POST /feed/outcomes`, `GET /feed/acceptance-rate`, `GET /feed/algorithm-performance`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from google.protobuf import json_format
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from feed.insights.v1 import outcomes_pb2 as pb
+from insights.adapters.rest import answer, decoded, parameters
 from insights.service import OutcomeService
 from runtime.errors import InvalidArgumentError, UnprocessableError, Violation
-from runtime.json_http import json_response, read_json
+from runtime.json_http import read_json
 
 OUTCOMES_PATH: Final = "/feed/outcomes"
 ACCEPTANCE_PATH: Final = "/feed/acceptance-rate"
 PERFORMANCE_PATH: Final = "/feed/algorithm-performance"
 
 _TIME_TEXT: Final = "must be RFC 3339 with a zone, such as 2025-09-01T12:00:00Z"
-# A name from outside is cut here before it is told back.
-_TOLD_CHARS: Final = 128
 
 
 class _Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -44,20 +41,20 @@ def routes(service: OutcomeService) -> list[BaseRoute]:
     async def track(request: Request) -> Response:
         wanted = _outcome(await read_json(request))
         try:
-            return _json(await service.track_outcome(wanted))
+            return answer(await service.track_outcome(wanted))
         except InvalidArgumentError as error:
             raise UnprocessableError(error.violations) from error
 
     async def acceptance(request: Request) -> Response:
-        given = _parameters(request, ("userId", "algorithm", "since"))
+        given = parameters(request, ("userId", "algorithm", "since"))
         asked = pb.GetAcceptanceRateRequest(
             user_id=given.get("userId", ""), algorithm=given.get("algorithm", ""), since=_since(given)
         )
-        return _json(await service.get_acceptance_rate(asked))
+        return answer(await service.get_acceptance_rate(asked))
 
     async def performance(request: Request) -> Response:
-        asked = pb.GetAlgorithmPerformanceRequest(since=_since(_parameters(request, ("since",))))
-        return _json(await service.get_algorithm_performance(asked))
+        asked = pb.GetAlgorithmPerformanceRequest(since=_since(parameters(request, ("since",))))
+        return answer(await service.get_algorithm_performance(asked))
 
     return [
         Route(OUTCOMES_PATH, track, methods=["POST"]),
@@ -67,11 +64,7 @@ def routes(service: OutcomeService) -> list[BaseRoute]:
 
 
 def _outcome(body: bytes) -> pb.TrackOutcomeRequest:
-    try:
-        found = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        text = str(error) if isinstance(error, msgspec.MsgspecError) else "must be JSON in UTF-8"
-        raise InvalidArgumentError([Violation("body", text[:_TOLD_CHARS])]) from error
+    found = decoded(body, _DECODER)
     known = found.action in pb.UserAction.keys()  # noqa: SIM118  # no dict
     return pb.TrackOutcomeRequest(
         recommendation_log_id=found.recommendation_log_id or "",
@@ -79,20 +72,6 @@ def _outcome(body: bytes) -> pb.TrackOutcomeRequest:
         action=pb.UserAction.Value(found.action) if known and found.action else pb.USER_ACTION_UNSPECIFIED,
         user_rating=found.user_rating,
     )
-
-
-def _parameters(request: Request, known: Collection[str]) -> Mapping[str, str]:
-    given: dict[str, str] = {}
-    broken: list[Violation] = []
-    for name, value in request.query_params.multi_items():
-        if name not in known:
-            broken.append(Violation(name[:_TOLD_CHARS], f"unknown parameter; known are {', '.join(known)}"))
-        elif name in given:
-            broken.append(Violation(name, "must be given once"))
-        given[name] = value
-    if broken:
-        raise InvalidArgumentError(broken)
-    return given
 
 
 def _since(given: Mapping[str, str]) -> Timestamp | None:
@@ -105,8 +84,3 @@ def _since(given: Mapping[str, str]) -> Timestamp | None:
     if time is None or time.tzinfo is None:
         raise InvalidArgumentError([Violation("since", _TIME_TEXT)])
     return Timestamp(seconds=int(time.timestamp()))
-
-
-def _json(message: Message) -> Response:
-    answer: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    return json_response(answer)

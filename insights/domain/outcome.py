@@ -64,6 +64,7 @@ STATUSES: Final[Mapping[Outcome, Status]] = {
 }
 
 ACCEPTED: Final = tuple(outcome for outcome, status in STATUSES.items() if status is Status.ACCEPTED)
+REJECTED: Final = tuple(outcome for outcome, status in STATUSES.items() if status is Status.REJECTED)
 ADDING: Final = (Outcome.LIKED, Outcome.ADDED, Outcome.SHARED)
 
 BITS: Final[Mapping[Outcome, int]] = {outcome: 1 << place for place, outcome in enumerate(STATUSES)}

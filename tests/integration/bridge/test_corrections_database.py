@@ -19,6 +19,7 @@ from bridge.fakes import Recorder, StoppedClock
 from bridge.ports import ListError
 from fakes.scorer.server import FakeScorer
 from storage import corrections
+from storage.audit import Actor, Door
 from storage.correction_rules import Rule
 from storage.database import Database
 from storage.tables import model_corrections
@@ -26,6 +27,7 @@ from tests.integration.bridge.conftest import RunningBridge, StartBridge
 from tests.polling import until
 
 NOW = datetime(2025, 9, 1, 12, tzinfo=UTC)
+ADMIN = Actor("ann", Door.CLI)
 
 
 @pytest.fixture
@@ -38,14 +40,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def add(database: Database, rule: Rule, second: int = 0) -> str:
     async with database.begin() as connection:
         made = await corrections.create(
-            connection, rule, reason="why", admin_id="ann", now=NOW + timedelta(seconds=second)
+            connection, rule, reason="why", admin=ADMIN, now=NOW + timedelta(seconds=second)
         )
     return made.correction_id
 
 
 async def switch_off(database: Database, correction_id: str) -> None:
     async with database.begin() as connection:
-        await corrections.deactivate(connection, correction_id)
+        await corrections.deactivate(connection, correction_id, admin=ADMIN, now=NOW)
 
 
 async def test_a_correction_holds_on_the_next_look_and_no_more_once_it_is_off(

@@ -15,6 +15,7 @@ from fakes.scorer.server import FakeScorer
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from runtime.experiments import Parameter, RankedBy, Variant
 from storage import experiments
+from storage.audit import Actor, Door
 from storage.database import Database
 from storage.experiment_rules import Definition
 from tests.http import call
@@ -23,6 +24,7 @@ from tests.integration.bridge.test_served import published, records
 from tests.polling import until
 
 NOW = datetime(2025, 9, 1, 12, tzinfo=UTC)
+ADMIN = Actor("ann", Door.CLI)
 VARIANTS = [
     Variant("control", 1.0),
     Variant("calm", 1.0, parameters={Parameter.DIVERSITY: 0.75}),
@@ -44,12 +46,12 @@ async def test_users_are_given_variants_from_start_to_stop(
     async with start_bridge(scorer.target, experiments_poll_ms=50) as bridge:
         database = Database(f"sqlite:///{tmp_path / 'feed.db'}")
         async with database.begin() as connection:
-            await experiments.create(connection, CALM, NOW)
-            started = await experiments.start(connection, "calm", NOW)
+            await experiments.create(connection, CALM, NOW, Door.CLI)
+            started = await experiments.start(connection, "calm", NOW, ADMIN)
         await running(bridge, 1)
         pages = {f"u{number}": await bridge.page(f"u{number}") for number in range(30)}
         async with database.begin() as connection:
-            await experiments.stop(connection, "calm", NOW)
+            await experiments.stop(connection, "calm", NOW, ADMIN)
         await running(bridge, 0)
         after = await bridge.page()
         await database.close()
@@ -70,7 +72,7 @@ async def test_a_tester_chooses_over_http(start_bridge: StartBridge, scorer: Fak
     async with start_bridge(scorer.target, experiments_poll_ms=50, experiment_overrides=True) as bridge:
         database = Database(f"sqlite:///{tmp_path / 'feed.db'}")
         async with database.begin() as connection:
-            await experiments.create(connection, CALM, NOW)
+            await experiments.create(connection, CALM, NOW, Door.CLI)
         await database.close()
 
         async def answer() -> str:
@@ -88,10 +90,10 @@ async def known(database_url: str) -> KnownExperiments:
     database = Database(database_url)
     async with database.begin() as connection:
         for name, layer in (("draft", "a"), ("b", "feed"), ("c", "feed"), ("over", "feed"), ("first", "a")):
-            await experiments.create(connection, replace(CALM, name=name, layer=layer, traffic=0.3), NOW)
+            await experiments.create(connection, replace(CALM, name=name, layer=layer, traffic=0.3), NOW, Door.CLI)
             if name != "draft":
-                await experiments.start(connection, name, NOW)
-        await experiments.stop(connection, "over", NOW)
+                await experiments.start(connection, name, NOW, ADMIN)
+        await experiments.stop(connection, "over", NOW, ADMIN)
     found = await DatabaseExperiments(database).known()
     await database.close()
     return found

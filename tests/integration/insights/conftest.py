@@ -1,11 +1,16 @@
 """A ledger on each database, and the sink's own stores to fill what it follows."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from insights.app import build
+from insights.settings import InsightsSettings
+from runtime.process import Service
+from runtime.settings import load
 from storage.database import Database
-from tests.integration.insights.books import Books
+from tests.integration.insights.books import SECRET, Books
 
 
 @pytest.fixture
@@ -21,3 +26,14 @@ async def books(database: Database) -> Books:
     made = Books(database)
     await made.keep()
     return made
+
+
+@pytest.fixture
+async def running(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    """The whole process."""
+    key = tmp_path / "bridge" / "token.key"
+    key.parent.mkdir()
+    key.write_bytes(SECRET)
+    settings = load(InsightsSettings, {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url})
+    async with Service("insights", build(settings)) as service:
+        yield service

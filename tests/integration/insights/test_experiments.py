@@ -13,7 +13,8 @@ from insights.domain.experiment_report import ExperimentReport, Metric
 from insights.guardian import Guardian
 from interactions.domain.event import InteractionType
 from runtime.experiments import Experiment, Variant
-from storage import experiments
+from storage import audit, experiments
+from storage.audit import Actor, Door
 from storage.database import Database, upgrade
 from storage.experiment_rules import Definition
 from storage.experiments import Status, StoredExperiment
@@ -21,6 +22,7 @@ from storage.tables import experiment_users
 from tests.integration.insights.books import BEGIN, LATE_AFTER_MS, Books, event, page
 
 VIEW, LIKE, HIDE = (InteractionType(name) for name in ("VIEW", "LIKE", "HIDE"))
+ADMIN = Actor("ann", Door.CLI)
 VIDEOS = 20
 EQUAL, RARE = {"a": 0.3, "b": 0.3}, {"a": 0.01, "b": 0.01}
 TRIED = Definition("tried", "feed", 1.0, [Variant("a", 1.0), Variant("b", 1.0)], "", "ann")
@@ -42,8 +44,8 @@ class Looked:
 
 async def start(database: Database, definition: Definition = TRIED) -> Experiment:
     async with database.begin() as connection:
-        await experiments.create(connection, definition, BEGIN)
-        return (await experiments.start(connection, definition.name, BEGIN)).experiment
+        await experiments.create(connection, definition, BEGIN, Door.CLI)
+        return (await experiments.start(connection, definition.name, BEGIN, ADMIN)).experiment
 
 
 async def load(database: Database, name: str = "tried") -> StoredExperiment:
@@ -150,6 +152,10 @@ async def test_a_broken_variant_that_falls_back_half_of_the_time_is_stopped(many
     assert stopped.stop_reason is not None
     assert stopped.stop_reason.startswith("b: pages that the model did not rank: ")
     assert (await look(many.database)).found == [(0, 0)]
+    async with many.database.read() as connection:
+        told = (await audit.list_newest(connection, 1))[0].change
+    assert (told.action, told.actor) == (audit.Action.STOPPED, Actor("guardian", Door.PROCESS))
+    assert told.details == {"reason": stopped.stop_reason}
 
 
 async def test_a_variant_that_answers_late_is_stopped(many: Books) -> None:

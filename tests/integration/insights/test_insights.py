@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,27 +12,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.insights.v1 import outcomes_pb2 as pb
 from feed.insights.v1.outcomes_pb2_grpc import OutcomeServiceStub
-from insights.app import build
-from insights.settings import InsightsSettings
 from interactions.domain.event import InteractionType
 from runtime.process import Service
-from runtime.settings import load
 from storage.database import Database
 from tests.http import Answer, call
-from tests.integration.insights.books import SECRET, Books, event, page, token
+from tests.integration.insights.books import Books, event, page, token
 from tests.polling import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture
-async def running(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
-    key = tmp_path / "bridge" / "token.key"
-    key.parent.mkdir()
-    key.write_bytes(SECRET)
-    settings = load(InsightsSettings, {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url})
-    async with Service("insights", build(settings)) as service:
-        yield service
 
 
 @pytest.fixture

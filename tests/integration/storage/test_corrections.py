@@ -9,12 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from storage import corrections
+from storage.audit import Actor, Door
 from storage.correction_rules import CorrectionError, Rule
 from storage.corrections import StoredCorrection
 from storage.database import Database
 from storage.tables import model_corrections
 
 NOW = datetime(2025, 9, 1, 12, tzinfo=UTC)
+ADMIN = Actor("ann", Door.CLI)
 FULL = Rule("BOOST", "u1", "v1", "video", "tag", "cats", 1.5)
 BARE = Rule("BLOCK", video_id="v2")
 
@@ -29,7 +31,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def add(database: Database, rule: Rule, second: int = 0) -> StoredCorrection:
     async with database.begin() as connection:
         return await corrections.create(
-            connection, rule, reason="why", admin_id="ann", now=NOW + timedelta(seconds=second)
+            connection, rule, reason="why", admin=ADMIN, now=NOW + timedelta(seconds=second)
         )
 
 
@@ -48,14 +50,14 @@ async def test_what_is_made_is_what_is_kept(database: Database) -> None:
 async def test_what_makes_no_sense_is_not_kept(database: Database) -> None:
     async with database.begin() as connection:
         with pytest.raises(CorrectionError, match=r"^video_id: name a video.*; reason: must be 1 to 1000 characters$"):
-            await corrections.create(connection, Rule("BLOCK"), reason="", admin_id="ann", now=NOW)
+            await corrections.create(connection, Rule("BLOCK"), reason="", admin=ADMIN, now=NOW)
         assert await corrections.list_newest(connection, 10, include_inactive=True) == []
 
 
 async def test_lists_come_in_pages_newest_first(database: Database) -> None:
     made = [await add(database, BARE, second) for second in (0, 1, 1, 2)]
     async with database.begin() as connection:
-        off = await corrections.deactivate(connection, made[0].correction_id)
+        off = await corrections.deactivate(connection, made[0].correction_id, admin=ADMIN, now=NOW)
     assert off is not None
     made[0] = off
     newest_first = sorted(made, key=lambda each: (each.created_at, each.correction_id), reverse=True)
@@ -73,9 +75,9 @@ async def test_lists_come_in_pages_newest_first(database: Database) -> None:
 async def test_switching_off_twice_is_once_and_nothing_is_nothing(database: Database) -> None:
     made = await add(database, FULL)
     async with database.begin() as connection:
-        first = await corrections.deactivate(connection, made.correction_id)
-        again = await corrections.deactivate(connection, made.correction_id)
-        missing = await corrections.deactivate(connection, "none")
+        first = await corrections.deactivate(connection, made.correction_id, admin=ADMIN, now=NOW)
+        again = await corrections.deactivate(connection, made.correction_id, admin=ADMIN, now=NOW)
+        missing = await corrections.deactivate(connection, "none", admin=ADMIN, now=NOW)
     assert first is not None
     assert (first.is_active, first, missing) == (False, again, None)
 
@@ -92,7 +94,7 @@ async def test_those_in_force_are_one_text_that_changes_with_them(database: Data
     assert await text() == both
     assert corrections.rules_of(await text(1)) == [(new.correction_id, BARE)]
     async with database.begin() as connection:
-        await corrections.deactivate(connection, new.correction_id)
+        await corrections.deactivate(connection, new.correction_id, admin=ADMIN, now=NOW)
     assert corrections.rules_of(await text()) == [(old.correction_id, FULL)]
 
 

@@ -9,11 +9,13 @@ import pytest
 
 from runtime.experiments import BUCKETS, Parameter, RankedBy, Variant
 from storage import experiments
+from storage.audit import Actor, Door
 from storage.database import Database
 from storage.experiment_rules import Definition, ExperimentError
 from storage.experiments import Status, StoredExperiment
 
 NOW = datetime(2025, 9, 1, 12, tzinfo=UTC)
+ADMIN = Actor("ann", Door.CLI)
 CALM = Definition(
     "calm",
     "feed",
@@ -37,17 +39,17 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def create(database: Database, definition: Definition, second: int = 0) -> StoredExperiment:
     async with database.begin() as connection:
-        return await experiments.create(connection, definition, NOW + timedelta(seconds=second))
+        return await experiments.create(connection, definition, NOW + timedelta(seconds=second), Door.CLI)
 
 
 async def start(database: Database, name: str) -> StoredExperiment:
     async with database.begin() as connection:
-        return await experiments.start(connection, name, NOW + timedelta(hours=1))
+        return await experiments.start(connection, name, NOW + timedelta(hours=1), ADMIN)
 
 
 async def stop(database: Database, name: str, hour: int = 2) -> StoredExperiment:
     async with database.begin() as connection:
-        return await experiments.stop(connection, name, NOW + timedelta(hours=hour))
+        return await experiments.stop(connection, name, NOW + timedelta(hours=hour), ADMIN)
 
 
 async def names(database: Database) -> list[tuple[str, Status]]:

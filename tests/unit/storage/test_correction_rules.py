@@ -31,6 +31,8 @@ def test_what_makes_sense(rule: Rule) -> None:
         pytest.param(Rule("BLOCK"), "video_id: name a video, or an author", id="all-videos"),
         pytest.param(Rule("BOOST", video_id="v1"), "correction_value: must be a number from -100 to 100", id="none"),
         pytest.param(Rule("BOOST", video_id="v1", value=100.5), "correction_value: must be", id="too-much"),
+        pytest.param(Rule("REDUCE", video_id="v1", value=0.0), "correction_value: must not be 0", id="nothing"),
+        pytest.param(Rule("BLOCK", "", "v1", "a\0"), "media_type: must not hold a NUL", id="nul"),
         pytest.param(Rule("BOOST", video_id="v1", value=math.nan), "correction_value: must be", id="no-number"),
         pytest.param(Rule("BLOCK", video_id="v1", value=math.inf), "correction_value: must be", id="infinite"),
         pytest.param(Rule("BLOCK", video_id="a b"), "video_id: must be 1 to 128 characters of", id="video"),

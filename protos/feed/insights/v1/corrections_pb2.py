@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"feed/insights/v1/corrections.proto\x12\x10\x66\x65\x65\x64.insights.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x03\n\nCorrection\x12\x15\n\rcorrection_id\x18\x01 \x01(\t\x12\x33\n\x07user_id\x18\x02 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x34\n\x08video_id\x18\x03 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x1b\n\nmedia_type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x45\n\x0f\x63orrection_type\x18\x05 \x01(\x0e\x32 .feed.insights.v1.CorrectionTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\rtarget_factor\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0ctarget_value\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x10\x63orrection_value\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00Y\xc0@\x01\x12\x1a\n\x06reason\x18\t \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1a\n\x08\x61\x64min_id\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x11\n\tis_active\x18\x0b \x01(\x08\x12\x30\n\x0c\x63reated_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x17\x43reateCorrectionRequest\x12\x38\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.CorrectionB\x06\xbaH\x03\xc8\x01\x01\"L\n\x18\x43reateCorrectionResponse\x12\x30\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.Correction\"n\n\x16ListCorrectionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x10include_inactive\x18\x03 \x01(\x08\"e\n\x17ListCorrectionsResponse\x12\x31\n\x0b\x63orrections\x18\x01 \x03(\x0b\x32\x1c.feed.insights.v1.Correction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x1b\x44\x65\x61\x63tivateCorrectionRequest\x12\x36\n\rcorrection_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\"P\n\x1c\x44\x65\x61\x63tivateCorrectionResponse\x12\x30\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.Correction*a\n\x0e\x43orrectionType\x12\x1f\n\x1b\x43ORRECTION_TYPE_UNSPECIFIED\x10\x00\x12\t\n\x05\x42OOST\x10\x01\x12\n\n\x06REDUCE\x10\x02\x12\t\n\x05\x42LOCK\x10\x03\x12\x0c\n\x08REWEIGHT\x10\x04\x32\xdd\x02\n\x11\x43orrectionService\x12i\n\x10\x43reateCorrection\x12).feed.insights.v1.CreateCorrectionRequest\x1a*.feed.insights.v1.CreateCorrectionResponse\x12\x66\n\x0fListCorrections\x12(.feed.insights.v1.ListCorrectionsRequest\x1a).feed.insights.v1.ListCorrectionsResponse\x12u\n\x14\x44\x65\x61\x63tivateCorrection\x12-.feed.insights.v1.DeactivateCorrectionRequest\x1a..feed.insights.v1.DeactivateCorrectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"feed/insights/v1/corrections.proto\x12\x10\x66\x65\x65\x64.insights.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n\nCorrection\x12\x15\n\rcorrection_id\x18\x01 \x01(\t\x12\x33\n\x07user_id\x18\x02 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x34\n\x08video_id\x18\x03 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x1b\n\nmedia_type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x45\n\x0f\x63orrection_type\x18\x05 \x01(\x0e\x32 .feed.insights.v1.CorrectionTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\rtarget_factor\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0ctarget_value\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x10\x63orrection_value\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00Y\xc0@\x01\x12\x1a\n\x06reason\x18\t \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1c\n\x08\x61\x64min_id\x18\n \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x11\n\tis_active\x18\x0b \x01(\x08\x12\x30\n\x0c\x63reated_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x17\x43reateCorrectionRequest\x12\x38\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.CorrectionB\x06\xbaH\x03\xc8\x01\x01\"L\n\x18\x43reateCorrectionResponse\x12\x30\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.Correction\"n\n\x16ListCorrectionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x10include_inactive\x18\x03 \x01(\x08\"e\n\x17ListCorrectionsResponse\x12\x31\n\x0b\x63orrections\x18\x01 \x03(\x0b\x32\x1c.feed.insights.v1.Correction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x1b\x44\x65\x61\x63tivateCorrectionRequest\x12\x36\n\rcorrection_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x1c\n\x08\x61\x64min_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"P\n\x1c\x44\x65\x61\x63tivateCorrectionResponse\x12\x30\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.Correction\"r\n\x1aGetCorrectionEffectRequest\x12\x36\n\rcorrection_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x1c\n\x08window_h\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x05(\x00\"\xb4\x01\n\x10\x43orrectionPeriod\x12-\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06served\x18\x03 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x03\x12\x0e\n\x06hidden\x18\x05 \x01(\x03\x12\x0f\n\x07pending\x18\x06 \x01(\x03\"\xb6\x01\n\x1bGetCorrectionEffectResponse\x12\x30\n\ncorrection\x18\x01 \x01(\x0b\x32\x1c.feed.insights.v1.Correction\x12\x32\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\".feed.insights.v1.CorrectionPeriod\x12\x31\n\x05since\x18\x03 \x01(\x0b\x32\".feed.insights.v1.CorrectionPeriod*a\n\x0e\x43orrectionType\x12\x1f\n\x1b\x43ORRECTION_TYPE_UNSPECIFIED\x10\x00\x12\t\n\x05\x42OOST\x10\x01\x12\n\n\x06REDUCE\x10\x02\x12\t\n\x05\x42LOCK\x10\x03\x12\x0c\n\x08REWEIGHT\x10\x04\x32\xd1\x03\n\x11\x43orrectionService\x12i\n\x10\x43reateCorrection\x12).feed.insights.v1.CreateCorrectionRequest\x1a*.feed.insights.v1.CreateCorrectionResponse\x12\x66\n\x0fListCorrections\x12(.feed.insights.v1.ListCorrectionsRequest\x1a).feed.insights.v1.ListCorrectionsResponse\x12u\n\x14\x44\x65\x61\x63tivateCorrection\x12-.feed.insights.v1.DeactivateCorrectionRequest\x1a..feed.insights.v1.DeactivateCorrectionResponse\x12r\n\x13GetCorrectionEffect\x12,.feed.insights.v1.GetCorrectionEffectRequest\x1a-.feed.insights.v1.GetCorrectionEffectResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,7 +50,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CORRECTION'].fields_by_name['reason']._loaded_options = None
   _globals['_CORRECTION'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\350\007'
   _globals['_CORRECTION'].fields_by_name['admin_id']._loaded_options = None
-  _globals['_CORRECTION'].fields_by_name['admin_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_CORRECTION'].fields_by_name['admin_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_CREATECORRECTIONREQUEST'].fields_by_name['correction']._loaded_options = None
   _globals['_CREATECORRECTIONREQUEST'].fields_by_name['correction']._serialized_options = b'\272H\003\310\001\001'
   _globals['_LISTCORRECTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -59,22 +59,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCORRECTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_DEACTIVATECORRECTIONREQUEST'].fields_by_name['correction_id']._loaded_options = None
   _globals['_DEACTIVATECORRECTIONREQUEST'].fields_by_name['correction_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9_.:-]{1,128}$'
-  _globals['_CORRECTIONTYPE']._serialized_start=1152
-  _globals['_CORRECTIONTYPE']._serialized_end=1249
+  _globals['_DEACTIVATECORRECTIONREQUEST'].fields_by_name['admin_id']._loaded_options = None
+  _globals['_DEACTIVATECORRECTIONREQUEST'].fields_by_name['admin_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_GETCORRECTIONEFFECTREQUEST'].fields_by_name['correction_id']._loaded_options = None
+  _globals['_GETCORRECTIONEFFECTREQUEST'].fields_by_name['correction_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9_.:-]{1,128}$'
+  _globals['_GETCORRECTIONEFFECTREQUEST'].fields_by_name['window_h']._loaded_options = None
+  _globals['_GETCORRECTIONEFFECTREQUEST'].fields_by_name['window_h']._serialized_options = b'\272H\007\032\005\030\320\005(\000'
+  _globals['_CORRECTIONTYPE']._serialized_start=1668
+  _globals['_CORRECTIONTYPE']._serialized_end=1765
   _globals['_CORRECTION']._serialized_start=119
-  _globals['_CORRECTION']._serialized_end=603
-  _globals['_CREATECORRECTIONREQUEST']._serialized_start=605
-  _globals['_CREATECORRECTIONREQUEST']._serialized_end=688
-  _globals['_CREATECORRECTIONRESPONSE']._serialized_start=690
-  _globals['_CREATECORRECTIONRESPONSE']._serialized_end=766
-  _globals['_LISTCORRECTIONSREQUEST']._serialized_start=768
-  _globals['_LISTCORRECTIONSREQUEST']._serialized_end=878
-  _globals['_LISTCORRECTIONSRESPONSE']._serialized_start=880
-  _globals['_LISTCORRECTIONSRESPONSE']._serialized_end=981
-  _globals['_DEACTIVATECORRECTIONREQUEST']._serialized_start=983
-  _globals['_DEACTIVATECORRECTIONREQUEST']._serialized_end=1068
-  _globals['_DEACTIVATECORRECTIONRESPONSE']._serialized_start=1070
-  _globals['_DEACTIVATECORRECTIONRESPONSE']._serialized_end=1150
-  _globals['_CORRECTIONSERVICE']._serialized_start=1252
-  _globals['_CORRECTIONSERVICE']._serialized_end=1601
+  _globals['_CORRECTION']._serialized_end=605
+  _globals['_CREATECORRECTIONREQUEST']._serialized_start=607
+  _globals['_CREATECORRECTIONREQUEST']._serialized_end=690
+  _globals['_CREATECORRECTIONRESPONSE']._serialized_start=692
+  _globals['_CREATECORRECTIONRESPONSE']._serialized_end=768
+  _globals['_LISTCORRECTIONSREQUEST']._serialized_start=770
+  _globals['_LISTCORRECTIONSREQUEST']._serialized_end=880
+  _globals['_LISTCORRECTIONSRESPONSE']._serialized_start=882
+  _globals['_LISTCORRECTIONSRESPONSE']._serialized_end=983
+  _globals['_DEACTIVATECORRECTIONREQUEST']._serialized_start=985
+  _globals['_DEACTIVATECORRECTIONREQUEST']._serialized_end=1100
+  _globals['_DEACTIVATECORRECTIONRESPONSE']._serialized_start=1102
+  _globals['_DEACTIVATECORRECTIONRESPONSE']._serialized_end=1182
+  _globals['_GETCORRECTIONEFFECTREQUEST']._serialized_start=1184
+  _globals['_GETCORRECTIONEFFECTREQUEST']._serialized_end=1298
+  _globals['_CORRECTIONPERIOD']._serialized_start=1301
+  _globals['_CORRECTIONPERIOD']._serialized_end=1481
+  _globals['_GETCORRECTIONEFFECTRESPONSE']._serialized_start=1484
+  _globals['_GETCORRECTIONEFFECTRESPONSE']._serialized_end=1666
+  _globals['_CORRECTIONSERVICE']._serialized_start=1768
+  _globals['_CORRECTIONSERVICE']._serialized_end=2233
 # @@protoc_insertion_point(module_scope)

@@ -81,15 +81,17 @@ class Correction(_message.Message):
     correction_type: Global___CorrectionType.ValueType
     """What it does. Required."""
     target_factor: _builtins.str
-    """The part of the score or the attribute it is about, such as "tag". At most 64 characters."""
+    """The attribute it is about: "author", "tag" or "language"; for REWEIGHT the part of the score: "user_item",
+    "item_bias" or "prior". Default: it is about the video alone.
+    """
     target_value: _builtins.str
-    """The attribute's value, such as "cats". At most 128 characters."""
+    """The attribute's value, such as "cats". At most 128 characters, 35 of a language. Empty for REWEIGHT."""
     correction_value: _builtins.float
-    """How much, -100 to 100."""
+    """How much, -100 to 100; not 0 for BOOST and REDUCE. BLOCK needs none."""
     reason: _builtins.str
     """Why. Required, at most 1000 characters."""
     admin_id: _builtins.str
-    """Who made it. At most 128 characters."""
+    """Who made it. Required, at most 128 characters."""
     is_active: _builtins.bool
     """Whether it is in force."""
     @_builtins.property
@@ -233,16 +235,20 @@ class DeactivateCorrectionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CORRECTION_ID_FIELD_NUMBER: _builtins.int
+    ADMIN_ID_FIELD_NUMBER: _builtins.int
     correction_id: _builtins.str
     """Its id. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
+    admin_id: _builtins.str
+    """Who switches it off. Required, at most 128 characters."""
     def __init__(
         self,
         *,
         correction_id: _builtins.str = ...,
+        admin_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correction_id", b"correction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_id", b"admin_id", "correction_id", b"correction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,3 +277,111 @@ class DeactivateCorrectionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeactivateCorrectionResponse: _TypeAlias = DeactivateCorrectionResponse  # noqa: Y015
+
+@_typing.final
+class GetCorrectionEffectRequest(_message.Message):
+    """Asks what a correction did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRECTION_ID_FIELD_NUMBER: _builtins.int
+    WINDOW_H_FIELD_NUMBER: _builtins.int
+    correction_id: _builtins.str
+    """Its id. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
+    window_h: _builtins.int
+    """Longest time on each side that is counted, in hours, 0 to 720. Default 0: 168."""
+    def __init__(
+        self,
+        *,
+        correction_id: _builtins.str = ...,
+        window_h: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correction_id", b"correction_id", "window_h", b"window_h"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCorrectionEffectRequest: _TypeAlias = GetCorrectionEffectRequest  # noqa: Y015
+
+@_typing.final
+class CorrectionPeriod(_message.Message):
+    """What became of the videos that a correction is about, of those that were served within a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    served: _builtins.int
+    """How many videos were served."""
+    accepted: _builtins.int
+    """How many of them ended as consumed, watched, liked, added, shared or rated."""
+    hidden: _builtins.int
+    """How many of them were hidden or blacklisted."""
+    pending: _builtins.int
+    """With how many nothing has been done yet, and their time is not over."""
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Its beginning."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Its end, which does not belong to it."""
+
+    def __init__(
+        self,
+        *,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        served: _builtins.int = ...,
+        accepted: _builtins.int = ...,
+        hidden: _builtins.int = ...,
+        pending: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "from_time", b"from_time", "hidden", b"hidden", "pending", b"pending", "served", b"served", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectionPeriod: _TypeAlias = CorrectionPeriod  # noqa: Y015
+
+@_typing.final
+class GetCorrectionEffectResponse(_message.Message):
+    """What a correction did. What else changed meanwhile is in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRECTION_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def correction(self) -> Global___Correction:
+        """The correction."""
+
+    @_builtins.property
+    def before(self) -> Global___CorrectionPeriod:
+        """Before it was made: as long as since."""
+
+    @_builtins.property
+    def since(self) -> Global___CorrectionPeriod:
+        """Since it was made, until it was switched off, or now."""
+
+    def __init__(
+        self,
+        *,
+        correction: Global___Correction | None = ...,
+        before: Global___CorrectionPeriod | None = ...,
+        since: Global___CorrectionPeriod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "correction", b"correction", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "correction", b"correction", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCorrectionEffectResponse: _TypeAlias = GetCorrectionEffectResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CorrectionServiceStub:
-    """Keeps corrections: global, or one user's.
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,15 @@ class CorrectionServiceStub:
                 request_serializer=feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionRequest.SerializeToString,
                 response_deserializer=feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionResponse.FromString,
                 _registered_method=True)
+        self.GetCorrectionEffect = channel.unary_unary(
+                '/feed.insights.v1.CorrectionService/GetCorrectionEffect',
+                request_serializer=feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectRequest.SerializeToString,
+                response_deserializer=feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectResponse.FromString,
+                _registered_method=True)
 
 
 class CorrectionServiceServicer:
-    """Keeps corrections: global, or one user's.
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s.
     """
 
     def CreateCorrection(self, request, context):
@@ -71,7 +76,15 @@ class CorrectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeactivateCorrection(self, request, context):
-        """Switches a correction off. Safe to repeat.
+        """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCorrectionEffect(self, request, context):
+        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+        NOT_FOUND when there is none of this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +108,11 @@ def add_CorrectionServiceServicer_to_server(servicer, server):
                     request_deserializer=feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionRequest.FromString,
                     response_serializer=feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionResponse.SerializeToString,
             ),
+            'GetCorrectionEffect': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCorrectionEffect,
+                    request_deserializer=feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectRequest.FromString,
+                    response_serializer=feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'feed.insights.v1.CorrectionService', rpc_method_handlers)
@@ -104,7 +122,7 @@ def add_CorrectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CorrectionService:
-    """Keeps corrections: global, or one user's.
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s.
     """
 
     @staticmethod
@@ -178,6 +196,33 @@ class CorrectionService:
             '/feed.insights.v1.CorrectionService/DeactivateCorrection',
             feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionRequest.SerializeToString,
             feed_dot_insights_dot_v1_dot_corrections__pb2.DeactivateCorrectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCorrectionEffect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/feed.insights.v1.CorrectionService/GetCorrectionEffect',
+            feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectRequest.SerializeToString,
+            feed_dot_insights_dot_v1_dot_corrections__pb2.GetCorrectionEffectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CorrectionServiceStub:
-    """Keeps corrections: global, or one user's."""
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,11 +38,15 @@ class CorrectionServiceStub:
     ListCorrections: _grpc.UnaryUnaryMultiCallable[_corrections_pb2.ListCorrectionsRequest, _corrections_pb2.ListCorrectionsResponse]
     """Lists corrections, newest first. Safe to repeat."""
     DeactivateCorrection: _grpc.UnaryUnaryMultiCallable[_corrections_pb2.DeactivateCorrectionRequest, _corrections_pb2.DeactivateCorrectionResponse]
-    """Switches a correction off. Safe to repeat."""
+    """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id."""
+    GetCorrectionEffect: _grpc.UnaryUnaryMultiCallable[_corrections_pb2.GetCorrectionEffectRequest, _corrections_pb2.GetCorrectionEffectResponse]
+    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+    NOT_FOUND when there is none of this id.
+    """
 
 @_typing.type_check_only
 class CorrectionServiceAsyncStub(CorrectionServiceStub):
-    """Keeps corrections: global, or one user's."""
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCorrection: _aio.UnaryUnaryMultiCallable[_corrections_pb2.CreateCorrectionRequest, _corrections_pb2.CreateCorrectionResponse]  # type: ignore[assignment]
@@ -50,10 +54,14 @@ class CorrectionServiceAsyncStub(CorrectionServiceStub):
     ListCorrections: _aio.UnaryUnaryMultiCallable[_corrections_pb2.ListCorrectionsRequest, _corrections_pb2.ListCorrectionsResponse]  # type: ignore[assignment]
     """Lists corrections, newest first. Safe to repeat."""
     DeactivateCorrection: _aio.UnaryUnaryMultiCallable[_corrections_pb2.DeactivateCorrectionRequest, _corrections_pb2.DeactivateCorrectionResponse]  # type: ignore[assignment]
-    """Switches a correction off. Safe to repeat."""
+    """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id."""
+    GetCorrectionEffect: _aio.UnaryUnaryMultiCallable[_corrections_pb2.GetCorrectionEffectRequest, _corrections_pb2.GetCorrectionEffectResponse]  # type: ignore[assignment]
+    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+    NOT_FOUND when there is none of this id.
+    """
 
 class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps corrections: global, or one user's."""
+    """Keeps corrections: global, or one user's. Bridges obey within 5 s."""
 
     @_abc_1.abstractmethod
     def CreateCorrection(
@@ -77,6 +85,16 @@ class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _corrections_pb2.DeactivateCorrectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_corrections_pb2.DeactivateCorrectionResponse, _abc.Awaitable[_corrections_pb2.DeactivateCorrectionResponse]]:
-        """Switches a correction off. Safe to repeat."""
+        """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id."""
+
+    @_abc_1.abstractmethod
+    def GetCorrectionEffect(
+        self,
+        request: _corrections_pb2.GetCorrectionEffectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_corrections_pb2.GetCorrectionEffectResponse, _abc.Awaitable[_corrections_pb2.GetCorrectionEffectResponse]]:
+        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+        NOT_FOUND when there is none of this id.
+        """
 
 def add_CorrectionServiceServicer_to_server(servicer: CorrectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
