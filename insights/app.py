@@ -12,6 +12,7 @@ from insights.adapters import corrections_grpc, corrections_rest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
 from insights.adapters.corrections_database import DatabaseCorrections
+from insights.adapters.experiment_desk_database import DatabaseExperimentDesk
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
@@ -28,6 +29,7 @@ from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
 from insights.page.corrections import CorrectionsPage
+from insights.page.experiments import ExperimentsPage
 from insights.page.explanation import ExplanationPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
@@ -130,6 +132,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     pages: list[Page] = [
         OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        ExperimentsPage(DatabaseExperimentDesk(writing, shown, _now)),
         ModelsPage(DatabaseTrainings(shown), models),
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
         ExplanationPage(DatabasePages(shown)),

@@ -10,9 +10,11 @@ from insights.domain.corrections import Period
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.ledger import Claim, Verdict
 from insights.domain.scrapes import Samples
-from storage.audit import Actor, Recorded
+from storage.audit import Actor, Door, Recorded
 from storage.correction_rules import Rule
 from storage.corrections import StoredCorrection
+from storage.experiment_rules import Definition
+from storage.experiments import StoredExperiment
 
 
 class LedgerUnavailableError(Exception):
@@ -227,6 +229,39 @@ class ServedPages(Protocol):
 
     async def newest_of(self, user_id: str, limit: int) -> Sequence[PageHead]:
         """Returns the pages that a user was served last, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentStory:
+    """An experiment, and who made it, started it and stopped it, newest first."""
+
+    experiment: StoredExperiment
+    changes: Sequence[Recorded]
+
+
+class ExperimentDesk(Protocol):
+    """Experiments for those who make them; each method raises LedgerUnavailableError.
+
+    Those that change one raise ExperimentError where that makes no sense, or not at this time.
+    """
+
+    async def newest(self, limit: int) -> Sequence[StoredExperiment]:
+        """Returns so many, the newest first."""
+
+    async def story(self, name: str) -> ExperimentStory | None:
+        """Returns one with who changed it; None: there is none of that name."""
+
+    async def report(self, definition: Definition) -> ExperimentReport:
+        """Reports on one that was started."""
+
+    async def create(self, definition: Definition, door: Door) -> None:
+        """Adds a draft, made by its `admin_id` through a door."""
+
+    async def start(self, name: str, admin: Actor) -> None:
+        """Gives a draft its users and starts it."""
+
+    async def stop(self, name: str, admin: Actor, reason: str) -> None:
+        """Stops one for good."""
 
 
 class AnalyticsError(Exception):

@@ -20,7 +20,7 @@ def report_lines(report: ExperimentReport) -> Iterator[str]:
         if metric not in control.rates:
             continue
         yield ""
-        yield f"{definition.meaning}: {_value(metric, control.rates[metric].value)} (control)"
+        yield f"{definition.meaning}: {value_text(metric, control.rates[metric].value)} (control)"
         for variant in others:
             if metric in variant.differences:
                 yield f"  {variant.name}: {_told(metric, variant)}"
@@ -31,16 +31,29 @@ def report_lines(report: ExperimentReport) -> Iterator[str]:
 
 def _told(metric: Metric, variant: VariantReport) -> str:
     found = variant.differences[metric]
-    relative = "" if found.relative is None else f" ({found.relative:+.1%})"
-    ends = f"{_value(metric, found.low, '+')} to {_value(metric, found.high, '+')}"
-    return f"{_value(metric, variant.rates[metric].value)}{relative}, differs by {ends}: {_verdict(found)}"
+    relative = f" ({relative_text(found)})" if found.relative is not None else ""
+    ends = f"{value_text(metric, found.low, '+')} to {value_text(metric, found.high, '+')}"
+    return f"{value_text(metric, variant.rates[metric].value)}{relative}, differs by {ends}: {verdict(found)}"
 
 
-def _verdict(found: Difference) -> str:
+def verdict(found: Difference) -> str:
+    """Returns in words what is known of a difference."""
     if not found.is_known:
         return "not known yet"
     return "more" if found.value > 0 else "less"
 
 
-def _value(metric: Metric, value: float, sign: str = "") -> str:
+def relative_text(found: Difference) -> str:
+    """Returns a difference as a share of the control's rate; empty where that is 0."""
+    return "" if found.relative is None else f"{found.relative:+.1%}"
+
+
+def value_text(metric: Metric, value: float, sign: str = "") -> str:
+    """Returns a rate, or a difference of rates, in the unit of its metric.
+
+    Args:
+        metric: Of what.
+        value: It.
+        sign: "+": with its sign in any case.
+    """
     return f"{value:{sign}.3%}" if metric in _AS_SHARES else f"{value:{sign}.2f} s"
