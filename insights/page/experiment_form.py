@@ -22,7 +22,7 @@ def shown_variants(given: Mapping[str, str]) -> int:
     """Returns for how many variants the form has fields; one more where that is what was asked for."""
     text = given.get("variants", "")
     count = int(text) if text.isascii() and text.isdigit() and len(text) < len(str(10 * MOST_VARIANTS)) else 0
-    return min(max(count + ("more" in given), LEAST_VARIANTS), MOST_VARIANTS)
+    return min(max(count, LEAST_VARIANTS) + ("more" in given), MOST_VARIANTS)
 
 
 def definition_of(given: Mapping[str, str]) -> Definition:

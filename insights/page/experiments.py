@@ -230,7 +230,7 @@ def _guard(metric: Metric) -> str:
         return ""
     return (
         f"The experiment is stopped when a variant has certainly more than the control, by {definition.harm:.0%} of the"
-        f" control's and by {definition.harm_from:.1%} at least."
+        f" control's rate and by {100 * definition.harm_from:g} percentage points at least."
     )
 
 

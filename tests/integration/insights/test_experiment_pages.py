@@ -18,8 +18,8 @@ from storage.database import Database
 from storage.experiments import Status
 from storage.tables import experiment_users
 from tests.browser import Browser, Page, needed_chromium
-from tests.integration.insights.books import BEGIN, Books
-from tests.integration.insights.test_experiments import RARE, TRIED, load, simulate, start
+from tests.integration.insights.books import BEGIN, Books, event
+from tests.integration.insights.test_experiments import HIDE, LIKE, RARE, TRIED, load, simulate, start
 from tests.polling import until, wait_for
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -227,10 +227,16 @@ async def test_the_figures_are_those_of_the_command_and_of_plain_sql(maker: Make
     await books.keep()
     await simulate(books, USERS, {"a": 0.2, "b": 0.4}, {"a": 0.01, "b": 0.05}, {"a": 0.1, "b": 0.1})
 
-    async def on_ledger() -> list[list[Any]]:
-        return await sql(database, "SELECT sum(pages) FROM experiment_users")
+    of_page = [{"user_id": f"u{nth}", "recommendation_id": f"page-{nth}"} for nth in range(20)]
+    await books.act(
+        *(event(LIKE, **each) for each in of_page), *(event(HIDE, video_id="v0", **each) for each in of_page)
+    )
+    await books.keep()
 
-    await until(on_ledger, [[USERS]])
+    async def on_ledger() -> list[list[Any]]:
+        return await sql(database, "SELECT sum(pages), sum(added), sum(hidden) FROM experiment_users")
+
+    await until(on_ledger, [[USERS, 20, 20]])
     await maker.go("/experiments/named/tried")
     async with database.read() as connection:
         report = await report_of(connection, TRIED)
@@ -240,8 +246,9 @@ async def test_the_figures_are_those_of_the_command_and_of_plain_sql(maker: Make
         for variant, *figures in await sql(
             database,
             "SELECT json_extract(experiments, '$[0].variant') AS variant, count(DISTINCT user_id),"
-            " 1.0 * sum(status_after = 'accepted') / count(*), 0.0,"
-            " sum(watch_time_s) / count(DISTINCT recommendation_id), 0.0, 1.0 * count(DISTINCT CASE WHEN fallback_reason <> 'NONE' THEN recommendation_id END)"
+            " 1.0 * sum(status_after = 'accepted') / count(*), 1.0 * sum(user_action = 'liked') / count(*),"
+            " sum(watch_time_s) / count(DISTINCT recommendation_id), 1.0 * sum(user_action = 'hidden') / count(*),"
+            " 1.0 * count(DISTINCT CASE WHEN fallback_reason <> 'NONE' THEN recommendation_id END)"
             " / count(DISTINCT recommendation_id) FROM recommendation_decisions"
             " JOIN prediction_outcomes USING (recommendation_id, position) GROUP BY variant",
         )
@@ -257,13 +264,13 @@ async def test_the_figures_are_those_of_the_command_and_of_plain_sql(maker: Make
     users = {row[0].split("\n")[0]: row[3] for row in await maker.cells("variants")}
     assert users == {variant: str(figures[0]) for variant, figures in by_hand.items()}
     for nth, metric in enumerate(METRICS):
-        ((name, rate, relative, low, high, known, _),) = await maker.cells(metric.value)
+        ((name, _, rate, relative, low, high, known),) = await maker.cells(metric.value)
         assert name == "b"
         value = late["b"] if metric is Metric.LATE else by_hand["b"][1 + nth]
         assert rate == (f"{value:.2f} s" if metric is Metric.WATCH_TIME else f"{value:.3%}")
         said = f"{rate} ({relative})" if relative else rate
         assert f"  b: {said}, differs by {low} to {high}: {known}" in command
-    assert [each[5] for each in await maker.cells("accepted")] == ["more"]
+    assert [each[-1] for each in await maker.cells("accepted")] == ["more"]
 
 
 async def test_an_interval_is_drawn_as_it_is_written(maker: Maker, database: Database) -> None:
@@ -297,7 +304,7 @@ async def test_what_is_wrong_stands_above_all(maker: Maker, database: Database) 
     alerts = await maker.run("Array.from(document.querySelectorAll('[role=alert]'), (each) => each.innerText)")
     assert alerts[0].startswith("Wrong shares: the variants have not the users that were drawn.")
     assert alerts[1].startswith("Harm: b: pages that the model did not rank: ")
-    assert (await maker.cells("fallbacks"))[0][5] == "more"
+    assert (await maker.cells("fallbacks"))[0][-1] == "more"
     assert await maker.run("document.querySelector('#fallbacks .badge').classList.contains('bad')")
 
 
