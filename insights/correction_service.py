@@ -17,7 +17,7 @@ from storage.corrections import StoredCorrection
 from storage.problems import Problem
 
 _PAGE_SIZE: Final = 20
-_WINDOW_H: Final = 168
+_WINDOW_H: Final = 24
 
 _NAMES: Final = {name: field.json_name for name, field in pb.Correction.DESCRIPTOR.fields_by_name.items()}
 

@@ -184,7 +184,7 @@ recommendation_decisions = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "user_id", "created_at"),
     Index(None, "algorithm", "created_at"),
-    Index(None, "video_id", "created_at"),
+    Index(None, "created_at"),
 )
 
 _PENDING = text("user_action = 'pending'")

@@ -24,7 +24,7 @@ _SHOWN: Final = 50
 _MOST_CHARS: Final = 128
 
 _WINDOWS_H: Final = {"24": "a day", "168": "a week", "720": "a month"}
-_WINDOW_H: Final = "168"
+_WINDOW_H: Final = "24"
 _KINDS: Final = {"BOOST": "Boost", "REDUCE": "Reduce", "BLOCK": "Block", "REWEIGHT": "Reweight"}
 _FACTORS: Final = {"": "none", **{each: each for each in TARGETS}, **{each: f"part {each}" for each in PARTS}}
 _DONE: Final = {

@@ -1,4 +1,4 @@
-"""Who changed what by hand, and what was served of a video."""
+"""Who changed what by hand, and what was served when."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,12 +28,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
     op.create_index("ix_audit_log_subject_subject_id", "audit_log", ["subject", "subject_id"])
-    op.create_index(
-        "ix_recommendation_decisions_video_id_created_at", "recommendation_decisions", ["video_id", "created_at"]
-    )
+    op.create_index("ix_recommendation_decisions_created_at", "recommendation_decisions", ["created_at"])
 
 
 def downgrade() -> None:
     """Takes it back."""
-    op.drop_index("ix_recommendation_decisions_video_id_created_at", "recommendation_decisions")
+    op.drop_index("ix_recommendation_decisions_created_at", "recommendation_decisions")
     op.drop_table("audit_log")

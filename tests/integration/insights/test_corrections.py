@@ -185,7 +185,11 @@ async def test_what_is_not_there_is_not_found(running: Service, stub: Any) -> No
 
 
 HOUR = timedelta(hours=1)
-CATALOGUE = (("v1", "ann", ["cats", "fun"], "de-AT"), ("v2", "ann", ["dogs"], "en"), ("v3", "bob", [], "DE-at"))
+CATALOGUE: Sequence[tuple[str, str, list[str], str]] = (
+    ("v1", "ann", ["cats", "fun"], "de-AT"),
+    ("v2", "ann", ["dogs"], "en"),
+    ("v3", "bob", [], "DE-at"),
+)
 
 
 async def put_videos(database: Database) -> None:

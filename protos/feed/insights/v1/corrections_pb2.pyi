@@ -289,7 +289,7 @@ class GetCorrectionEffectRequest(_message.Message):
     correction_id: _builtins.str
     """Its id. Required. 1 to 128 characters of A-Z a-z 0-9 _ . : -"""
     window_h: _builtins.int
-    """Longest time on each side that is counted, in hours, 0 to 720. Default 0: 168."""
+    """Longest time on each side that is counted, in hours, 0 to 720. Default 0: 24."""
     def __init__(
         self,
         *,
