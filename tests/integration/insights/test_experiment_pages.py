@@ -14,7 +14,9 @@ from insights.report_text import report_lines
 from runtime.experiments import Parameter, RankedBy, Variant
 from runtime.process import Service
 from storage import experiments
+from storage.audit import Door
 from storage.database import Database
+from storage.experiment_rules import Definition
 from storage.experiments import Status
 from storage.tables import experiment_users
 from tests.browser import Browser, Page, needed_chromium
@@ -213,8 +215,8 @@ async def test_more_variants_are_asked_for_without_a_script(maker: Maker, databa
 async def test_a_layer_without_users_left_starts_nothing_more(maker: Maker, database: Database) -> None:
     await start(database)
     async with database.begin() as connection:
-        other = experiments.Definition("other", "feed", 0.5, TRIED.variants, "", "ann")
-        await experiments.create(connection, other, BEGIN, experiments.Door.CLI)
+        other = Definition("other", "feed", 0.5, TRIED.variants, "", "ann")
+        await experiments.create(connection, other, BEGIN, Door.CLI)
     await maker.go("/experiments/named/other/start")
     await maker.send({"adminId": "ann"})
     assert "must be at most 0: more users the layer does not have left" in await maker.text()
@@ -227,7 +229,7 @@ async def test_the_figures_are_those_of_the_command_and_of_plain_sql(maker: Make
     await books.keep()
     await simulate(books, USERS, {"a": 0.2, "b": 0.4}, {"a": 0.01, "b": 0.05}, {"a": 0.1, "b": 0.1})
 
-    of_page = [{"user_id": f"u{nth}", "recommendation_id": f"page-{nth}"} for nth in range(20)]
+    of_page: list[dict[str, Any]] = [{"user_id": f"u{nth}", "recommendation_id": f"page-{nth}"} for nth in range(20)]
     await books.act(
         *(event(LIKE, **each) for each in of_page), *(event(HIDE, video_id="v0", **each) for each in of_page)
     )
