@@ -1,4 +1,4 @@
-"""The REST side: `POST /feed/outcomes`, `GET /feed/acceptance-rate`, `GET /feed/algorithm-performance`."""
+"""The REST side: `POST /feed/outcomes`, and `GET` of `/feed/acceptance-rate`, `/feed/funnel` and the like."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -20,10 +20,13 @@ from runtime.json_http import json_response, read_json
 OUTCOMES_PATH: Final = "/feed/outcomes"
 ACCEPTANCE_PATH: Final = "/feed/acceptance-rate"
 PERFORMANCE_PATH: Final = "/feed/algorithm-performance"
+FUNNEL_PATH: Final = "/feed/funnel"
+TRENDS_PATH: Final = "/feed/trends"
 
 _TIME_TEXT: Final = "must be RFC 3339 with a zone, such as 2025-09-01T12:00:00Z"
 # A name from outside is cut here before it is told back.
 _TOLD_CHARS: Final = 128
+_WINDOW: Final = ("splitBy", "algorithm", "since", "until")
 
 
 class _Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -51,18 +54,26 @@ def routes(service: OutcomeService) -> list[BaseRoute]:
     async def acceptance(request: Request) -> Response:
         given = _parameters(request, ("userId", "algorithm", "since"))
         asked = pb.GetAcceptanceRateRequest(
-            user_id=given.get("userId", ""), algorithm=given.get("algorithm", ""), since=_since(given)
+            user_id=given.get("userId", ""), algorithm=given.get("algorithm", ""), since=_time(given, "since")
         )
         return _json(await service.get_acceptance_rate(asked))
 
     async def performance(request: Request) -> Response:
-        asked = pb.GetAlgorithmPerformanceRequest(since=_since(_parameters(request, ("since",))))
+        asked = pb.GetAlgorithmPerformanceRequest(since=_time(_parameters(request, ("since",)), "since"))
         return _json(await service.get_algorithm_performance(asked))
+
+    async def funnel(request: Request) -> Response:
+        return _json(await service.get_funnel(pb.GetFunnelRequest(**_window(request))))
+
+    async def trends(request: Request) -> Response:
+        return _json(await service.get_trends(pb.GetTrendsRequest(**_window(request))))
 
     return [
         Route(OUTCOMES_PATH, track, methods=["POST"]),
         Route(ACCEPTANCE_PATH, acceptance, methods=["GET"]),
         Route(PERFORMANCE_PATH, performance, methods=["GET"]),
+        Route(FUNNEL_PATH, funnel, methods=["GET"]),
+        Route(TRENDS_PATH, trends, methods=["GET"]),
     ]
 
 
@@ -95,15 +106,29 @@ def _parameters(request: Request, known: Collection[str]) -> Mapping[str, str]:
     return given
 
 
-def _since(given: Mapping[str, str]) -> Timestamp | None:
-    if "since" not in given:
+def _window(request: Request) -> dict[str, Any]:
+    """Returns the fields that both GetFunnel and GetTrends have."""
+    given = _parameters(request, _WINDOW)
+    split = given.get("splitBy", pb.SplitBy.Name(pb.SPLIT_BY_UNSPECIFIED))
+    if split not in pb.SplitBy.keys():  # noqa: SIM118  # no dict
+        raise InvalidArgumentError([Violation("splitBy", f"must be one of {', '.join(pb.SplitBy.keys()[1:])}")])
+    return {
+        "split_by": pb.SplitBy.Value(split),
+        "algorithm": given.get("algorithm", ""),
+        "since": _time(given, "since"),
+        "until": _time(given, "until"),
+    }
+
+
+def _time(given: Mapping[str, str], name: str) -> Timestamp | None:
+    if name not in given:
         return None
     try:
-        time = datetime.fromisoformat(given["since"])
+        time = datetime.fromisoformat(given[name])
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise InvalidArgumentError([Violation("since", _TIME_TEXT)])
+        raise InvalidArgumentError([Violation(name, _TIME_TEXT)])
     return Timestamp(seconds=int(time.timestamp()))
 
 

@@ -17,7 +17,7 @@ SUMMED = (
     *("watch_time_ms", "confidence_match_ppm"),
 )
 # What is summed by position, and what by country.
-SPLITS = {
+SPLITS: dict[str, sa.Column[Any]] = {
     "outcome_positions": sa.Column("position", sa.Integer(), nullable=False),
     "outcome_countries": sa.Column("country", sa.String(length=2), nullable=False),
 }
@@ -51,7 +51,7 @@ def downgrade() -> None:
             op.drop_column(table, name)
 
 
-def _create(table: str, split: sa.Column[object]) -> None:
+def _create(table: str, split: sa.Column[Any]) -> None:
     _, key = _of_split(table)
     op.create_table(
         table,
