@@ -68,6 +68,7 @@ def up(wishes: Wishes) -> None:
         environ = {"FEED_DRAIN_DELAY_MS": "0", **os.environ, **found}
         settings = load(CommonSettings, environ)
         _prepare(settings, environ, wishes)
+        environ = {"FEED_INSIGHTS_WATCHED": watched(environ), **environ}
         asyncio.run(_serve(environ, folder, started))
 
 
@@ -143,6 +144,12 @@ def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
     ]
 
 
+def watched(environ: Mapping[str, str]) -> str:
+    """Returns where the metrics of the processes are, as the insights' setting says it."""
+    readiness = {each.name: each.ready_url for each in process_list(environ) if each.name != "insights"}
+    return ",".join(f"{name}={url.removesuffix('/readyz')}/metrics" for name, url in readiness.items())
+
+
 def _ready(host: str, port: int) -> str:
     return f"http://{host}:{port}/readyz"
 
@@ -178,6 +185,7 @@ def _say(text: str) -> None:
 def _welcome(environ: Mapping[str, str], folder: Path, elapsed_s: float) -> str:
     bridge = load(BridgeSettings, environ)
     interactions = load(InteractionsSettings, environ)
+    insights = load(InsightsSettings, environ)
     user = _someone(environ)
     method = "feed.recommendations.v1.RecommendationService/GetRecommendations"
     rest = f"{bridge.bridge_host}:{bridge.bridge_http_port}"
@@ -188,6 +196,7 @@ ready after {elapsed_s:.1f} s; Ctrl-C stops everything
   the same        grpcurl -plaintext -d '{{"user_id":"{user}"}}' {bridge.bridge_host}:{bridge.bridge_grpc_port} \\
                     {method}
   an interaction  POST {interactions.interactions_host}:{interactions.interactions_http_port}/feed/interactions
+  the page        http://{insights.insights_host}:{insights.insights_http_port}/
   metrics         {rest}/metrics
   logs            {folder / "log"}    process ids   {folder / "run"}
 """

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -11,15 +11,25 @@ from starlette.routing import BaseRoute
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
 from insights.adapters.experiments_database import DatabaseExperiments
+from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
+from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
+from insights.adapters.pulse_database import DatabasePulse
+from insights.adapters.trainings_database import DatabaseTrainings
+from insights.domain.wellness import METRICS
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.models import ModelsPage
+from insights.page.overview import OverviewPage
+from insights.page.site import Site
+from insights.page.views import Page
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
+from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from storage.database import Database
@@ -27,6 +37,10 @@ from storage.database import Database
 # One connection keeps the ledger and looks for what is new, the others track.
 _WRITERS: Final = 3
 _READERS: Final = 2
+# Pages have their own, so that one that is slow holds up no answer.
+_PAGE_READERS: Final = 2
+
+_Other: TypeAlias = Guardian | Forwarder | Watcher
 
 
 class InsightsApp:
@@ -36,6 +50,7 @@ class InsightsApp:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
         service: What answers.
+        site: What people look at.
         databases: Closed with the process.
         registry: Its metrics.
     """
@@ -43,8 +58,9 @@ class InsightsApp:
     def __init__(
         self,
         keeper: Keeper,
-        others: Sequence[Guardian | Forwarder],
+        others: Sequence[_Other],
         service: OutcomeService,
+        site: Site,
         databases: Sequence[Database],
         registry: CollectorRegistry,
     ) -> None:
@@ -54,7 +70,7 @@ class InsightsApp:
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
-        self.http_routes: Sequence[BaseRoute] = routes(service)
+        self.http_routes: Sequence[BaseRoute] = [*routes(service), *site.routes()]
         self.registry = registry
 
     async def start(self) -> None:
@@ -82,15 +98,24 @@ def build(settings: InsightsSettings) -> InsightsApp:
     registry = CollectorRegistry()
     url = settings.effective_database_url
     writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
+    shown = Database(url, pool_size=_PAGE_READERS)
     policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
     metrics = InsightsMetrics(registry)
-    others: list[Guardian | Forwarder] = [
+    watcher = Watcher(HttpExposition(METRICS), settings.watched)
+    others: list[_Other] = [
+        watcher,
         Guardian(DatabaseExperiments(writing, _now), metrics),
         *_forwarders(settings, writing, metrics),
     ]
     service = OutcomeService(ledger, answers, _now)
-    return InsightsApp(Keeper(ledger, answers, metrics), others, service, (writing, reading), registry)
+    models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
+    pages: list[Page] = [
+        OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        ModelsPage(DatabaseTrainings(shown), models),
+    ]
+    keeper = Keeper(ledger, answers, metrics)
+    return InsightsApp(keeper, others, service, Site(pages), (writing, reading, shown), registry)
 
 
 def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:

@@ -58,7 +58,7 @@ class InsightsMetrics:
         for name in EventName:
             self._forwarded.labels(name.value)
         age = Gauge("feed_insights_ledger_age_seconds", "Since everything was on the ledger.", registry=registry)
-        age.set_function(self._age_s)
+        age.set_function(self.ledger_age_s)
         for gauge in (self._served, self._balance, self._waiting, self._missing):
             gauge.set(_UNKNOWN)
         for step in Step:  # an alert needs the zero before the first failure
@@ -100,5 +100,6 @@ class InsightsMetrics:
         """Counts an attempt to forward that failed."""
         self._not_forwarded.inc()
 
-    def _age_s(self) -> float:
+    def ledger_age_s(self) -> float:
+        """Returns how long ago everything was on the ledger, in seconds; infinite: never."""
         return float("inf") if self._caught_up_s is None else self._monotonic() - self._caught_up_s

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 from insights.domain.analytics import AnalyticsEvent, EventName
 from insights.domain.experiment_report import ExperimentReport
 from insights.domain.funnel import Days, Parts, Split, Window
 from insights.domain.ledger import Claim, Verdict
+from insights.domain.scrapes import Samples
 
 
 class LedgerUnavailableError(Exception):
@@ -166,3 +167,102 @@ class Answers(Protocol):
 
     async def state(self) -> LedgerState:
         """Returns what the ledger adds up to."""
+
+
+class ExpositionError(Exception):
+    """A process does not tell its metrics: it is away, slow, or not what we take it for. Ask again later."""
+
+
+class Exposition(Protocol):
+    """The metrics of other processes."""
+
+    async def read(self, url: str) -> Samples:
+        """Returns what a process tells now; raises ExpositionError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How new the newest is.
+
+    Args:
+        interaction_at: When the newest interaction came in; None: there is none.
+        page_at: When the newest page was served; None: there is none.
+    """
+
+    interaction_at: datetime | None
+    page_at: datetime | None
+
+
+class Pulse(Protocol):
+    """What the database says of the last days; each method raises LedgerUnavailableError."""
+
+    async def freshness(self) -> Freshness:
+        """Returns how new the newest is."""
+
+    async def served_by_source(self, since: date) -> Mapping[tuple[date, str], int]:
+        """Returns how many videos were served since a day (UTC), by day and source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training, as the register has it; its times are UTC.
+
+    Args:
+        model_version: Names it, and the model that came of it.
+        algorithm: Such as "lightfm-warp".
+        status: `started`, `succeeded`, `refused` or `failed`.
+        error: Why it failed or was refused.
+        started_at: When it began.
+        elapsed_s: How long it took, in seconds; None while it runs.
+        interactions: How many it learned from; None: it did not come so far.
+        metrics: What was measured.
+    """
+
+    model_version: str
+    algorithm: str
+    status: str
+    error: str | None
+    started_at: datetime
+    elapsed_s: float | None
+    interactions: int | None
+    metrics: Mapping[str, float]
+
+
+class Trainings(Protocol):
+    """The register of trainings; raises LedgerUnavailableError."""
+
+    async def newest(self, limit: int) -> Sequence[Training]:
+        """Returns the trainings that began last, the newest first."""
+
+
+class ModelsError(Exception):
+    """The models folder is not as it should be; the text says what is wrong. What serves goes on serving."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModels:
+    """What the models folder holds.
+
+    Args:
+        live: The model that serves; None: none does.
+        previous: The one to go back to; None: there is none.
+        candidate: The one that is tried; None: none is.
+        trial: How it is tried, such as "canary, 5% of users"; empty: none is.
+        versions: All that are there.
+    """
+
+    live: str | None
+    previous: str | None
+    candidate: str | None
+    trial: str
+    versions: Sequence[str]
+
+
+class Models(Protocol):
+    """The models folder; each method raises ModelsError."""
+
+    async def published(self) -> PublishedModels | None:
+        """Returns what is there; None: there is no models folder on this machine, or none that may be written to."""
+
+    async def serve(self, model_version: str) -> None:
+        """Makes a model serve, once it was read back and found good."""

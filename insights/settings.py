@@ -1,11 +1,15 @@
 """Settings of the insights."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, field_validator
 
 from runtime.settings import CommonSettings
+
+_WATCHED: Final = r"(bridge|interactions|scorer|sink|trainer)=https?://[^\s@,=]+"
 
 
 class InsightsSettings(CommonSettings):
@@ -28,6 +32,20 @@ class InsightsSettings(CommonSettings):
         "https://api.segment.io", pattern=r"^https?://[^\s@]+$", description="Address of Segment."
     )
 
+    insights_watched: str = Field(
+        "bridge=http://127.0.0.1:8080/metrics,interactions=http://127.0.0.1:8081/metrics,"
+        "scorer=http://127.0.0.1:8082/metrics,sink=http://127.0.0.1:8083/metrics,trainer=http://127.0.0.1:8084/metrics",
+        pattern=rf"^$|^{_WATCHED}(,{_WATCHED})*$",
+        description="name=URL,… of the metrics of the processes that the page tells of; several may have one name.",
+    )
+
+    insights_models_dir: Path | None = Field(
+        None, description="Where the trainer's bundles live; empty: models in the data directory."
+    )
+    insights_model_public_key_path: Path | None = Field(
+        None, description="Public half of the key that signs bundles; empty: keys/model_signing.pub in the data dir."
+    )
+
     @field_validator("insights_segment_write_key_file")
     @classmethod
     def _holds_a_key(cls, value: str) -> str:
@@ -43,6 +61,22 @@ class InsightsSettings(CommonSettings):
         """Whose source of Segment is told; empty: nobody's."""
         path = self.insights_segment_write_key_file
         return Path(path).read_text(encoding="utf-8").strip() if path else ""
+
+    @property
+    def models_dir(self) -> Path:
+        """Where bundles live."""
+        return self.insights_models_dir or self.data_dir / "models"
+
+    @property
+    def model_public_key_path(self) -> Path:
+        """The key that bundles are verified with."""
+        return self.insights_model_public_key_path or self.data_dir / "keys" / "model_signing.pub"
+
+    @property
+    def watched(self) -> Sequence[tuple[str, str]]:
+        """Whose metrics are looked at: name and URL."""
+        pairs = (each.partition("=") for each in self.insights_watched.split(",") if each)
+        return [(name, url) for name, _, url in pairs]
 
     @property
     def outcome_window(self) -> timedelta:

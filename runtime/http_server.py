@@ -107,7 +107,7 @@ def build_http(
         Route("/metrics", expose),
     ]
     handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error, Exception: _failed}
-    return HttpEdge(Starlette(routes=[*routes, *own], exception_handlers=handlers), metrics, draining)
+    return HttpEdge(Starlette(routes=[*own, *routes], exception_handlers=handlers), metrics, draining)
 
 
 class HttpServer(uvicorn.Server):

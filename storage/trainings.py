@@ -235,6 +235,12 @@ def read_register(connection: sa.Connection, job_name: str) -> Register:
     return Register(None if last is None else RunStatus.of_row(last), connection.scalar(succeeded))
 
 
+def newest(connection: sa.Connection, limit: int) -> list[RunStatus]:
+    """Reads the trainings of all jobs that began last, the newest first."""
+    wanted = _rows().order_by(_COLUMNS.started_at.desc()).limit(limit)
+    return [RunStatus.of_row(row) for row in connection.execute(wanted)]
+
+
 def _rows() -> sa.Select[Any]:
     names = RunStatus.__dataclass_fields__
     return sa.select(*(_HEARTBEAT.label(name) if name == "heartbeat_at" else _COLUMNS[name] for name in names))

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from runtime import bundle_files, candidate_file, popularity_file
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from runtime import bundle_files, candidate_file, popularity_file, serving_model
 from runtime.candidate_file import Candidate
-from runtime.model_bundle import BundleError, BundleFault, Manifest, ModelArrays, ModelBundle
+from runtime.model_bundle import Manifest, ModelArrays, ModelBundle
 from runtime.popularity import Popularity
 from runtime.signing import load_or_create_private_key
 
@@ -40,7 +42,7 @@ class BundleStore:
         Raises:
             PopularityError: When there is nothing, or nothing of ours.
         """
-        return popularity_file.read(self._models_dir, load_or_create_private_key(self._key_path).public_key())
+        return popularity_file.read(self._models_dir, self._public_key())
 
     def read(self, model_version: str) -> ModelBundle:
         """Reads a published model.
@@ -48,8 +50,7 @@ class BundleStore:
         Raises:
             BundleError: When it is missing or not good.
         """
-        public = load_or_create_private_key(self._key_path).public_key()
-        return bundle_files.read(self._models_dir, model_version, public)
+        return bundle_files.read(self._models_dir, model_version, self._public_key())
 
     def promote(self, model_version: str) -> None:
         """Makes a published model the one that serves, once its arrays were read back and found good.
@@ -59,10 +60,7 @@ class BundleStore:
         Raises:
             BundleError: When it is missing or not good; the one that serves stays.
         """
-        self.read(model_version)
-        bundle_files.promote(self._models_dir, model_version)
-        if model_version == self._tried():
-            candidate_file.remove(self._models_dir)
+        serving_model.serve(self._models_dir, model_version, self._public_key())
 
     def rollback(self) -> str:
         """Makes the newest model older than the serving one serve, never one that is still tried; returns its version.
@@ -70,12 +68,7 @@ class BundleStore:
         Raises:
             BundleError: When there is no older one.
         """
-        live, tried = self.live(), self._tried()
-        older = [version for version in self.versions() if live and version < live and version != tried]
-        if not older:
-            raise BundleError(BundleFault.MISSING, "no older model is on disk")
-        self.promote(older[-1])
-        return older[-1]
+        return serving_model.roll_back(self._models_dir, self._public_key())
 
     def live(self) -> str | None:
         """Returns the version that serves."""
@@ -111,8 +104,7 @@ class BundleStore:
         Raises:
             BundleError: When they cannot be trusted.
         """
-        public = load_or_create_private_key(self._key_path).public_key()
-        return bundle_files.read_manifest(self._models_dir, model_version, public)
+        return bundle_files.read_manifest(self._models_dir, model_version, self._public_key())
 
     def versions(self) -> list[str]:
         """Returns the versions on disk, oldest first."""
@@ -124,16 +116,11 @@ class BundleStore:
         Only while nobody else publishes. Returns the models that are gone.
         """
         bundle_files.remove_leftovers(self._models_dir)
-        kept = {self.live(), self._tried()}
+        kept = {self.live(), serving_model.tried_version(self._models_dir)}
         gone = [version for version in self.versions()[:-keep] if version not in kept]
         for version in gone:
             bundle_files.remove(self._models_dir, version)
         return gone
 
-    def _tried(self) -> str | None:
-        """Returns the candidate's version. A file that holds something else keeps no other command from its work."""
-        try:
-            candidate = self.candidate()
-        except BundleError:
-            return None
-        return candidate.model_version if candidate else None
+    def _public_key(self) -> Ed25519PublicKey:
+        return load_or_create_private_key(self._key_path).public_key()
