@@ -23,9 +23,11 @@ from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.algorithms import AlgorithmsPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
+from insights.page.trends import TrendsPage
 from insights.page.views import Page
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
@@ -112,6 +114,8 @@ def build(settings: InsightsSettings) -> InsightsApp:
     models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     pages: list[Page] = [
         OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        AlgorithmsPage(DatabaseAnswers(shown), _now),
+        TrendsPage(DatabaseAnswers(shown), _now),
         ModelsPage(DatabaseTrainings(shown), models),
     ]
     keeper = Keeper(ledger, answers, metrics)
