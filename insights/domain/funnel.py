@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
@@ -42,8 +42,7 @@ class Window:
         return (self.since + timedelta(days=number) for number in range((self.until - self.since).days + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Funnel:
+class Funnel(NamedTuple):
     """How far served videos came.
 
     Args:
@@ -69,10 +68,6 @@ class Funnel:
     successful: int = 0
     watch_time_ms: int = 0
     confidence_match_ppm: int = 0
-
-    def __add__(self, other: "Funnel") -> "Funnel":
-        """Returns both together."""
-        return Funnel(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def acceptance_rate(self) -> float:
@@ -129,16 +124,21 @@ def variants_of(experiments: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def together(funnels: Iterable[Funnel]) -> Funnel:
+    """Returns the sum of figures."""
+    return Funnel(*map(sum, zip(NOTHING_SERVED, *funnels, strict=True)))
+
+
 def added_up(rows: Iterable[tuple[K, Funnel]]) -> dict[K, Funnel]:
     """Returns the sum of the figures of each key."""
-    sums: dict[K, Funnel] = {}
+    groups: dict[K, list[Funnel]] = {}
     for key, funnel in rows:
-        sums[key] = sums.get(key, NOTHING_SERVED) + funnel
-    return sums
+        groups.setdefault(key, []).append(funnel)
+    return {key: together(funnels) for key, funnels in groups.items()}
 
 
 def whole_trends(split: Split | None, window: Window, days: Days) -> list[tuple[str, list[Funnel]]]:
     """Returns the figures of every day of each part, the parts in order; without a split there is always one part."""
-    totals = {name: sum(of_part.values(), NOTHING_SERVED) for name, of_part in days.items()}
+    totals = {name: together(of_part.values()) for name, of_part in days.items()}
     names = in_order(split, totals) if split else [""]
     return [(name, [days.get(name, {}).get(day, NOTHING_SERVED) for day in window]) for name in names]

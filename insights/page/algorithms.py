@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from insights.domain.funnel import NOTHING_SERVED, Split, in_order, whole_trends
+from insights.domain.funnel import Split, in_order, together, whole_trends
 from insights.page.charts import COLOURS
 from insights.page.views import Door, Entry, View
 from insights.page.windows import COMPARED, WINDOWS, compared, window_of
@@ -36,7 +36,7 @@ class AlgorithmsPage:
         trends = whole_trends(Split.ALGORITHM, window, await self._answers.trends(window, "", Split.ALGORITHM))
         values = {
             "algorithms": {name: parts[name] for name in in_order(Split.ALGORITHM, parts)},
-            "total": sum(parts.values(), NOTHING_SERVED),
+            "total": together(parts.values()),
             "charts": [compared(figure, window, trends) for figure in COMPARED],
             "not_drawn": [name for name, _ in trends[COLOURS:]],
             "days": len(list(window)),
