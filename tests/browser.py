@@ -1,5 +1,6 @@
 """A headless Chromium, driven by the DevTools protocol over a pipe: standard library only."""
 
+import base64
 import json
 import os
 import select
@@ -25,6 +26,8 @@ os.dup2(commands, 3)
 os.dup2(answers, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+# Key codes, and what they type.
+_KEYS: Final = {"Tab": (9, ""), "Enter": (13, "\r")}
 _FLAGS: Final = (
     "--headless",
     "--no-sandbox",  # as root it has none
@@ -69,6 +72,7 @@ class Browser:
         self._profile = profile
         self._last_id = 0
         self._unread = b""
+        self.heard: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         commands, self._commands = os.pipe()
@@ -103,13 +107,13 @@ class Browser:
         return page
 
     def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
-        """Sends a command and returns its result; what else the browser tells meanwhile is passed over."""
+        """Sends a command and returns its result; what else the browser tells meanwhile is kept in `heard`."""
         self._last_id += 1
         command = {"id": self._last_id, "method": method, "params": params}
         os.write(self._commands, json.dumps(command | ({"sessionId": session} if session else {})).encode() + b"\0")
         end = time.monotonic() + _BOUND_S
         while (answer := self._next(end)).get("id") != self._last_id:
-            pass
+            self.heard.append(answer)
         if "error" in answer:
             raise BrowserError(f"{method}: {answer['error']['message']}")
         result: dict[str, Any] = answer["result"]
@@ -156,6 +160,57 @@ class Page:
             raise BrowserError(thrown.get("exception", {}).get("description") or thrown["text"])
         return done["result"].get("value")
 
+    def listen(self) -> None:
+        """From now on, what it complains of and asks for is heard."""
+        for domain in ("Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def complaints(self) -> list[str]:
+        """Returns the errors and warnings of its console so far, and what it threw."""
+        thrown = [str(told["exceptionDetails"]) for told in self._heard("Runtime.exceptionThrown")]
+        logged = [told for told in self._heard("Runtime.consoleAPICalled") if told["type"] in {"error", "warning"}]
+        entries = [told["entry"] for told in self._heard("Log.entryAdded")]
+        named = [each["text"] for each in entries if each["level"] in {"error", "warning"}]
+        return [*thrown, *(str(told["args"]) for told in logged), *named]
+
+    def asked_for(self) -> list[str]:
+        """Returns the URLs that it asked for so far."""
+        return [told["request"]["url"] for told in self._heard("Network.requestWillBeSent")]
+
+    def emulate(self, width: int, scheme: str, height: int = 800) -> None:
+        """Makes it a screen of this size, in CSS pixels, of somebody who likes it `light` or `dark`."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def click(self, selector: str) -> None:
+        """Clicks into the middle of the first element that there is."""
+        box = self.run(
+            f"(() => {{ const found = document.querySelector({json.dumps(selector)});"
+            " found.scrollIntoView({ block: 'center' }); const { x, y, width, height } = found.getBoundingClientRect();"
+            " return [x + width / 2, y + height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def press(self, key: str) -> None:
+        """Presses a key, such as Tab or Enter."""
+        code, text = _KEYS[key]
+        named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **named)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    def type(self, text: str) -> None:
+        """Types into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def picture(self) -> bytes:
+        """Returns the whole page as PNG."""
+        width = self.run("innerWidth")
+        height = self.run("document.documentElement.scrollHeight")
+        # As high as the page: what scrolls by itself is not painted outside of the screen.
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True)
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
     def show(self) -> None:
         """Brings it to the front, which hides the one that was there."""
         self._browser.call("Target.activateTarget", targetId=self._target_id)
@@ -163,6 +218,15 @@ class Page:
     def close(self) -> None:
         """Closes it, as a user does."""
         self._browser.call("Target.closeTarget", targetId=self._target_id)
+
+    def _heard(self, method: str) -> list[dict[str, Any]]:
+        # Whatever was told up to now is read with the next answer.
+        self.call("Runtime.evaluate", expression="0")
+        return [
+            each["params"]
+            for each in self._browser.heard
+            if each.get("method") == method and each.get("sessionId") == self._session
+        ]
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Sends a command of the protocol to this tab."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
+# Fractions of larger numbers say nothing.
+_WHOLE_FROM: Final = 1_000
 # From here on, in whole ones of the larger unit.
 _MANY: Final = 2
 
@@ -21,8 +23,10 @@ def count(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Returns a number with four digits that count: 0.1833."""
-    return NOTHING if _is_unknown(value) else f"{value:,.4g}"
+    """Returns a number with four digits that count, or all of a whole one: 0.1833, 12,346."""
+    if value is None or _is_unknown(value):
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def share(value: float | None) -> str:
@@ -34,7 +38,7 @@ def seconds(value: float | None) -> str:
     """Returns a duration in a unit of its size: 350 ms, 1.2 s, 5 min, 3 h, 2 d."""
     if value is None or _is_unknown(value):
         return NOTHING
-    if value < 1:
+    if 0 < value < 1:
         return f"{value * 1_000:.3g}\u202fms"
     if value < _MANY * _MINUTE_S:
         return f"{value:.3g}\u202fs"
@@ -49,8 +53,11 @@ def moment(value: datetime | None) -> str:
 
 
 def ago(value: datetime | None, now: datetime) -> str:
-    """Returns how long ago a time was: 5 min ago."""
-    return "never" if value is None else f"{seconds(max(0.0, (now - value).total_seconds()))} ago"
+    """Returns how long ago a time was: 5 min ago; just now, if it is less than a second or yet to come."""
+    if value is None:
+        return "never"
+    elapsed_s = (now - value).total_seconds()
+    return "just now" if elapsed_s < 1 else f"{seconds(elapsed_s)} ago"
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {

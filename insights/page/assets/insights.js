@@ -62,12 +62,14 @@
     const lines = names.slice(1).map((name, nth) => lineOf(name, nth + 1, isStacked, write, columns));
     const data = isStacked ? stacked(columns) : columns;
     const place = (_, value) => (value === null ? "" : isOverTime ? moment(value) : value);
+    const span = isOverTime ? DAY_S : 1;
     const options = {
       width: canvas.clientWidth,
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
-        x: { time: isOverTime },
+        // Of a single place uPlot would show years around it.
+        x: { time: isOverTime, ...(columns[0].length === 1 && { range: (_, at) => [at - span, at + span] }) },
         y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.05 : 1] },
       },
       series: [{ label: names[0], value: place }, ...lines],
