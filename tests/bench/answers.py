@@ -5,11 +5,14 @@ that these answers read. It takes some minutes, so it is in no default run.
 """
 
 import asyncio
+import logging
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from deploy.local.postgres import LocalPostgres
 from insights.app import build
@@ -40,6 +43,7 @@ def figure(folder: Path) -> None:
 
 
 def _measure(name: str, url: str, folder: Path) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     upgrade(url)
     begin = time.monotonic()
     kinds = decisions.fill(url, datetime.now(UTC).date())
@@ -66,9 +70,10 @@ def _paths() -> list[str]:
         "/feed/algorithm-performance",
         *(f"/feed/funnel?splitBy={split}" for split in splits),
         *(f"/feed/trends?splitBy={split}" for split in splits),
-        *(f"/feed/trends?splitBy={split}&since={since}" for split in splits),
+        f"/feed/trends?splitBy=VARIANT&since={since}",
         "/algorithms",
-        *(f"/trends?split={split}" for split in ("", *Split)),
+        "/trends",
+        "/trends?split=country",
     ]
 
 

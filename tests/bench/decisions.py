@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from storage.database import sync_engine
 from storage.tables import outcome_countries, outcome_days, outcome_positions, outcome_totals
 
-DECISIONS: Final = 100_000
+DECISIONS: Final = 10_000_000
 DAYS: Final = 30
 PAGE: Final = 20
 
