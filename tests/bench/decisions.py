@@ -1,21 +1,21 @@
-"""What ten million served videos of thirty days leave in the ledger's sums, without the videos themselves."""
+"""What ten million served videos of thirty days leave in the sums that answers read, without the videos themselves."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from storage.database import sync_engine
-from storage.tables import outcome_countries, outcome_days, outcome_positions, outcome_totals
+from storage.tables import outcome_countries, outcome_days, outcome_positions
 
 DECISIONS: Final = 10_000_000
 DAYS: Final = 30
 PAGE: Final = 20
 
-_ROWS_AT_A_TIME: Final = 20_000
 # Source, algorithm and reason of a page, and how often.
 _MADE: Final = (
     ("LIGHTFM", "lightfm-warp", "NONE", 0.74),
@@ -27,10 +27,12 @@ _MADE: Final = (
     ("TRENDING", "trending", "OVERLOAD", 0.005),
     ("EDITORIAL", "editorial", "EMPTY_RANKING", 0.01),
 )
+# The first of them are a model's.
+_OF_MODEL: Final = 2
 # Of the model of the night, of the one before, and of one that is tried on some users.
 _MODELS: Final = (0.65, 0.25, 0.1)
 # Experiments in three layers with their variants; the share of users that each layer leaves out.
-_LAYERS: Final = ((("ranker", "ab"), 0.0), (("shuffle", "abc"), 0.5), (("newcomers", "ab"), 0.8))
+_LAYERS: Final = (("ranker", "ab", 0.0), ("shuffle", "abc", 0.5), ("newcomers", "ab", 0.8))
 _COUNTRIES: Final = 60
 # Pages of a session: how often each is the one that is served, and how many videos of it lie in which range.
 _PAGES: Final = (
@@ -39,9 +41,10 @@ _PAGES: Final = (
     (0.12, {21: 10, 51: 10}),
     (0.18, {51: 20}),
 )
-# What becomes of a served video: the share of each outcome, of what the ones before have left.
+# What becomes of a served video, and how often.
 _ENDS: Final = {
     "pending": 0.03,
+    "ignored": 0.545,
     "hidden": 0.01,
     "blacklisted": 0.001,
     "rated": 0.004,
@@ -51,112 +54,107 @@ _ENDS: Final = {
     "watched": 0.12,
     "consumed": 0.25,
 }
+_WATCHED_MS: Final = 9_137
 _MATCH_PPM: Final = 520_000
+
+# What videos are told apart by, and how many values each has: how a page was made, its model, a variant a layer (the
+# last value: none), the user's country, and the range of positions.
+_KIND: Final = {"made": 8, "model": 4, "ranker": 3, "shuffle": 4, "newcomers": 3, "country": _COUNTRIES, "position": 52}
+_BY_TABLE: Final = {
+    outcome_days: ("made", "model", "ranker", "shuffle", "newcomers"),
+    outcome_positions: ("made", "position"),
+    outcome_countries: ("made", "country"),
+}
+Whole: TypeAlias = NDArray[np.int64]
 
 
 def fill(url: str, today: date) -> int:
-    """Writes the sums; returns of how many kinds served videos were."""
-    rows = [*_totals(today)]
+    """Writes the sums; returns of how many kinds the ledger would say that the videos are."""
+    lot, kinds = np.random.default_rng(8), 0
     engine = sync_engine(url)
     with engine.begin() as connection:
-        _insert(connection, rows)
-        for table in (outcome_days, outcome_positions, outcome_countries):
-            connection.execute(_added_up(table))
+        for number in range(DAYS):
+            day, videos = today - timedelta(days=number), _served(lot)
+            ends = lot.choice(len(_ENDS), len(videos["made"]), p=[*_ENDS.values()])
+            kinds += len(np.unique(_codes(videos, tuple(_KIND))))
+            for table, names in _BY_TABLE.items():
+                connection.execute(sa.insert(table), [*_rows(table, names, day, videos, ends)])
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("ANALYZE"))
     engine.dispose()
-    return len(rows)
+    return kinds
 
 
-def _totals(today: date) -> Iterator[tuple[Any, ...]]:
-    """Yields rows of `outcome_totals`, in the order of its columns."""
-    lot = np.random.default_rng(8)
-    for number in range(DAYS):
-        pages = DECISIONS // DAYS // PAGE
-        made = lot.choice(len(_MADE), pages, p=[share for *_, share in _MADE])
-        model = lot.choice(len(_MODELS), pages, p=_MODELS)
-        variants = [_variants(lot, len(of), out, pages) for (_, of), out in _LAYERS]
-        country = np.minimum(lot.zipf(1.5, pages), _COUNTRIES) - 1
-        place = lot.choice(len(_PAGES), pages, p=[share for share, _ in _PAGES])
-        kinds, pages_of = np.unique(
-            np.column_stack([made, model, *variants, country, place]), axis=0, return_counts=True
+def _served(lot: np.random.Generator) -> dict[str, Whole]:
+    """Returns the kinds of the videos of a day; those of a page follow each other."""
+    pages = DECISIONS // DAYS // PAGE
+    made = lot.choice(len(_MADE), pages, p=[share for *_, share in _MADE])
+    by_page = {
+        "made": made,
+        "model": np.where(made < _OF_MODEL, lot.choice(len(_MODELS), pages, p=_MODELS), len(_MODELS)),
+    }
+    for name, variants, out in _LAYERS:
+        by_page[name] = np.where(lot.random(pages) < out, len(variants), lot.integers(len(variants), size=pages))
+    by_page["country"] = np.minimum(lot.zipf(1.5, pages), _COUNTRIES) - 1
+    places = np.array([np.repeat([*ranges], [*ranges.values()]) for _, ranges in _PAGES])
+    place = places[lot.choice(len(_PAGES), pages, p=[share for share, _ in _PAGES])].ravel()
+    return {name: np.repeat(values, PAGE) for name, values in by_page.items()} | {"position": place}
+
+
+def _codes(videos: Mapping[str, Whole], names: Sequence[str]) -> Whole:
+    return np.ravel_multi_index([videos[name] for name in names], [_KIND[name] for name in names])
+
+
+def _rows(
+    table: sa.Table, names: Sequence[str], day: date, videos: Mapping[str, Whole], ends: Whole
+) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a table for a day; of algorithms and positions, or countries, those that differ in them."""
+    codes, of = np.unique(_codes(videos, names), return_inverse=True)
+    page = np.arange(len(of)) // PAGE
+    pages = np.bincount(np.unique(of * len(of) + page) // len(of))
+    counts = np.bincount(of * len(_ENDS) + ends, minlength=len(codes) * len(_ENDS)).reshape(-1, len(_ENDS))
+    rows: dict[tuple[Any, ...], Counter[str]] = {}
+    for code, count, told in zip(codes.tolist(), pages.tolist(), counts.tolist(), strict=True):
+        key = _key(
+            day, dict(zip(names, map(int, np.unravel_index(code, [_KIND[name] for name in names])), strict=True))
         )
-        day = today - timedelta(days=number)
-        yield from _rows_of(lot, day, kinds, pages_of)
+        by_end = dict(zip(_ENDS, told, strict=True))
+        of_key = tuple(key[column.name] for column in table.primary_key)
+        rows.setdefault(of_key, Counter()).update({"pages": count, **_sums(by_end)})
+    for of_key, sums in rows.items():
+        yield {column.name: value for column, value in zip(table.primary_key, of_key, strict=True)} | sums
 
 
-def _variants(lot: np.random.Generator, count: int, left_out: float, pages: int) -> NDArray[np.int64]:
-    """Returns the variant of each page, -1 for those of whom the layer has none."""
-    return np.where(lot.random(pages) < left_out, -1, lot.integers(count, size=pages))
+def _key(day: date, kind: Mapping[str, int]) -> dict[str, Any]:
+    source, algorithm, reason, _ = _MADE[kind["made"]]
+    model = kind.get("model", len(_MODELS))
+    night = day - timedelta(days=model)
+    told = [(name, variants[kind[name]]) for name, variants, _ in _LAYERS if kind.get(name, 3) < len(variants)]
+    texts = ", ".join(f'{{"variant": "{variant}", "experiment": "{name}"}}' for name, variant in told)
+    country = kind.get("country", 0)
+    return {
+        "day": day,
+        "algorithm": algorithm,
+        "source": source,
+        "fallback_reason": reason,
+        "model_version": f"{night:%Y%m%d}T020000000-{model}" if model < len(_MODELS) else "",
+        "experiments": f"[{texts}]" if texts else "",
+        "country": f"{chr(ord('A') + country // 26)}{chr(ord('A') + country % 26)}",
+        "position": kind.get("position"),
+    }
 
 
-def _rows_of(
-    lot: np.random.Generator, day: date, kinds: NDArray[np.int64], pages: NDArray[np.int64]
-) -> Iterator[tuple[Any, ...]]:
-    sums: dict[tuple[Any, ...], list[int]] = {}
-    for (made, model, *variants, country, place), count in zip(kinds.tolist(), pages.tolist(), strict=True):
-        source, algorithm, reason, _ = _MADE[made]
-        version = f"{day - timedelta(days=model):%Y%m%d}T020000000-{model}" if source == "LIGHTFM" else ""
-        kind = (day, algorithm, source, reason, version, _told(variants))
-        for position, videos in _PAGES[place][1].items():
-            held = sums.setdefault((*kind, position, f"{chr(65 + country // 26)}{chr(65 + country % 26)}"), [0, 0])
-            held[0] += count
-            held[1] += count * videos
-    for kind, (count, served) in sums.items():
-        yield (*kind, *_counts(lot, count, served))
-
-
-def _told(variants: Sequence[int]) -> str:
-    """Returns the experiments of a page as PostgreSQL writes them."""
-    names = [(name, of[variant]) for ((name, of), _), variant in zip(_LAYERS, variants, strict=True) if variant >= 0]
-    told = ", ".join(f'{{"variant": "{variant}", "experiment": "{name}"}}' for name, variant in names)
-    return f"[{told}]" if told else ""
-
-
-def _counts(lot: np.random.Generator, pages: int, served: int) -> tuple[int, ...]:
-    left, ends = served, dict.fromkeys(_ENDS, 0)
-    for name, share in _ENDS.items():
-        ends[name] = int(lot.binomial(left, share))
-        left -= ends[name]
+def _sums(ends: Mapping[str, int]) -> dict[str, int]:
+    served = sum(ends.values())
     added = ends["liked"] + ends["added"] + ends["shared"]
     consumed = added + ends["consumed"] + ends["watched"] + ends["rated"]
-    facts = {
+    return {
         **ends,
-        "pages": pages,
         "served": served,
-        "ignored": left,
         "ever_consumed": consumed,
         "ever_added": added,
         "ever_rated": ends["rated"],
         "successful": consumed,
-        "watch_time_ms": 9_137 * consumed,
+        "watch_time_ms": _WATCHED_MS * consumed,
         "confidence_match_ppm": _MATCH_PPM * (served - ends["pending"]),
     }
-    return tuple(facts[name] for name in _COUNTS)
-
-
-_KEY: Final = (*outcome_days.primary_key.columns.keys(), "position", "country")
-_COUNTS: Final = tuple(column.name for column in outcome_days.c if not column.primary_key)
-
-
-def _insert(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    names = (*_KEY, *_COUNTS)
-    if connection.dialect.name == "sqlite":
-        for begin in range(0, len(rows), _ROWS_AT_A_TIME):
-            some = [dict(zip(names, row, strict=True)) for row in rows[begin : begin + _ROWS_AT_A_TIME]]
-            connection.execute(sa.insert(outcome_totals), some)
-        return
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY outcome_totals ({', '.join(names)}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-
-
-def _added_up(table: sa.Table) -> sa.Insert:
-    """Returns what fills a table from the totals; a page has as many videos as any other."""
-    key = [outcome_totals.c[name] for name in table.primary_key.columns.keys()]  # noqa: SIM118  # no dict
-    sums = {name: sa.func.sum(outcome_totals.c[name]) for name in _COUNTS}
-    if table is not outcome_positions:
-        sums["pages"] = sa.func.sum(outcome_totals.c.served) / PAGE
-    rows = sa.select(*key, *sums.values()).group_by(*key)
-    return sa.insert(table).from_select([*(column.name for column in key), *sums], rows)
