@@ -8,6 +8,7 @@ import asyncio
 import logging
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -45,21 +46,29 @@ def figure(folder: Path) -> None:
 def _measure(name: str, url: str, folder: Path) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     upgrade(url)
-    begin = time.monotonic()
     kinds = decisions.fill(url, datetime.now(UTC).date())
-    print(f"# {name}: {kinds:,} kinds, filled in {time.monotonic() - begin:.0f} s", flush=True)
-    asyncio.run(_ask(name, load(InsightsSettings, {"FEED_DATA_DIR": str(folder), "FEED_DATABASE_URL": url})))
+    figures.show("answers", f"kinds of {decisions.DECISIONS:,} served videos, {name}", value=kinds, unit="kinds")
+    # No other process is there to be watched.
+    environ = {"FEED_DATA_DIR": str(folder), "FEED_DATABASE_URL": url, "FEED_INSIGHTS_WATCHED": ""}
+    asyncio.run(_ask(name, load(InsightsSettings, environ)))
 
 
 async def _ask(name: str, settings: InsightsSettings) -> None:
     async with Service("insights", build(settings)) as service:
         for path in _paths():
-            times = [await _ms(service.http_port, path) for _ in range(CALLS + 1)][1:]
-            median, p99 = statistics.median(times), statistics.quantiles(times, n=100, method="inclusive")[98]
-            most = AT_MOST_MS if path.startswith("/feed/") else PAGE_MS
-            met = p99 < most
-            target = f"p99 < {most:g} ms"
-            figures.show("answers", f"{path}, {name}", value=median, unit="ms", p99_ms=p99, target=target, met=met)
+            await _ms(service.http_port, path)
+            begin_s = time.process_time()
+            times = [await _ms(service.http_port, path) for _ in range(CALLS)]
+            _tell(f"{path}, {name}", times, (time.process_time() - begin_s) / CALLS * 1e3)
+
+
+def _tell(what: str, times: Sequence[float], cpu_ms: float) -> None:
+    """Tells a figure; of the CPU, what this process took, the caller and all else that it does included."""
+    p99 = statistics.quantiles(times, n=100, method="inclusive")[98]
+    most = AT_MOST_MS if what.startswith("/feed/") else PAGE_MS
+    target, met = f"p99 < {most:g} ms", p99 < most
+    value = statistics.median(times)
+    figures.show("answers", what, value=value, unit="ms", p99_ms=p99, cpu_ms=cpu_ms, target=target, met=met)
 
 
 def _paths() -> list[str]:

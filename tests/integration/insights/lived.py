@@ -128,6 +128,7 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in counts},
         "acceptance_rate": row["accepted"] / row["served"],
-        "watch_time_per_page_s": row["watch_time_s"] / row["pages"],
+        # Of whole milliseconds, as all that was told is.
+        "watch_time_per_page_s": round(row["watch_time_s"] * 1_000) / 1_000 / row["pages"],
         **{name: row[name] and float(row[name]) for name in ("success_rate", "confidence_match")},
     }
