@@ -4,9 +4,10 @@ BIN := .venv/bin
 BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
+SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos lock bench quality chaos clean
+.PHONY: help setup run test check format protos lock bench quality chaos screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR,
 
 chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
+
+screenshots: setup ## Take pictures of every page of the running system (SITE=URL) into docs/screenshots
+	$(PY) -m tests.screenshots $(SITE) docs/screenshots
 
 clean: ## Remove what was made: environment, data, caches
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache

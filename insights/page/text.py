@@ -23,10 +23,11 @@ def count(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Returns a number with four digits that count, or all of a whole one: 0.1833, 12,346."""
+    """Returns a number to four digits, of one below 1 behind the point: 0.1830, 12.35, 12,346."""
     if value is None or _is_unknown(value):
         return NOTHING
-    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
+    size = abs(value)
+    return f"{value:.4f}" if size < 1 else f"{value:,.0f}" if size >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def share(value: float | None) -> str:

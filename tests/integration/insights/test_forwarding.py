@@ -169,9 +169,9 @@ async def test_without_a_key_nobody_is_told(tmp_path: Path) -> None:
     environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}"}
     key = tmp_path / "key"
     key.write_text("abc\n")
-    assert [type(each).__name__ for each in build(load(InsightsSettings, environ))._others] == ["Guardian"]
+    assert [type(each).__name__ for each in build(load(InsightsSettings, environ))._others] == ["Watcher", "Guardian"]
     told_to = load(InsightsSettings, {**environ, "FEED_INSIGHTS_SEGMENT_WRITE_KEY_FILE": str(key)})
-    assert [type(each).__name__ for each in build(told_to)._others] == ["Guardian", "Forwarder"]
+    assert [type(each).__name__ for each in build(told_to)._others] == ["Watcher", "Guardian", "Forwarder"]
     assert told_to.segment_write_key == "abc"
     key.write_text(" ")
     with pytest.raises(SettingsError, match=r"FEED_INSIGHTS_SEGMENT_WRITE_KEY_FILE.*the file is empty"):

@@ -97,11 +97,10 @@ def test_without_a_bridge_it_is_down_whatever_else():
 
 
 def test_figures_are_of_all_processes_together():
-    bucket = "feed_bridge_request_duration_seconds_bucket"
     bridges = [
         process(
             "bridge",
-            **{bucket: [Sample({"le": "0.1"}, 10), Sample({"le": "+Inf"}, 10)]},
+            feed_bridge_request_duration_seconds_bucket=[Sample({"le": "0.1"}, 10), Sample({"le": "+Inf"}, 10)],
             feed_bridge_requests_total=requests(8, 2),
             feed_bridge_breaker_state=[Sample({"target": "s:1"}, state), Sample({"target": "s:2"}, 0)],
         )
@@ -116,6 +115,6 @@ def test_figures_are_of_all_processes_together():
         for age, version in ((5, "m2"), (90, "m1"))
     ]
     found = figures_of([*bridges, *scorers])
-    assert (found.pages, found.fallback_share, found.answer_p95_s) == (20, pytest.approx(0.2), pytest.approx(0.095))
+    assert [found.pages, found.fallback_share, found.answer_p95_s] == pytest.approx([20, 0.2, 0.095])
     assert found.breakers == {"s:1": Breaker.HALF_OPEN, "s:2": Breaker.CLOSED}
     assert (found.model_version, found.model_age_s) == ("m1, m2", 90)
