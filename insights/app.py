@@ -31,9 +31,11 @@ from insights.metrics import InsightsMetrics
 from insights.page.corrections import CorrectionsPage
 from insights.page.experiments import ExperimentsPage
 from insights.page.explanation import ExplanationPage
+from insights.page.algorithms import AlgorithmsPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
+from insights.page.trends import TrendsPage
 from insights.page.views import Page
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
@@ -132,6 +134,8 @@ def build(settings: InsightsSettings) -> InsightsApp:
     models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     pages: list[Page] = [
         OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
+        AlgorithmsPage(DatabaseAnswers(shown), _now),
+        TrendsPage(DatabaseAnswers(shown), _now),
         ExperimentsPage(DatabaseExperimentDesk(writing, shown, _now)),
         ModelsPage(DatabaseTrainings(shown), models),
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),

@@ -8,6 +8,7 @@ from typing import Protocol
 from insights.domain.analytics import AnalyticsEvent, EventName
 from insights.domain.corrections import Period
 from insights.domain.experiment_report import ExperimentReport
+from insights.domain.funnel import Days, Parts, Split, Window
 from insights.domain.ledger import Claim, Verdict
 from insights.domain.scrapes import Samples
 from storage.audit import Actor, Door, Recorded
@@ -329,6 +330,12 @@ class Answers(Protocol):
 
     async def performance(self, since: date) -> Sequence[Performance]:
         """Returns the figures of each algorithm since a day (UTC), by name."""
+
+    async def funnel(self, window: Window, algorithm: str, split: Split | None) -> Parts:
+        """Returns how far what was served came, by part; without a split under an empty name. Empty algorithm: all."""
+
+    async def trends(self, window: Window, algorithm: str, split: Split | None) -> Days:
+        """Returns the same by part and day; a day is missing when nothing was served."""
 
     async def state(self) -> LedgerState:
         """Returns what the ledger adds up to."""

@@ -1,12 +1,13 @@
 """Takes outcomes, and answers how well algorithms do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feed.insights.v1 import outcomes_pb2 as pb
+from insights.domain.funnel import NOTHING_SERVED, Funnel, Split, Window, in_order, whole_trends
 from insights.domain.ledger import COUNTS_FOR, Claim, Verdict
 from insights.domain.outcome import Outcome, deed
 from insights.ports import Answers, Ledger, LedgerUnavailableError
@@ -21,12 +22,18 @@ from runtime.validation import require_valid
 
 # What is told when nobody says since when.
 _SINCE: Final = timedelta(days=30)
+# The days of a window, and the most that one may have.
+_DAYS: Final = 30
+_MOST_DAYS: Final = 90
+# More lines than this nobody tells apart.
+_MOST_TRENDS: Final = 20
 # No database takes one in a text.
 _NUL: Final = "\0"
 # Proto3 lets a time be before the year 1; a date cannot.
 _EARLIEST_S: Final = datetime(1970, 1, 1, tzinfo=UTC).timestamp()
 _LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
+_SPLITS: Final = {pb.SplitBy.Value(split.name): split for split in Split}
 _OUTCOMES: Final = {pb.UserAction.Value(outcome.name): outcome for outcome in Outcome if outcome is not Outcome.PENDING}
 
 
@@ -78,8 +85,7 @@ class OutcomeService:
             UnavailableError: The database cannot be used now.
         """
         require_valid(request)
-        if _NUL in request.algorithm:
-            raise InvalidArgumentError([Violation("algorithm", "must not hold a NUL")])
+        _require_text(request.algorithm)
         since = self._since(request.since if request.HasField("since") else None)
         try:
             found = await self._answers.acceptance(since, user_id=request.user_id, algorithm=request.algorithm)
@@ -111,12 +117,79 @@ class OutcomeService:
             ]
         )
 
+    async def get_funnel(self, request: pb.GetFunnelRequest) -> pb.GetFunnelResponse:
+        """Returns how far what was served came; raises as `get_acceptance_rate`."""
+        require_valid(request)
+        _require_text(request.algorithm)
+        window, split = self._window(request), _SPLITS.get(request.split_by)
+        try:
+            total = await self._answers.funnel(window, request.algorithm, None)
+            parts = await self._answers.funnel(window, request.algorithm, split) if split else {}
+        except LedgerUnavailableError as error:
+            raise _unavailable() from error
+        return pb.GetFunnelResponse(
+            total=_funnel(total.get("", NOTHING_SERVED)),
+            parts=[
+                pb.FunnelPart(name=name, funnel=_funnel(parts[name]))
+                for name in (in_order(split, parts) if split else ())
+            ],
+        )
+
+    async def get_trends(self, request: pb.GetTrendsRequest) -> pb.GetTrendsResponse:
+        """Returns the same of each day; raises as `get_acceptance_rate`."""
+        require_valid(request)
+        _require_text(request.algorithm)
+        window, split = self._window(request), _SPLITS.get(request.split_by)
+        try:
+            found = whole_trends(split, window, await self._answers.trends(window, request.algorithm, split))
+        except LedgerUnavailableError as error:
+            raise _unavailable() from error
+        told = found[:_MOST_TRENDS]
+        return pb.GetTrendsResponse(
+            trends=[_trend(name, window, funnels) for name, funnels in told], left_out=len(found) - len(told)
+        )
+
     def _since(self, given: Timestamp | None) -> date:
-        if given is None:
-            return (self._now() - _SINCE).astimezone(UTC).date()
-        if not _EARLIEST_S <= given.seconds < _LATEST_S:
-            raise InvalidArgumentError([Violation("since", "must be from 1970 to 9998")])
-        return datetime.fromtimestamp(given.seconds, UTC).date()
+        return (self._now() - _SINCE).astimezone(UTC).date() if given is None else _day("since", given)
+
+    def _window(self, request: pb.GetFunnelRequest | pb.GetTrendsRequest) -> Window:
+        until = _day("until", request.until) if request.HasField("until") else self._now().astimezone(UTC).date()
+        since = _day("since", request.since) if request.HasField("since") else until - timedelta(days=_DAYS - 1)
+        if not timedelta() <= until - since < timedelta(days=_MOST_DAYS):
+            raise InvalidArgumentError([Violation("since", f"must be 0 to {_MOST_DAYS - 1} days before until")])
+        return Window(since, until)
+
+
+def _require_text(algorithm: str) -> None:
+    if _NUL in algorithm:
+        raise InvalidArgumentError([Violation("algorithm", "must not hold a NUL")])
+
+
+def _day(name: str, given: Timestamp) -> date:
+    if not _EARLIEST_S <= given.seconds < _LATEST_S:
+        raise InvalidArgumentError([Violation(name, "must be from 1970 to 9998")])
+    return datetime.fromtimestamp(given.seconds, UTC).date()
+
+
+def _trend(name: str, window: Window, funnels: Sequence[Funnel]) -> pb.Trend:
+    days = zip(window, funnels, strict=True)
+    return pb.Trend(name=name, days=[pb.DayFunnel(day=day.isoformat(), funnel=_funnel(each)) for day, each in days])
+
+
+def _funnel(funnel: Funnel) -> pb.Funnel:
+    return pb.Funnel(
+        pages=funnel.pages,
+        served=funnel.served,
+        consumed=funnel.consumed,
+        added=funnel.added,
+        rated=funnel.rated,
+        pending=funnel.pending,
+        accepted=funnel.accepted,
+        acceptance_rate=funnel.acceptance_rate,
+        watch_time_per_page_s=funnel.watch_time_per_page_s,
+        success_rate=funnel.success_rate,
+        confidence_match=funnel.confidence_match,
+    )
 
 
 def _unavailable() -> UnavailableError:

@@ -311,6 +311,8 @@ def _outcomes(contract: Contract) -> Schema:
     asks = {
         "/feed/acceptance-rate": ("GetAcceptanceRate", "Which share of what was served was accepted"),
         "/feed/algorithm-performance": ("GetAlgorithmPerformance", "How each algorithm does"),
+        "/feed/funnel": ("GetFunnel", "How far what was served came: shown, consumed, liked or added, rated"),
+        "/feed/trends": ("GetTrends", "The same of each day"),
     }
     answers = {path: {"servers": _INSIGHTS_SERVERS, "get": _answer(contract, *asked)} for path, asked in asks.items()}
     return {"/feed/outcomes": {"servers": _INSIGHTS_SERVERS, "post": tracks}, **answers}

@@ -3,18 +3,22 @@
 Whoever changes it holds its lock, so that totals and rows are changed by one at a time.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import log_offsets
-from storage.dialect import among, as_json, insert, insert_ignore, json_length, utc_day
+from storage.dialect import among, as_json, insert, json_length, utc_day
 from storage.tables import (
     feed_cache,
+    outcome_countries,
     outcome_days,
+    outcome_positions,
     outcome_totals,
     outcome_verdicts,
     outcome_waiting,
@@ -30,12 +34,15 @@ READER: Final = "insights"
 # Any number that no other lock of this database has.
 _LOCK: Final = 0x6F757463
 
-# What days and totals are told apart by.
-_DAY: Final = tuple(outcome_days.primary_key.columns.keys())
-_KIND: Final = (*_DAY, "position", "country")
+# What totals are told apart by.
+_KIND: Final = (*outcome_days.primary_key.columns.keys(), "position", "country")
+# What is added up beside them, each by some of their columns.
+_ROLLUPS: Final = {
+    table: tuple(table.primary_key.columns.keys()) for table in (outcome_days, outcome_positions, outcome_countries)
+}
 _EXPERIMENTS_CHARS: Final = 400
 # The first position of each range: a page's head one by one, then what is seen less and less.
-_POSITIONS: Final = (1, 2, 3, 4, 6, 11, 21, 51)
+POSITIONS: Final = (1, 2, 3, 4, 6, 11, 21, 51)
 
 # As the index is declared, so that it is used.
 _IS_NEW: Final = sa.text("is_new")
@@ -112,18 +119,6 @@ class WaitingRow(NamedTuple):
     is_new: bool
 
 
-class Opened(NamedTuple):
-    """What some pages brought.
-
-    Args:
-        by_group: New rows by group.
-        videos: How many videos the pages had.
-    """
-
-    by_group: Mapping[int, int]
-    videos: int
-
-
 async def lock(connection: AsyncConnection) -> None:
     """Waits until nobody else changes the ledger; it is ours until the transaction ends."""
     if connection.dialect.name == "postgresql":
@@ -154,8 +149,8 @@ async def end_of(connection: AsyncConnection, table: sa.Table, after: int, until
     return await connection.scalar(wanted.offset(limit - 1).limit(1)) or until
 
 
-async def open_pages(connection: AsyncConnection, after: int, until: int) -> Opened:
-    """Puts every video of some pages on the ledger, as pending, and into the totals' groups.
+async def open_pages(connection: AsyncConnection, after: int, until: int) -> int:
+    """Puts every video of some pages on the ledger, as pending, and counts them; returns how many have no decision.
 
     Args:
         connection: An open transaction.
@@ -163,9 +158,8 @@ async def open_pages(connection: AsyncConnection, after: int, until: int) -> Ope
         until: And not after this one.
     """
     served = _served(after, until, connection.dialect.name)
-    for table, kind in ((outcome_days, _DAY), (outcome_totals, _KIND)):
-        kinds = sa.select(*(served.c[name] for name in kind)).distinct().where(sa.true())
-        await connection.execute(insert_ignore(table, connection.dialect.name, kind).from_select(kind, kinds))
+    for table, kind in {outcome_totals: _KIND, **_ROLLUPS}.items():
+        await _count_served(connection, served, table, kind)
     names = ("recommendation_id", "position", "created_at", "confidence", "group_id", "user_action", "actions")
     same = sa.and_(*(served.c[name] == outcome_totals.c[name] for name in _KIND))
     rows = sa.select(
@@ -179,11 +173,11 @@ async def open_pages(connection: AsyncConnection, after: int, until: int) -> Ope
         sa.literal(0.0),
     ).select_from(served.join(outcome_totals, same))
     opening = insert(prediction_outcomes, connection.dialect.name).from_select((*names, "watch_time_s"), rows)
-    found = (await connection.execute(opening.returning(prediction_outcomes.c.group_id))).scalars()
+    opened = (await connection.execute(opening)).rowcount
     pages = feed_cache.c
     counted = sa.select(sa.func.coalesce(sa.func.sum(json_length(pages.video_ids, connection.dialect.name)), 0))
-    count = await connection.scalar(counted.where(pages.id > after, pages.id <= until))
-    return Opened(_tally(found), count or 0)
+    videos = await connection.scalar(counted.where(pages.id > after, pages.id <= until))
+    return (videos or 0) - opened
 
 
 async def done_between(connection: AsyncConnection, after: int, until: int) -> list[DoneRow]:
@@ -290,8 +284,8 @@ async def update_entries(connection: AsyncConnection, rows: Sequence[Mapping[str
 
 async def close_pending(
     connection: AsyncConnection, served_until: datetime, limit: int, values: Mapping[str, object]
-) -> dict[int, int]:
-    """Overwrites rows that are still pending; returns how many, by group.
+) -> list[tuple[int, float]]:
+    """Overwrites rows that are still pending; returns the group and the confidence of each.
 
     Args:
         connection: An open transaction.
@@ -310,25 +304,24 @@ async def close_pending(
         sa.update(prediction_outcomes)
         .where(sa.tuple_(row.recommendation_id, row.position).in_(due))
         .values({**values, "confidence_match": 1.0 - row.confidence})
-        .returning(row.group_id)
+        .returning(row.group_id, row.confidence)
     )
-    return _tally((await connection.execute(closing)).scalars())
+    return [(group_id, confidence) for group_id, confidence in await connection.execute(closing)]
 
 
 async def add_totals(connection: AsyncConnection, added: Mapping[int, Mapping[str, int]]) -> None:
-    """Adds to the totals, by group and column, and to the days that they belong to."""
+    """Adds to the totals, by group and column, and to all that is added up beside them."""
     names = sorted({name for counts in added.values() for name, count in counts.items() if count})
     if not names:
         return
-    rows = [
-        {"of_group": group_id, **{f"more_{name}": counts.get(name, 0) for name in names}}
-        for group_id, counts in sorted(added.items())
-    ]
-    group = outcome_totals.c.group_id == sa.bindparam("of_group")
-    same_day = [outcome_days.c[name] == outcome_totals.c[name] for name in _DAY]
-    for table, which in ((outcome_totals, [group]), (outcome_days, [group, *same_day])):
-        values = {name: table.c[name] + sa.bindparam(f"more_{name}") for name in names}
-        await connection.execute(sa.update(table).where(*which).values(values), rows)
+    await _add(connection, outcome_totals, ("group_id",), {(group,): counts for group, counts in added.items()}, names)
+    kinds = await _kinds(connection, added)
+    for table, key in _ROLLUPS.items():
+        sums: dict[tuple[Any, ...], Counter[str]] = {}
+        for group_id, counts in added.items():
+            kind = kinds[group_id]
+            sums.setdefault(tuple(kind[name] for name in key), Counter()).update(counts)
+        await _add(connection, table, key, sums, names)
 
 
 async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) -> None:
@@ -338,6 +331,41 @@ async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) ->
         adding = insert(outcome_verdicts, connection.dialect.name)
         total = outcome_verdicts.c["count"] + adding.excluded["count"]
         await connection.execute(adding.on_conflict_do_update(index_elements=["verdict"], set_={"count": total}), rows)
+
+
+async def _count_served(connection: AsyncConnection, served: sa.Subquery, table: sa.Table, kind: Sequence[str]) -> None:
+    """Adds what was served to a table of sums, with a new row for each kind that it does not have."""
+    key, count = [served.c[name] for name in kind], sa.func.count()
+    counts = {"pages": sa.func.count(served.c.recommendation_id.distinct()), "served": count, "pending": count}
+    # SQLite takes ON CONFLICT for a part of the SELECT when that has no WHERE.
+    rows = sa.select(*key, *counts.values()).where(sa.true()).group_by(*key)
+    adding = insert(table, connection.dialect.name).from_select((*kind, *counts), rows)
+    sums = {name: table.c[name] + adding.excluded[name] for name in counts}
+    await connection.execute(adding.on_conflict_do_update(index_elements=list(kind), set_=sums))
+
+
+async def _kinds(connection: AsyncConnection, group_ids: Collection[int]) -> dict[int, sa.RowMapping]:
+    group = outcome_totals.c
+    wanted = sa.select(group.group_id, *(group[name] for name in _KIND)).where(group.group_id.in_(group_ids))
+    return {row["group_id"]: row for row in (await connection.execute(wanted)).mappings()}
+
+
+async def _add(
+    connection: AsyncConnection,
+    table: sa.Table,
+    key: Sequence[str],
+    added: Mapping[tuple[Any, ...], Mapping[str, int]],
+    names: Sequence[str],
+) -> None:
+    same = (table.c[name] == sa.bindparam(f"of_{name}") for name in key)
+    sums = {name: table.c[name] + sa.bindparam(f"more_{name}") for name in names}
+    # In order, so that whoever else reads and writes them meets the rows in one direction only.
+    rows = [
+        {f"of_{name}": value for name, value in zip(key, values, strict=True)}
+        | {f"more_{name}": counts.get(name, 0) for name in names}
+        for values, counts in sorted(added.items(), key=itemgetter(0))
+    ]
+    await connection.execute(sa.update(table).where(*same).values(sums), rows)
 
 
 async def _take(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[WaitingRow]:
@@ -377,11 +405,4 @@ def _served(after: int, until: int, dialect_name: str) -> sa.Subquery:
 
 
 def _range_of(position: sa.Column[int]) -> sa.ColumnElement[int]:
-    return sa.case(*((position >= first, first) for first in reversed(_POSITIONS)), else_=_POSITIONS[0])
-
-
-def _tally(groups: Iterable[int]) -> dict[int, int]:
-    tally: dict[int, int] = {}
-    for group_id in groups:
-        tally[group_id] = tally.get(group_id, 0) + 1
-    return tally
+    return sa.case(*((position >= first, first) for first in reversed(POSITIONS)), else_=POSITIONS[0])

@@ -1,6 +1,6 @@
 """What the ledger says: sums over its days, and over its rows for one user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.dialect import utc_day
 from storage.tables import (
+    outcome_countries,
     outcome_days,
+    outcome_positions,
     outcome_verdicts,
     outcome_waiting,
     prediction_outcomes,
@@ -17,6 +19,8 @@ from storage.tables import (
 )
 
 _DAYS: Final = outcome_days.c
+# What sums by some columns are read from: the first that has them all.
+_ROLLUPS: Final = (outcome_days, outcome_positions, outcome_countries)
 
 
 class Acceptance(NamedTuple):
@@ -73,6 +77,34 @@ async def by_algorithm(connection: AsyncConnection, accepted: Sequence[str], sin
     return [AlgorithmSums(algorithm, *map(int, counts)) for algorithm, *counts in found]
 
 
+async def grouped(
+    connection: AsyncConnection,
+    key: Sequence[str],
+    counts: Mapping[str, Sequence[str]],
+    days: tuple[date, date],
+    algorithm: str,
+) -> list[dict[str, Any]]:
+    """Returns sums by some columns, in no order; no row where nothing was served.
+
+    Args:
+        connection: An open transaction.
+        key: Columns to tell rows apart by: of one table of sums.
+        counts: For each name the columns that are added up under it.
+        days: What was served from the first to the last of these days (UTC).
+        algorithm: Only by this algorithm; empty: by all.
+    """
+    column = next(table.c for table in _ROLLUPS if set(key) <= set(table.c.keys()))
+    totals = {name: sum((column[each] for each in summed), start=sa.literal(0)) for name, summed in counts.items()}
+    wanted = (
+        sa.select(*(column[name] for name in key), *(_whole(total).label(name) for name, total in totals.items()))
+        .where(column.day.between(*days))
+        .group_by(*(column[name] for name in key))
+        .having(sa.func.count() > 0)
+    )
+    wanted = wanted.where(column.algorithm == algorithm) if algorithm else wanted
+    return [dict(row) for row in (await connection.execute(wanted)).mappings()]
+
+
 async def sums(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
     """Returns the sums of these columns of the days, over everything."""
     row: Any = (await connection.execute(sa.select(*(_sum(_DAYS[name]) for name in names)))).one()
@@ -105,6 +137,11 @@ def _of_user(accepted: Sequence[str], since: date, user_id: str, dialect_name: s
 def _accepted(names: Sequence[str]) -> sa.ColumnElement[int]:
     total: sa.ColumnElement[int] = sum((_DAYS[name] for name in names), start=sa.literal(0))
     return _sum(total)
+
+
+def _whole(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """Returns a sum as a whole number: PostgreSQL makes a decimal of it, which takes long to read."""
+    return sa.cast(sa.func.sum(column), sa.BigInteger)
 
 
 def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

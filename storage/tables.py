@@ -5,6 +5,7 @@ interaction with a video that nobody has announced yet is still a fact worth kee
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -216,10 +217,12 @@ prediction_outcomes = Table(
 
 
 _COUNTED = (
+    # Those that have a video of this kind.
+    "pages",
     *("served", "pending", "ignored", "consumed", "watched", "liked", "added", "shared", "rated"),
     *("hidden", "blacklisted", "ever_consumed", "ever_added", "ever_rated", "successful"),
-    # Whole milliseconds: sums of fractions would depend on their order.
-    "watch_time_ms",
+    # Whole milliseconds and millionths: sums of fractions would depend on their order.
+    *("watch_time_ms", "confidence_match_ppm"),
 )
 
 
@@ -241,7 +244,8 @@ outcome_days = Table(
     *_counts(*_COUNTED),
 )
 
-# The same by position and country too: a row of `outcome_days` is the sum of some of these.
+# The same by position and country too: a row of `outcome_days` is the sum of some of these, but for the pages, which
+# have videos at many positions.
 outcome_totals = Table(
     "outcome_totals",
     metadata,
@@ -253,6 +257,16 @@ outcome_totals = Table(
     *_counts(*_COUNTED),
     UniqueConstraint(*outcome_days.primary_key.columns.keys(), "position", "country", name="uq_outcome_totals_kind"),
 )
+
+
+def _by_day_and_algorithm(name: str, column: Column[Any]) -> Table:
+    key = (Column("day", Date, primary_key=True), Column("algorithm", String(64), primary_key=True))
+    return Table(name, metadata, *key, column, *_counts(*_COUNTED))
+
+
+# What answers by position and by country read: `outcome_totals` grows with every model and experiment.
+outcome_positions = _by_day_and_algorithm("outcome_positions", Column("position", Integer, primary_key=True))
+outcome_countries = _by_day_and_algorithm("outcome_countries", Column("country", String(2), primary_key=True))
 
 _NEW = text("is_new")
 

@@ -1,17 +1,39 @@
 """What the ledger says, from the database: on connections of its own, and never for long."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 from insights.adapters.database import reading
+from insights.domain.funnel import Days, Funnel, Parts, Split, Window, added_up, variants_of
 from insights.domain.outcome import ACCEPTED, Outcome
 from insights.ports import Acceptance, LedgerState, Performance
 from storage import outcome_answers
 from storage.database import Database
+from storage.ledger import POSITIONS
 
 # Nobody waits longer for an answer, and no server works longer on one.
 _TIMEOUT_S: Final = 2.0
+
+# The columns that each figure of a funnel is the sum of.
+_COUNTS: Final[Mapping[str, Sequence[str]]] = {
+    "pages": ("pages",),
+    "served": ("served",),
+    "consumed": ("ever_consumed",),
+    "added": ("ever_added",),
+    "rated": ("ever_rated",),
+    "pending": ("pending",),
+    "accepted": ACCEPTED,
+    "successful": ("successful",),
+    "watch_time_ms": ("watch_time_ms",),
+    "confidence_match_ppm": ("confidence_match_ppm",),
+}
+_COLUMNS: Final[Mapping[Split, str]] = {split: split.value for split in Split} | {Split.VARIANT: "experiments"}
+_RANGES: Final = {
+    **{first: f"{first}" if after == first + 1 else f"{first}-{after - 1}" for first, after in pairwise(POSITIONS)},
+    POSITIONS[-1]: f"{POSITIONS[-1]}-",
+}
 
 
 class DatabaseAnswers:
@@ -36,6 +58,27 @@ class DatabaseAnswers:
             found = await outcome_answers.by_algorithm(connection, ACCEPTED, since)
         return [Performance(name, Acceptance(served, accepted), *ever) for name, served, accepted, *ever in found]
 
+    async def funnel(self, window: Window, algorithm: str, split: Split | None) -> Parts:
+        """Returns how far what was served came, by part."""
+        rows = await self._grouped(window, algorithm, split, ())
+        return added_up((name, _funnel(row)) for row in rows for name in _names(split, row))
+
+    async def trends(self, window: Window, algorithm: str, split: Split | None) -> Days:
+        """Returns the same by part and day."""
+        rows = await self._grouped(window, algorithm, split, ("day",))
+        sums = added_up(((name, row["day"]), _funnel(row)) for row in rows for name in _names(split, row))
+        days: dict[str, dict[date, Funnel]] = {}
+        for (name, day), funnel in sums.items():
+            days.setdefault(name, {})[day] = funnel
+        return days
+
+    async def _grouped(
+        self, window: Window, algorithm: str, split: Split | None, key: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]]:
+        columns = (*key, *((_COLUMNS[split],) if split else ()))
+        async with reading(self._database, _TIMEOUT_S) as connection:
+            return await outcome_answers.grouped(connection, columns, _COUNTS, (window.since, window.until), algorithm)
+
     async def state(self) -> LedgerState:
         """Returns what the ledger adds up to."""
         async with reading(self._database, _TIMEOUT_S) as connection:
@@ -43,3 +86,17 @@ class DatabaseAnswers:
             verdicts = await outcome_answers.verdicts(connection)
             waiting = await outcome_answers.waiting(connection)
         return LedgerState(sums.pop("served"), sums, verdicts, waiting)
+
+
+def _names(split: Split | None, row: Mapping[str, Any]) -> Sequence[str]:
+    """Returns the parts that a row counts in."""
+    if split is None:
+        return ("",)
+    value = row[_COLUMNS[split]]
+    if split is Split.VARIANT:
+        return variants_of(value)
+    return (_RANGES[value] if split is Split.POSITION else value,)
+
+
+def _funnel(row: Mapping[str, Any]) -> Funnel:
+    return Funnel(*(row[name] for name in _COUNTS))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.adapters.database import bounded, reading
 from insights.adapters.experiment_counts import count_deeds, count_pages
-from insights.domain.ledger import Claim, Entry, Key, Known, Verdict, settle, tie
+from insights.domain.ledger import Claim, Entry, Key, Known, Verdict, ignored, settle, tie
 from insights.domain.outcome import (
     NOTHING,
     STATUSES,
@@ -75,10 +75,7 @@ class DatabaseLedger:
             return False
         async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
             after, until = await _next(connection, feed_cache, newest, _PAGES)
-            opened = await ledger.open_pages(connection, after, until)
-            counts = {group: {"served": count, "pending": count} for group, count in opened.by_group.items()}
-            await ledger.add_totals(connection, counts)
-            missing = opened.videos - sum(opened.by_group.values())
+            missing = await ledger.open_pages(connection, after, until)
             await ledger.add_verdicts(connection, {MISSING: missing})
             await count_pages(connection, after, until, self._policy.late_after_ms)
             waited = [_waited(row) for row in await ledger.take_waiting(connection, after, until)]
@@ -117,11 +114,10 @@ class DatabaseLedger:
             await ledger.lock(connection)
             dropped = await ledger.drop_waiting(connection, over)
             await ledger.add_verdicts(connection, {Verdict.UNKNOWN: dropped})
-            ignored = _columns(Outcome.IGNORED, NOTHING, 0.0, self._now())
-            closed = await ledger.close_pending(connection, over, _CLOSED, ignored)
-            counts = {group: {"pending": -count, "ignored": count} for group, count in closed.items()}
-            await ledger.add_totals(connection, counts)
-        return sum(closed.values()) == _CLOSED
+            columns = _columns(Outcome.IGNORED, NOTHING, 0.0, self._now())
+            closed = await ledger.close_pending(connection, over, _CLOSED, columns)
+            await ledger.add_totals(connection, ignored(closed))
+        return len(closed) == _CLOSED
 
     async def track(self, claim: Claim) -> Verdict:
         """Keeps a claim until `take_tracked`: who calls waits neither for the ledger nor for others who do."""

@@ -35,6 +35,20 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
         del context
         return await self._service.get_algorithm_performance(request)
 
+    async def GetFunnel(  # noqa: N802
+        self, request: pb.GetFunnelRequest, context: Any
+    ) -> pb.GetFunnelResponse:
+        """Answers how far served videos came."""
+        del context
+        return await self._service.get_funnel(request)
+
+    async def GetTrends(  # noqa: N802
+        self, request: pb.GetTrendsRequest, context: Any
+    ) -> pb.GetTrendsResponse:
+        """Answers the same of each day."""
+        del context
+        return await self._service.get_trends(request)
+
 
 def grpc_service(service: OutcomeService) -> GrpcService:
     """Returns the service for the process's server."""

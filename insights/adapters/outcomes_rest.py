@@ -1,8 +1,8 @@
-"""The REST side: `POST /feed/outcomes`, `GET /feed/acceptance-rate`, `GET /feed/algorithm-performance`."""
+"""The REST side: `POST /feed/outcomes`, and `GET` of `/feed/acceptance-rate`, `/feed/funnel` and the like."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,8 +19,11 @@ from runtime.json_http import read_json
 OUTCOMES_PATH: Final = "/feed/outcomes"
 ACCEPTANCE_PATH: Final = "/feed/acceptance-rate"
 PERFORMANCE_PATH: Final = "/feed/algorithm-performance"
+FUNNEL_PATH: Final = "/feed/funnel"
+TRENDS_PATH: Final = "/feed/trends"
 
 _TIME_TEXT: Final = "must be RFC 3339 with a zone, such as 2025-09-01T12:00:00Z"
+_WINDOW: Final = ("splitBy", "algorithm", "since", "until")
 
 
 class _Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -48,18 +51,26 @@ def routes(service: OutcomeService) -> list[BaseRoute]:
     async def acceptance(request: Request) -> Response:
         given = parameters(request, ("userId", "algorithm", "since"))
         asked = pb.GetAcceptanceRateRequest(
-            user_id=given.get("userId", ""), algorithm=given.get("algorithm", ""), since=_since(given)
+            user_id=given.get("userId", ""), algorithm=given.get("algorithm", ""), since=_time(given, "since")
         )
         return answer(await service.get_acceptance_rate(asked))
 
     async def performance(request: Request) -> Response:
-        asked = pb.GetAlgorithmPerformanceRequest(since=_since(parameters(request, ("since",))))
+        asked = pb.GetAlgorithmPerformanceRequest(since=_time(parameters(request, ("since",)), "since"))
         return answer(await service.get_algorithm_performance(asked))
+
+    async def funnel(request: Request) -> Response:
+        return answer(await service.get_funnel(pb.GetFunnelRequest(**_window(request))))
+
+    async def trends(request: Request) -> Response:
+        return answer(await service.get_trends(pb.GetTrendsRequest(**_window(request))))
 
     return [
         Route(OUTCOMES_PATH, track, methods=["POST"]),
         Route(ACCEPTANCE_PATH, acceptance, methods=["GET"]),
         Route(PERFORMANCE_PATH, performance, methods=["GET"]),
+        Route(FUNNEL_PATH, funnel, methods=["GET"]),
+        Route(TRENDS_PATH, trends, methods=["GET"]),
     ]
 
 
@@ -74,13 +85,27 @@ def _outcome(body: bytes) -> pb.TrackOutcomeRequest:
     )
 
 
-def _since(given: Mapping[str, str]) -> Timestamp | None:
-    if "since" not in given:
+def _window(request: Request) -> dict[str, Any]:
+    """Returns the fields that both GetFunnel and GetTrends have."""
+    given = parameters(request, _WINDOW)
+    split = given.get("splitBy", pb.SplitBy.Name(pb.SPLIT_BY_UNSPECIFIED))
+    if split not in pb.SplitBy.keys():  # noqa: SIM118  # no dict
+        raise InvalidArgumentError([Violation("splitBy", f"must be one of {', '.join(pb.SplitBy.keys()[1:])}")])
+    return {
+        "split_by": pb.SplitBy.Value(split),
+        "algorithm": given.get("algorithm", ""),
+        "since": _time(given, "since"),
+        "until": _time(given, "until"),
+    }
+
+
+def _time(given: Mapping[str, str], name: str) -> Timestamp | None:
+    if name not in given:
         return None
     try:
-        time = datetime.fromisoformat(given["since"])
+        time = datetime.fromisoformat(given[name])
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise InvalidArgumentError([Violation("since", _TIME_TEXT)])
+        raise InvalidArgumentError([Violation(name, _TIME_TEXT)])
     return Timestamp(seconds=int(time.timestamp()))

@@ -13,6 +13,7 @@ from insights.domain.outcome import (
     ADDING,
     Deeds,
     Outcome,
+    confidence_match,
     did_any,
     joined,
     outcome_of,
@@ -169,7 +170,26 @@ def counted(entry: Entry) -> Counter[str]:
     successful = bool(was_successful(entry.outcome, deeds.rating))
     held = Counter(dict.fromkeys(_names(entry.outcome, deeds.actions, successful=successful), 1))
     held["watch_time_ms"] = round(deeds.watch_time_s * 1000)
+    held["confidence_match_ppm"] = _match_ppm(entry.confidence, was_successful(entry.outcome, deeds.rating))
     return held
+
+
+def ignored(closed: Iterable[tuple[int, float]]) -> dict[int, Counter[str]]:
+    """Returns what is added to the totals, by group and count, when nothing was done within the window.
+
+    Args:
+        closed: The group and the confidence of each entry that was pending.
+    """
+    totals: dict[int, Counter[str]] = {}
+    for group_id, confidence in closed:
+        match_ppm = _match_ppm(confidence, successful=False)
+        totals.setdefault(group_id, Counter()).update(pending=-1, ignored=1, confidence_match_ppm=match_ppm)
+    return totals
+
+
+def _match_ppm(confidence: float, successful: bool | None) -> int:
+    match = confidence_match(confidence, successful)
+    return 0 if match is None else round(match * 1_000_000)
 
 
 @cache

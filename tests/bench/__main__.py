@@ -1,6 +1,6 @@
 """`make bench`: each figure against its bare reference measured in the same run, a JSON line each.
 
-`python -m tests.bench P07 P09` measures only these; `export` is measured only when it is named.
+`python -m tests.bench P07 P09` measures only these; `export` and `answers` are measured only when they are named.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import echo, export, figures, ghz, history, ingest, one_core, sink
+from tests.bench import answers, echo, export, figures, ghz, history, ingest, one_core, sink
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -36,6 +36,7 @@ INGEST_FIGURES = ("P07", "P08", "P09")
 SINK_FIGURES = ("P10",)
 HISTORY_FIGURES = ("history",)
 EXPORT_FIGURES = ("export",)
+ANSWER_FIGURES = ("answers",)
 
 
 def main() -> None:
@@ -52,7 +53,10 @@ def main() -> None:
     if wanted & {*EXPORT_FIGURES}:
         with tempfile.TemporaryDirectory() as name:
             export.figure(Path(name))
-    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES}:
+    if wanted & {*ANSWER_FIGURES}:
+        with tempfile.TemporaryDirectory() as name:
+            answers.figure(Path(name))
+    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES}:
         return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:

@@ -85,12 +85,48 @@ async def test_what_was_served_and_done_is_answered_alike_by_both_doors(running:
     assert told["algorithms"][0]["acceptanceRate"] == 1.0
 
 
+async def test_funnel_and_trends_are_answered_alike_by_both_doors(running: Service, books: Books, outcomes: Any):
+    today, earlier = NOW, NOW - timedelta(days=2)
+    await books.serve(page("r1", time=today), page("r2", time=earlier, algorithm="trending", source="TRENDING"))
+    await books.act(event(InteractionType.VIEW, NOW, watch_time=3.0))
+    await served(books, 4)
+
+    async def funnel() -> tuple[int, int, float]:
+        found = (await outcomes.GetFunnel(pb.GetFunnelRequest(split_by=pb.SOURCE))).total
+        return found.pages, found.consumed, found.watch_time_per_page_s
+
+    await until(funnel, (2, 1, 1.5))
+    told = await get(running, "/feed/funnel?splitBy=SOURCE")
+    assert [(part["name"], part["funnel"]["served"]) for part in told["parts"]] == [("LIGHTFM", "2"), ("TRENDING", "2")]
+    assert (told["total"]["successRate"], "successRate" in told["parts"][1]["funnel"]) == (1.0, False)
+    since = (NOW - timedelta(days=3)).isoformat().replace("+00:00", "Z")
+    days = await outcomes.GetTrends(pb.GetTrendsRequest(algorithm="trending", since=at(NOW - timedelta(days=3))))
+    (trend,) = days.trends
+    assert [each.funnel.served for each in trend.days] == [0, 2, 0, 0]
+    (told,) = (await get(running, f"/feed/trends?algorithm=trending&since={since}"))["trends"]
+    assert [(each["day"], each["funnel"]["served"]) for each in told["days"]] == [
+        (each.day, str(each.funnel.served)) for each in trend.days
+    ]
+
+
+async def test_only_the_largest_parts_have_trends(running: Service, books: Books):
+    pages = [page(f"r{nth}", ["v1"] if nth else ["v1", "v2"], NOW, modelVersion=f"m{nth:02}") for nth in range(23)]
+    await books.serve(*pages)
+    await served(books, 24)
+    told = await get(running, "/feed/trends?splitBy=MODEL_VERSION")
+    assert ([trend["name"] for trend in told["trends"]], told["leftOut"]) == ([f"m{nth:02}" for nth in range(20)], 3)
+
+
+def at(time: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(time)
+    return made
+
+
 async def test_only_what_was_served_since_a_day_counts(running: Service, books: Books, outcomes: Any):
     await books.serve(page("r1", time=NOW), page("r2", time=NOW - timedelta(days=40)))
     await served(books, 4)
-    since = Timestamp()
-    since.FromDatetime(NOW - timedelta(days=41))
-    found = await outcomes.GetAcceptanceRate(pb.GetAcceptanceRateRequest(since=since))
+    found = await outcomes.GetAcceptanceRate(pb.GetAcceptanceRateRequest(since=at(NOW - timedelta(days=41))))
     told = await get(running, "/feed/acceptance-rate")
     tomorrow = (NOW + timedelta(days=1)).isoformat().replace("+00:00", "Z")
     none = await get(running, f"/feed/algorithm-performance?since={tomorrow}")
@@ -147,18 +183,23 @@ async def test_a_wrong_outcome_is_refused_by_field(
 
 @ON_SQLITE
 @pytest.mark.parametrize(
-    ("query", "field"),
+    ("question", "field"),
     [
-        ("user=u1", "user"),
-        ("since=yesterday", "since"),
-        ("since=2025-09-01T12:00:00", "since"),
-        ("userId=a%20b", "userId"),
-        ("algorithm=a%00", "algorithm"),
-        ("since=1969-12-31T23:59:59Z", "since"),
+        ("acceptance-rate?user=u1", "user"),
+        ("acceptance-rate?since=yesterday", "since"),
+        ("acceptance-rate?since=2025-09-01T12:00:00", "since"),
+        ("acceptance-rate?userId=a%20b", "userId"),
+        ("acceptance-rate?algorithm=a%00", "algorithm"),
+        ("acceptance-rate?since=1969-12-31T23:59:59Z", "since"),
+        ("funnel?splitBy=MOOD", "splitBy"),
+        ("funnel?algorithm=a%00", "algorithm"),
+        ("funnel?until=1969-12-31T23:59:59Z", "until"),
+        ("trends?since=2025-09-02T00:00:00Z&until=2025-09-01T00:00:00Z", "since"),
+        ("trends?since=2025-06-03T00:00:00Z&until=2025-09-01T00:00:00Z", "since"),
     ],
 )
-async def test_a_wrong_question_is_refused_by_field(running: Service, query: str, field: str):
-    answer = await call(running.http_port, "GET", f"/feed/acceptance-rate?{query}")
+async def test_a_wrong_question_is_refused_by_field(running: Service, question: str, field: str):
+    answer = await call(running.http_port, "GET", f"/feed/{question}")
     assert (answer.status, [each["field"] for each in answer.json["violations"]]) == (400, [field])
 
 

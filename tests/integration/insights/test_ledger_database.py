@@ -81,6 +81,7 @@ async def test_totals_tell_everything_that_came_with_the_decision(books: Books):
         "model_version": "",
         "position": 11,
         "country": "DE",
+        "pages": 1,
         "served": 2,
         "rated": 1,
         "hidden": 1,
@@ -88,6 +89,7 @@ async def test_totals_tell_everything_that_came_with_the_decision(books: Books):
         "ever_rated": 1,
         "successful": 1,
         "watch_time_ms": 9500,
+        "confidence_match_ppm": 1_500_000,
     }
     assert '"b"' in row["experiments"]
 

@@ -111,7 +111,14 @@ def test_an_ignored_video_is_consumed_after_all():
     settled = settle([claim("VIEW", watch_time_s=2.5)], Known({("r1", "v1"): ignored}, {"r1"}, {}), SECRET)
     assert settled.entries[Key("r1", 1)].outcome is Outcome.CONSUMED
     added = {name: count for name, count in settled.totals[7].items() if count}
-    assert added == {"ignored": -1, "consumed": 1, "ever_consumed": 1, "successful": 1, "watch_time_ms": 2500}
+    assert added == {
+        "ignored": -1,
+        "consumed": 1,
+        "ever_consumed": 1,
+        "successful": 1,
+        "watch_time_ms": 2500,
+        "confidence_match_ppm": 1_000_000,
+    }
 
 
 CLAIMS = st.lists(

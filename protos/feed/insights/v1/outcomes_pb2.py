@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x65\x65\x64/insights/v1/outcomes.proto\x12\x10\x66\x65\x65\x64.insights.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x13TrackOutcomeRequest\x12>\n\x15recommendation_log_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x31\n\x08video_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.feed.insights.v1.UserActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\x0buser_rating\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_user_rating\"\'\n\x14TrackOutcomeResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x08\"\x96\x01\n\x18GetAcceptanceRateRequest\x12\x33\n\x07user_id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x1a\n\talgorithm\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x19GetAcceptanceRateResponse\x12\x0e\n\x06served\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x0c\n\x04rate\x18\x03 \x01(\x01\"K\n\x1eGetAlgorithmPerformanceRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x82\x01\n\x14\x41lgorithmPerformance\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0e\n\x06served\x18\x02 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x03\x12\r\n\x05rated\x18\x05 \x01(\x03\x12\x17\n\x0f\x61\x63\x63\x65ptance_rate\x18\x06 \x01(\x01\"]\n\x1fGetAlgorithmPerformanceResponse\x12:\n\nalgorithms\x18\x01 \x03(\x0b\x32&.feed.insights.v1.AlgorithmPerformance*\x9b\x01\n\nUserAction\x12\x1b\n\x17USER_ACTION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43ONSUMED\x10\x01\x12\x0b\n\x07WATCHED\x10\x02\x12\t\n\x05LIKED\x10\x03\x12\n\n\x06SHARED\x10\x04\x12\t\n\x05\x41\x44\x44\x45\x44\x10\x05\x12\t\n\x05RATED\x10\x06\x12\x0b\n\x07IGNORED\x10\x07\x12\n\n\x06HIDDEN\x10\x08\x12\x0f\n\x0b\x42LACKLISTED\x10\t2\xdd\x02\n\x0eOutcomeService\x12]\n\x0cTrackOutcome\x12%.feed.insights.v1.TrackOutcomeRequest\x1a&.feed.insights.v1.TrackOutcomeResponse\x12l\n\x11GetAcceptanceRate\x12*.feed.insights.v1.GetAcceptanceRateRequest\x1a+.feed.insights.v1.GetAcceptanceRateResponse\x12~\n\x17GetAlgorithmPerformance\x12\x30.feed.insights.v1.GetAlgorithmPerformanceRequest\x1a\x31.feed.insights.v1.GetAlgorithmPerformanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x65\x65\x64/insights/v1/outcomes.proto\x12\x10\x66\x65\x65\x64.insights.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x13TrackOutcomeRequest\x12>\n\x15recommendation_log_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x31\n\x08video_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.feed.insights.v1.UserActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\x0buser_rating\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_user_rating\"\'\n\x14TrackOutcomeResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x08\"\x96\x01\n\x18GetAcceptanceRateRequest\x12\x33\n\x07user_id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1a\x32\x18^[A-Za-z0-9_.:-]{1,128}$\xd8\x01\x01\x12\x1a\n\talgorithm\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x19GetAcceptanceRateResponse\x12\x0e\n\x06served\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x0c\n\x04rate\x18\x03 \x01(\x01\"K\n\x1eGetAlgorithmPerformanceRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x82\x01\n\x14\x41lgorithmPerformance\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0e\n\x06served\x18\x02 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x03\x12\r\n\x05rated\x18\x05 \x01(\x03\x12\x17\n\x0f\x61\x63\x63\x65ptance_rate\x18\x06 \x01(\x01\"]\n\x1fGetAlgorithmPerformanceResponse\x12:\n\nalgorithms\x18\x01 \x03(\x0b\x32&.feed.insights.v1.AlgorithmPerformance\"\xbb\x01\n\x10GetFunnelRequest\x12\x35\n\x08split_by\x18\x01 \x01(\x0e\x32\x19.feed.insights.v1.SplitByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\talgorithm\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x02\n\x06\x46unnel\x12\r\n\x05pages\x18\x01 \x01(\x03\x12\x0e\n\x06served\x18\x02 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x03\x12\r\n\x05rated\x18\x05 \x01(\x03\x12\x0f\n\x07pending\x18\x06 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x07 \x01(\x03\x12\x17\n\x0f\x61\x63\x63\x65ptance_rate\x18\x08 \x01(\x01\x12\x1d\n\x15watch_time_per_page_s\x18\t \x01(\x01\x12\x19\n\x0csuccess_rate\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10\x63onfidence_match\x18\x0b \x01(\x01H\x01\x88\x01\x01\x42\x0f\n\r_success_rateB\x13\n\x11_confidence_match\"D\n\nFunnelPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06\x66unnel\x18\x02 \x01(\x0b\x32\x18.feed.insights.v1.Funnel\"i\n\x11GetFunnelResponse\x12\'\n\x05total\x18\x01 \x01(\x0b\x32\x18.feed.insights.v1.Funnel\x12+\n\x05parts\x18\x02 \x03(\x0b\x32\x1c.feed.insights.v1.FunnelPart\"\xbb\x01\n\x10GetTrendsRequest\x12\x35\n\x08split_by\x18\x01 \x01(\x0e\x32\x19.feed.insights.v1.SplitByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\talgorithm\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\tDayFunnel\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12(\n\x06\x66unnel\x18\x02 \x01(\x0b\x32\x18.feed.insights.v1.Funnel\"@\n\x05Trend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x1b.feed.insights.v1.DayFunnel\"N\n\x11GetTrendsResponse\x12\'\n\x06trends\x18\x01 \x03(\x0b\x32\x17.feed.insights.v1.Trend\x12\x10\n\x08left_out\x18\x02 \x01(\x05*\x9b\x01\n\nUserAction\x12\x1b\n\x17USER_ACTION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43ONSUMED\x10\x01\x12\x0b\n\x07WATCHED\x10\x02\x12\t\n\x05LIKED\x10\x03\x12\n\n\x06SHARED\x10\x04\x12\t\n\x05\x41\x44\x44\x45\x44\x10\x05\x12\t\n\x05RATED\x10\x06\x12\x0b\n\x07IGNORED\x10\x07\x12\n\n\x06HIDDEN\x10\x08\x12\x0f\n\x0b\x42LACKLISTED\x10\t*\x8e\x01\n\x07SplitBy\x12\x18\n\x14SPLIT_BY_UNSPECIFIED\x10\x00\x12\r\n\tALGORITHM\x10\x01\x12\x0b\n\x07VARIANT\x10\x02\x12\n\n\x06SOURCE\x10\x03\x12\x0c\n\x08POSITION\x10\x04\x12\x11\n\rMODEL_VERSION\x10\x05\x12\x0b\n\x07\x43OUNTRY\x10\x06\x12\x13\n\x0f\x46\x41LLBACK_REASON\x10\x07\x32\x89\x04\n\x0eOutcomeService\x12]\n\x0cTrackOutcome\x12%.feed.insights.v1.TrackOutcomeRequest\x1a&.feed.insights.v1.TrackOutcomeResponse\x12l\n\x11GetAcceptanceRate\x12*.feed.insights.v1.GetAcceptanceRateRequest\x1a+.feed.insights.v1.GetAcceptanceRateResponse\x12~\n\x17GetAlgorithmPerformance\x12\x30.feed.insights.v1.GetAlgorithmPerformanceRequest\x1a\x31.feed.insights.v1.GetAlgorithmPerformanceResponse\x12T\n\tGetFunnel\x12\".feed.insights.v1.GetFunnelRequest\x1a#.feed.insights.v1.GetFunnelResponse\x12T\n\tGetTrends\x12\".feed.insights.v1.GetTrendsRequest\x1a#.feed.insights.v1.GetTrendsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,8 +45,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETACCEPTANCERATEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\037r\0322\030^[A-Za-z0-9_.:-]{1,128}$\330\001\001'
   _globals['_GETACCEPTANCERATEREQUEST'].fields_by_name['algorithm']._loaded_options = None
   _globals['_GETACCEPTANCERATEREQUEST'].fields_by_name['algorithm']._serialized_options = b'\272H\004r\002\030@'
-  _globals['_USERACTION']._serialized_start=958
-  _globals['_USERACTION']._serialized_end=1113
+  _globals['_GETFUNNELREQUEST'].fields_by_name['split_by']._loaded_options = None
+  _globals['_GETFUNNELREQUEST'].fields_by_name['split_by']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETFUNNELREQUEST'].fields_by_name['algorithm']._loaded_options = None
+  _globals['_GETFUNNELREQUEST'].fields_by_name['algorithm']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_GETTRENDSREQUEST'].fields_by_name['split_by']._loaded_options = None
+  _globals['_GETTRENDSREQUEST'].fields_by_name['split_by']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETTRENDSREQUEST'].fields_by_name['algorithm']._loaded_options = None
+  _globals['_GETTRENDSREQUEST'].fields_by_name['algorithm']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_USERACTION']._serialized_start=2006
+  _globals['_USERACTION']._serialized_end=2161
+  _globals['_SPLITBY']._serialized_start=2164
+  _globals['_SPLITBY']._serialized_end=2306
   _globals['_TRACKOUTCOMEREQUEST']._serialized_start=116
   _globals['_TRACKOUTCOMEREQUEST']._serialized_end=379
   _globals['_TRACKOUTCOMERESPONSE']._serialized_start=381
@@ -61,6 +71,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALGORITHMPERFORMANCE']._serialized_end=860
   _globals['_GETALGORITHMPERFORMANCERESPONSE']._serialized_start=862
   _globals['_GETALGORITHMPERFORMANCERESPONSE']._serialized_end=955
-  _globals['_OUTCOMESERVICE']._serialized_start=1116
-  _globals['_OUTCOMESERVICE']._serialized_end=1465
+  _globals['_GETFUNNELREQUEST']._serialized_start=958
+  _globals['_GETFUNNELREQUEST']._serialized_end=1145
+  _globals['_FUNNEL']._serialized_start=1148
+  _globals['_FUNNEL']._serialized_end=1422
+  _globals['_FUNNELPART']._serialized_start=1424
+  _globals['_FUNNELPART']._serialized_end=1492
+  _globals['_GETFUNNELRESPONSE']._serialized_start=1494
+  _globals['_GETFUNNELRESPONSE']._serialized_end=1599
+  _globals['_GETTRENDSREQUEST']._serialized_start=1602
+  _globals['_GETTRENDSREQUEST']._serialized_end=1789
+  _globals['_DAYFUNNEL']._serialized_start=1791
+  _globals['_DAYFUNNEL']._serialized_end=1857
+  _globals['_TREND']._serialized_start=1859
+  _globals['_TREND']._serialized_end=1923
+  _globals['_GETTRENDSRESPONSE']._serialized_start=1925
+  _globals['_GETTRENDSRESPONSE']._serialized_end=2003
+  _globals['_OUTCOMESERVICE']._serialized_start=2309
+  _globals['_OUTCOMESERVICE']._serialized_end=2830
 # @@protoc_insertion_point(module_scope)

@@ -74,6 +74,58 @@ BLACKLISTED: UserAction.ValueType  # 9
 """Blacklisted."""
 Global___UserAction: _TypeAlias = UserAction  # noqa: Y015
 
+class _SplitBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SplitByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SplitBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPLIT_BY_UNSPECIFIED: _SplitBy.ValueType  # 0
+    """Nothing: everything together."""
+    ALGORITHM: _SplitBy.ValueType  # 1
+    """What ranked the page."""
+    VARIANT: _SplitBy.ValueType  # 2
+    """Experiment and variant, as `experiment=variant`. A page counts for each of its experiments, and for none when it
+    has none.
+    """
+    SOURCE: _SplitBy.ValueType  # 3
+    """Where the page came from, such as LIGHTFM."""
+    POSITION: _SplitBy.ValueType  # 4
+    """Position in the session: 1, 2, 3, 4-5, 6-10, 11-20, 21-50, from 51 on. A page counts in each range that it has a
+    video in.
+    """
+    MODEL_VERSION: _SplitBy.ValueType  # 5
+    """Version of the model; empty: no model."""
+    COUNTRY: _SplitBy.ValueType  # 6
+    """Country of the user; empty: unknown."""
+    FALLBACK_REASON: _SplitBy.ValueType  # 7
+    """Why a page is not the model's, such as DEADLINE; NONE: it is."""
+
+class SplitBy(_SplitBy, metaclass=_SplitByEnumTypeWrapper):
+    """What figures are told apart by."""
+
+SPLIT_BY_UNSPECIFIED: SplitBy.ValueType  # 0
+"""Nothing: everything together."""
+ALGORITHM: SplitBy.ValueType  # 1
+"""What ranked the page."""
+VARIANT: SplitBy.ValueType  # 2
+"""Experiment and variant, as `experiment=variant`. A page counts for each of its experiments, and for none when it
+has none.
+"""
+SOURCE: SplitBy.ValueType  # 3
+"""Where the page came from, such as LIGHTFM."""
+POSITION: SplitBy.ValueType  # 4
+"""Position in the session: 1, 2, 3, 4-5, 6-10, 11-20, 21-50, from 51 on. A page counts in each range that it has a
+video in.
+"""
+MODEL_VERSION: SplitBy.ValueType  # 5
+"""Version of the model; empty: no model."""
+COUNTRY: SplitBy.ValueType  # 6
+"""Country of the user; empty: unknown."""
+FALLBACK_REASON: SplitBy.ValueType  # 7
+"""Why a page is not the model's, such as DEADLINE; NONE: it is."""
+Global___SplitBy: _TypeAlias = SplitBy  # noqa: Y015
+
 @_typing.final
 class TrackOutcomeRequest(_message.Message):
     """Asks to record an outcome."""
@@ -283,3 +335,292 @@ class GetAlgorithmPerformanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAlgorithmPerformanceResponse: _TypeAlias = GetAlgorithmPerformanceResponse  # noqa: Y015
+
+@_typing.final
+class GetFunnelRequest(_message.Message):
+    """Asks how far served videos came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPLIT_BY_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    split_by: Global___SplitBy.ValueType
+    """What to tell apart. Default: nothing."""
+    algorithm: _builtins.str
+    """Only this algorithm. Default: all."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Only what was served on the day (UTC) of this time or later; from 1970 to 9998. Default: 29 days before `until`."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Only what was served on the day (UTC) of this time or earlier; at most 89 days after `since`. Default: now."""
+
+    def __init__(
+        self,
+        *,
+        split_by: Global___SplitBy.ValueType = ...,
+        algorithm: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "since", b"since", "split_by", b"split_by", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFunnelRequest: _TypeAlias = GetFunnelRequest  # noqa: Y015
+
+@_typing.final
+class Funnel(_message.Message):
+    """How far served videos came. Whatever was done counts, whichever action is the outcome, so that it is a funnel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGES_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
+    CONSUMED_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    RATED_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    ACCEPTANCE_RATE_FIELD_NUMBER: _builtins.int
+    WATCH_TIME_PER_PAGE_S_FIELD_NUMBER: _builtins.int
+    SUCCESS_RATE_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_MATCH_FIELD_NUMBER: _builtins.int
+    pages: _builtins.int
+    """How many pages were served."""
+    served: _builtins.int
+    """How many videos were served."""
+    consumed: _builtins.int
+    """How many of them were consumed, whatever else was done with them."""
+    added: _builtins.int
+    """How many were liked, shared or added."""
+    rated: _builtins.int
+    """How many were rated."""
+    pending: _builtins.int
+    """How many have no outcome yet."""
+    accepted: _builtins.int
+    """How many ended as consumed, watched, liked, added, shared or rated; neither ignored nor hidden."""
+    acceptance_rate: _builtins.float
+    """accepted / served, 0 to 1; 0 when nothing was served."""
+    watch_time_per_page_s: _builtins.float
+    """Seconds watched of the videos of a page; 0 when nothing was served."""
+    success_rate: _builtins.float
+    """Share of those with an outcome that were accepted and not rated below 5, 0 to 1. Absent: none has an outcome."""
+    confidence_match: _builtins.float
+    """How well the place on the page foretold success, 0 to 1, the mean of those with an outcome. Absent: none has one."""
+    def __init__(
+        self,
+        *,
+        pages: _builtins.int = ...,
+        served: _builtins.int = ...,
+        consumed: _builtins.int = ...,
+        added: _builtins.int = ...,
+        rated: _builtins.int = ...,
+        pending: _builtins.int = ...,
+        accepted: _builtins.int = ...,
+        acceptance_rate: _builtins.float = ...,
+        watch_time_per_page_s: _builtins.float = ...,
+        success_rate: _builtins.float | None = ...,
+        confidence_match: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_match", b"_confidence_match", "_success_rate", b"_success_rate", "confidence_match", b"confidence_match", "success_rate", b"success_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_match", b"_confidence_match", "_success_rate", b"_success_rate", "acceptance_rate", b"acceptance_rate", "accepted", b"accepted", "added", b"added", "confidence_match", b"confidence_match", "consumed", b"consumed", "pages", b"pages", "pending", b"pending", "rated", b"rated", "served", b"served", "success_rate", b"success_rate", "watch_time_per_page_s", b"watch_time_per_page_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence_match: _TypeAlias = _typing.Literal["confidence_match"]  # noqa: Y015
+    _WhichOneofArgType__confidence_match: _TypeAlias = _typing.Literal["_confidence_match", b"_confidence_match"]  # noqa: Y015
+    _WhichOneofReturnType__success_rate: _TypeAlias = _typing.Literal["success_rate"]  # noqa: Y015
+    _WhichOneofArgType__success_rate: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_match) -> _WhichOneofReturnType__confidence_match | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__success_rate) -> _WhichOneofReturnType__success_rate | None: ...
+
+Global___Funnel: _TypeAlias = Funnel  # noqa: Y015
+
+@_typing.final
+class FunnelPart(_message.Message):
+    """The figures of one part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Which one."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel:
+        """Its figures."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        funnel: Global___Funnel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FunnelPart: _TypeAlias = FunnelPart  # noqa: Y015
+
+@_typing.final
+class GetFunnelResponse(_message.Message):
+    """Answers GetFunnel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def total(self) -> Global___Funnel:
+        """Everything together."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FunnelPart]:
+        """What was told apart, positions in their order, anything else by what was served, the most first; empty without
+        `split_by`.
+        """
+
+    def __init__(
+        self,
+        *,
+        total: Global___Funnel | None = ...,
+        parts: _abc.Iterable[Global___FunnelPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFunnelResponse: _TypeAlias = GetFunnelResponse  # noqa: Y015
+
+@_typing.final
+class GetTrendsRequest(_message.Message):
+    """Asks for the figures of each day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPLIT_BY_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    split_by: Global___SplitBy.ValueType
+    """What to tell apart. Default: nothing."""
+    algorithm: _builtins.str
+    """Only this algorithm. Default: all."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From the day (UTC) of this time on; from 1970 to 9998. Default: 29 days before `until`."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Up to the day (UTC) of this time; at most 89 days after `since`. Default: now."""
+
+    def __init__(
+        self,
+        *,
+        split_by: Global___SplitBy.ValueType = ...,
+        algorithm: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "since", b"since", "split_by", b"split_by", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrendsRequest: _TypeAlias = GetTrendsRequest  # noqa: Y015
+
+@_typing.final
+class DayFunnel(_message.Message):
+    """The figures of one day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """The day in UTC, such as 2025-09-01."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel:
+        """Its figures; zeros when nothing was served."""
+
+    def __init__(
+        self,
+        *,
+        day: _builtins.str = ...,
+        funnel: Global___Funnel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "funnel", b"funnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayFunnel: _TypeAlias = DayFunnel  # noqa: Y015
+
+@_typing.final
+class Trend(_message.Message):
+    """The days of one part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Which part; empty without `split_by`."""
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayFunnel]:
+        """Every day, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        days: _abc.Iterable[Global___DayFunnel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trend: _TypeAlias = Trend  # noqa: Y015
+
+@_typing.final
+class GetTrendsResponse(_message.Message):
+    """Answers GetTrends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRENDS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    left_out: _builtins.int
+    """How many more parts there are."""
+    @_builtins.property
+    def trends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trend]:
+        """One entry a part, in the order of GetFunnel; the first 20."""
+
+    def __init__(
+        self,
+        *,
+        trends: _abc.Iterable[Global___Trend] | None = ...,
+        left_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_out", b"left_out", "trends", b"trends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrendsResponse: _TypeAlias = GetTrendsResponse  # noqa: Y015

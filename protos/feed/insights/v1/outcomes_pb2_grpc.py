@@ -50,6 +50,16 @@ class OutcomeServiceStub:
                 request_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceRequest.SerializeToString,
                 response_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceResponse.FromString,
                 _registered_method=True)
+        self.GetFunnel = channel.unary_unary(
+                '/feed.insights.v1.OutcomeService/GetFunnel',
+                request_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelRequest.SerializeToString,
+                response_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelResponse.FromString,
+                _registered_method=True)
+        self.GetTrends = channel.unary_unary(
+                '/feed.insights.v1.OutcomeService/GetTrends',
+                request_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsRequest.SerializeToString,
+                response_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsResponse.FromString,
+                _registered_method=True)
 
 
 class OutcomeServiceServicer:
@@ -79,6 +89,20 @@ class OutcomeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFunnel(self, request, context):
+        """Returns how far served videos came: shown, consumed, liked or added, rated. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrends(self, request, context):
+        """Returns the same of each day. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OutcomeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +120,16 @@ def add_OutcomeServiceServicer_to_server(servicer, server):
                     servicer.GetAlgorithmPerformance,
                     request_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceRequest.FromString,
                     response_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceResponse.SerializeToString,
+            ),
+            'GetFunnel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFunnel,
+                    request_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelRequest.FromString,
+                    response_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelResponse.SerializeToString,
+            ),
+            'GetTrends': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrends,
+                    request_deserializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsRequest.FromString,
+                    response_serializer=feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +214,60 @@ class OutcomeService:
             '/feed.insights.v1.OutcomeService/GetAlgorithmPerformance',
             feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceRequest.SerializeToString,
             feed_dot_insights_dot_v1_dot_outcomes__pb2.GetAlgorithmPerformanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFunnel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/feed.insights.v1.OutcomeService/GetFunnel',
+            feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelRequest.SerializeToString,
+            feed_dot_insights_dot_v1_dot_outcomes__pb2.GetFunnelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrends(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/feed.insights.v1.OutcomeService/GetTrends',
+            feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsRequest.SerializeToString,
+            feed_dot_insights_dot_v1_dot_outcomes__pb2.GetTrendsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,10 @@ class OutcomeServiceStub:
     """Returns which share of served videos was acted on. Safe to repeat."""
     GetAlgorithmPerformance: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.GetAlgorithmPerformanceRequest, _outcomes_pb2.GetAlgorithmPerformanceResponse]
     """Returns the figures of each algorithm. Safe to repeat."""
+    GetFunnel: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.GetFunnelRequest, _outcomes_pb2.GetFunnelResponse]
+    """Returns how far served videos came: shown, consumed, liked or added, rated. Safe to repeat."""
+    GetTrends: _grpc.UnaryUnaryMultiCallable[_outcomes_pb2.GetTrendsRequest, _outcomes_pb2.GetTrendsResponse]
+    """Returns the same of each day. Safe to repeat."""
 
 @_typing.type_check_only
 class OutcomeServiceAsyncStub(OutcomeServiceStub):
@@ -57,6 +61,10 @@ class OutcomeServiceAsyncStub(OutcomeServiceStub):
     """Returns which share of served videos was acted on. Safe to repeat."""
     GetAlgorithmPerformance: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.GetAlgorithmPerformanceRequest, _outcomes_pb2.GetAlgorithmPerformanceResponse]  # type: ignore[assignment]
     """Returns the figures of each algorithm. Safe to repeat."""
+    GetFunnel: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.GetFunnelRequest, _outcomes_pb2.GetFunnelResponse]  # type: ignore[assignment]
+    """Returns how far served videos came: shown, consumed, liked or added, rated. Safe to repeat."""
+    GetTrends: _aio.UnaryUnaryMultiCallable[_outcomes_pb2.GetTrendsRequest, _outcomes_pb2.GetTrendsResponse]  # type: ignore[assignment]
+    """Returns the same of each day. Safe to repeat."""
 
 class OutcomeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes outcomes and answers how well algorithms do."""
@@ -87,5 +95,21 @@ class OutcomeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_outcomes_pb2.GetAlgorithmPerformanceResponse, _abc.Awaitable[_outcomes_pb2.GetAlgorithmPerformanceResponse]]:
         """Returns the figures of each algorithm. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def GetFunnel(
+        self,
+        request: _outcomes_pb2.GetFunnelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outcomes_pb2.GetFunnelResponse, _abc.Awaitable[_outcomes_pb2.GetFunnelResponse]]:
+        """Returns how far served videos came: shown, consumed, liked or added, rated. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def GetTrends(
+        self,
+        request: _outcomes_pb2.GetTrendsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outcomes_pb2.GetTrendsResponse, _abc.Awaitable[_outcomes_pb2.GetTrendsResponse]]:
+        """Returns the same of each day. Safe to repeat."""
 
 def add_OutcomeServiceServicer_to_server(servicer: OutcomeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
