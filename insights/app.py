@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.database import READING, WRITING
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.outcomes_grpc import grpc_service
@@ -81,7 +82,8 @@ def build(settings: InsightsSettings) -> InsightsApp:
     """Builds the process."""
     registry = CollectorRegistry()
     url = settings.effective_database_url
-    writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
+    writing = Database(url, pool_size=_WRITERS, limits=WRITING)
+    reading = Database(url, pool_size=_READERS, limits=READING)
     policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
     metrics = InsightsMetrics(registry)

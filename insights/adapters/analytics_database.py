@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from insights.adapters.database import bounded, reading
+from insights.adapters.database import WRITING, bounded, reading
 from insights.domain.analytics import CONSUMING, AnalyticsEvent, EventName, experiments_of
 from insights.ports import Untold
 from storage import analytics, ledger, log_offsets
@@ -20,7 +20,7 @@ from storage.tables import feed_cache, user_interactions
 READER: Final = "segment"
 
 _ROWS: Final = 500
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = WRITING.statement_timeout_s
 
 
 @dataclass(frozen=True, slots=True)

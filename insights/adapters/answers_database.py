@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from insights.adapters.database import reading
+from insights.adapters.database import READING, reading
 from insights.domain.outcome import ACCEPTED, Outcome
 from insights.ports import Acceptance, LedgerState, Performance
 from storage import outcome_answers
 from storage.database import Database
 
-# Nobody waits longer for an answer, and no server works longer on one.
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = READING.statement_timeout_s
 
 
 class DatabaseAnswers:
