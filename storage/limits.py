@@ -38,7 +38,8 @@ def limit_sqlite(engine: sa.Engine, limits: Limits) -> None:
     @sa.event.listens_for(engine, "connect")
     def limit(connection: Any, record: Any) -> None:
         def is_late() -> bool:
-            return time.monotonic() > record.info.get(_DEADLINE, float("inf"))
+            deadline: float = record.info.get(_DEADLINE, float("inf"))
+            return time.monotonic() > deadline
 
         connection.run_async(lambda driver: driver.set_progress_handler(is_late, _INSTRUCTIONS))
         if limits.read_only:
