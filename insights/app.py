@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -15,18 +15,25 @@ from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.outcomes_grpc import grpc_service
 from insights.adapters.outcomes_rest import routes
+from insights.checking import QualityCheck
+from insights.domain.analytics import Destination
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.ports import Analytics
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
+from insights.telemetry import Listeners
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from storage.database import Database
 
+if TYPE_CHECKING:
+    from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry
+
 # One connection keeps the ledger and looks for what is new, the others track.
-_WRITERS: Final = 3
+_WRITERS: Final = 4
 _READERS: Final = 2
 
 
@@ -39,6 +46,7 @@ class InsightsApp:
         service: What answers.
         databases: Closed with the process.
         registry: Its metrics.
+        dogstatsd: The Datadog agent, if there is one.
     """
 
     def __init__(
@@ -48,10 +56,12 @@ class InsightsApp:
         service: OutcomeService,
         databases: Sequence[Database],
         registry: CollectorRegistry,
+        dogstatsd: "DogStatsdTelemetry | None",
     ) -> None:
         self._keeper = keeper
         self._others = others
         self._databases = databases
+        self._dogstatsd = dogstatsd
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
@@ -70,6 +80,8 @@ class InsightsApp:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for database in self._databases:
             await database.close()
+        if self._dogstatsd is not None:
+            await self._dogstatsd.stop()
 
     def not_ready(self) -> str | None:
         """Says what holds the ledger up."""
@@ -87,22 +99,41 @@ def build(settings: InsightsSettings) -> InsightsApp:
     policy = LedgerPolicy(load_or_create_secret(settings.token_key_path), settings.outcome_window)
     ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
     metrics = InsightsMetrics(registry)
+    dogstatsd = _dogstatsd(settings)
+    telemetry = Listeners(metrics) if dogstatsd is None else Listeners(metrics, dogstatsd)
     others: list[Guardian | Forwarder] = [
-        Guardian(DatabaseExperiments(writing, _now), metrics),
-        *_forwarders(settings, writing, metrics),
+        Guardian(DatabaseExperiments(writing, _now), telemetry),
+        *(
+            Forwarder(DatabaseAnalytics(writing, to, _now), analytics, metrics.forwarding_to(to))
+            for to, analytics in _destinations(settings, metrics, dogstatsd)
+        ),
     ]
     service = OutcomeService(ledger, answers, _now)
-    return InsightsApp(Keeper(ledger, answers, metrics), others, service, (writing, reading), registry)
+    keeper = Keeper(ledger, answers, telemetry)
+    return InsightsApp(keeper, others, service, (writing, reading), registry, dogstatsd)
 
 
-def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:
+def _destinations(
+    settings: InsightsSettings, metrics: InsightsMetrics, dogstatsd: "DogStatsdTelemetry | None"
+) -> Iterator[tuple[Destination, Analytics]]:
+    yield Destination.CHECK, QualityCheck(metrics)
+    if dogstatsd is not None:
+        yield Destination.DATADOG, dogstatsd
     write_key = settings.segment_write_key
     if write_key:
         # Only those who use the library pay for its import.
         from insights.adapters.segment import SegmentAnalytics  # noqa: PLC0415
 
-        segment = SegmentAnalytics(write_key, settings.insights_segment_host)
-        yield Forwarder(DatabaseAnalytics(database), segment, metrics)
+        yield Destination.SEGMENT, SegmentAnalytics(write_key, settings.insights_segment_host)
+
+
+def _dogstatsd(settings: InsightsSettings) -> "DogStatsdTelemetry | None":
+    if not settings.dogstatsd_address:
+        return None
+    # Only those who have an agent pay for the library's import.
+    from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry  # noqa: PLC0415
+
+    return DogStatsdTelemetry(settings.dogstatsd_address, settings.datadog_tags("feed-insights"))
 
 
 def _now() -> datetime:

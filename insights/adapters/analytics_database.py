@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.adapters.database import WRITING, bounded, reading
-from insights.domain.analytics import CONSUMING, AnalyticsEvent, EventName, experiments_of
+from insights.domain.analytics import CONSUMING, AnalyticsEvent, Destination, EventName, experiments_of
 from insights.ports import Untold
 from storage import analytics, ledger, log_offsets
 from storage.analytics import ConsumedRow, ServedRow
@@ -16,10 +17,10 @@ from storage.database import Database
 from storage.settled import Settled
 from storage.tables import feed_cache, user_interactions
 
-# Under this name it is kept how far the tables were told.
-READER: Final = "segment"
-
-_ROWS: Final = 500
+# Of one batch.
+ROWS: Final = 500
+# What users do may be there before its page, which is a second or two behind; what is told of it must be whole.
+_PATIENCE: Final = timedelta(seconds=5)
 _TIMEOUT_S: Final = WRITING.statement_timeout_s
 
 
@@ -34,10 +35,14 @@ class DatabaseAnalytics:
 
     Args:
         database: A pool, open as long as this is used.
+        destination: Who is told; under this name it is kept how far.
+        now: The wall time.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, destination: Destination, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._reader = destination.value
+        self._now = now
         self._sources = {
             EventName.SERVED: _Source(feed_cache, Settled(feed_cache)),
             EventName.CONSUMED: _Source(user_interactions, Settled(user_interactions)),
@@ -48,10 +53,13 @@ class DatabaseAnalytics:
         source = self._sources[name]
         async with reading(self._database, _TIMEOUT_S) as connection:
             newest = await source.settled.newest_row(connection)
-            after = (await log_offsets.load(connection, READER, source.table.name)).get(0)
+            after = (await log_offsets.load(connection, self._reader, source.table.name)).get(0)
             if after is not None and newest > after:
-                until = await ledger.end_of(connection, source.table, after, newest, _ROWS)
-                return Untold(await _EVENTS[name](connection, after, until), until)
+                until = await ledger.end_of(connection, source.table, after, newest, ROWS)
+                if name is EventName.CONSUMED:
+                    until = await analytics.taken_until(connection, after, until, self._now() - _PATIENCE)
+                if until > after:
+                    return Untold(await events_between(connection, name, after, until), until)
         if after is None:
             await self.told(name, newest)
         return None
@@ -59,7 +67,14 @@ class DatabaseAnalytics:
     async def told(self, name: EventName, until: int) -> None:
         """Says that everything up to a row was told."""
         async with bounded(self._database.begin(), _TIMEOUT_S) as connection:
-            await log_offsets.save(connection, READER, self._sources[name].table.name, {0: until})
+            await log_offsets.save(connection, self._reader, self._sources[name].table.name, {0: until})
+
+
+async def events_between(
+    connection: AsyncConnection, name: EventName, after: int, until: int
+) -> Sequence[AnalyticsEvent]:
+    """Returns the events of the rows that come after one row, and not after another."""
+    return await _EVENTS[name](connection, after, until)
 
 
 async def _served(connection: AsyncConnection, after: int, until: int) -> list[AnalyticsEvent]:

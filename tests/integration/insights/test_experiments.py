@@ -32,12 +32,17 @@ class Looked:
     def __init__(self) -> None:
         self.found: list[tuple[int, int]] = []
         self.stops = 0
+        self.mismatches: list[str] = []
 
     def looked(self, running: int, mismatched: int) -> None:
         self.found.append((running, mismatched))
 
-    def stopped(self) -> None:
+    def stopped(self, _name: str, harms: Sequence[str]) -> None:
+        assert harms
         self.stops += 1
+
+    def mismatched(self, name: str, _users: Mapping[str, int]) -> None:
+        self.mismatches.append(name)
 
 
 async def start(database: Database, definition: Definition = TRIED) -> Experiment:
