@@ -27,7 +27,7 @@ def in_transaction(act: Callable[[AsyncConnection], Awaitable[ResultT]], options
     """
     try:
         url = load(CommonSettings, os.environ).effective_database_url
-        _open_once(url)
+        open_once(url)
         return asyncio.run(_with_connection(url, act))
     except SettingsError as error:
         fail(f"wrong settings:\n{error}", code=2)
@@ -44,7 +44,7 @@ def fail(text: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _open_once(url: str) -> None:
+def open_once(url: str) -> None:
     """Fails where the database cannot be opened: aiosqlite leaves a thread behind that complains, when it fails."""
     engine = sync_engine(url)
     try:

@@ -17,10 +17,9 @@ from storage.database import Database
 from storage.settled import Settled
 from storage.tables import feed_cache, user_interactions
 
-# Of one batch.
-ROWS: Final = 500
+_ROWS: Final = 500
 # What users do may be there before its page, which is a second or two behind; what is told of it must be whole.
-_PATIENCE: Final = timedelta(seconds=5)
+PATIENCE: Final = timedelta(seconds=5)
 _TIMEOUT_S: Final = WRITING.statement_timeout_s
 
 
@@ -55,9 +54,9 @@ class DatabaseAnalytics:
             newest = await source.settled.newest_row(connection)
             after = (await log_offsets.load(connection, self._reader, source.table.name)).get(0)
             if after is not None and newest > after:
-                until = await ledger.end_of(connection, source.table, after, newest, ROWS)
+                until = await ledger.end_of(connection, source.table, after, newest, _ROWS)
                 if name is EventName.CONSUMED:
-                    until = await analytics.taken_until(connection, after, until, self._now() - _PATIENCE)
+                    until = await analytics.taken_until(connection, after, until, self._now() - PATIENCE)
                 if until > after:
                     return Untold(await events_between(connection, name, after, until), until)
         if after is None:
@@ -78,18 +77,19 @@ async def events_between(
 
 
 async def _served(connection: AsyncConnection, after: int, until: int) -> list[AnalyticsEvent]:
-    return [_of_page(row) for row in await analytics.served_between(connection, after, until)]
+    return [event_of_page(row) for row in await analytics.served_between(connection, after, until)]
 
 
 async def _consumed(connection: AsyncConnection, after: int, until: int) -> list[AnalyticsEvent]:
-    return [_of_deed(row) for row in await analytics.consumed_between(connection, after, until, CONSUMING)]
+    return [event_of_deed(row) for row in await analytics.consumed_between(connection, after, until, CONSUMING)]
 
 
 _Read: TypeAlias = Callable[[AsyncConnection, int, int], Awaitable[Sequence[AnalyticsEvent]]]
 _EVENTS: Final[Mapping[EventName, _Read]] = {EventName.SERVED: _served, EventName.CONSUMED: _consumed}
 
 
-def _of_page(row: ServedRow) -> AnalyticsEvent:
+def event_of_page(row: ServedRow) -> AnalyticsEvent:
+    """Returns what is told of a served page."""
     positions = range(row.first_position, row.first_position + len(row.video_ids))
     return AnalyticsEvent(
         EventName.SERVED,
@@ -110,7 +110,8 @@ def _of_page(row: ServedRow) -> AnalyticsEvent:
     )
 
 
-def _of_deed(row: ConsumedRow) -> AnalyticsEvent:
+def event_of_deed(row: ConsumedRow) -> AnalyticsEvent:
+    """Returns what is told of an interaction with a served video."""
     return AnalyticsEvent(
         EventName.CONSUMED,
         row.event_id,
