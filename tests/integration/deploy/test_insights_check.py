@@ -230,6 +230,9 @@ async def _of_no_page(rig: Rig) -> None:
     await rig.books.act(event(InteractionType.VIEW, TIME, recommendation_id="nobody's"))
 
 
+OF_NO_PAGE = (
+    "feed_recommendation_consumed: recommendation_id: must name a page that was served, with this video (1 times)"
+)
 LOST = "1 answered pages have no record on the log"
 
 
@@ -257,10 +260,7 @@ LOST = "1 answered pages have no record on the log"
         (_damaged_interaction, ["feed_recommendation_consumed: watch_time_s: must be 0 to 86400 (1 times)"]),
         (
             _of_no_page,
-            [
-                "feed_recommendation_consumed: recommendation_id:"
-                + " must name a page that was served, with this video (1 times)"
-            ],
+            [OF_NO_PAGE],
         ),
     ],
 )

@@ -19,7 +19,7 @@ AGREED = PageBooks(
 
 
 def found(**changes: Any) -> list[tuple[str, bool]]:
-    return [tuple(each) for each in differences(replace(AGREED, **changes))]
+    return [(each.text, each.may_settle) for each in differences(replace(AGREED, **changes))]
 
 
 def test_books_that_agree_differ_in_nothing() -> None:
