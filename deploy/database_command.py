@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.settings import CommonSettings, SettingsError, load
 from storage.database import Database, sync_engine
+from storage.limits import Limits
 from storage.problems import ProblemsError
 
 ResultT = TypeVar("ResultT")
@@ -54,7 +55,7 @@ def open_once(url: str) -> None:
 
 
 async def _with_connection(url: str, act: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, limits=Limits(statement_timeout_s=_TIMEOUT_S))
     try:
         async with asyncio.timeout(_TIMEOUT_S), database.begin() as connection:
             return await act(connection)
