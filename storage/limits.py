@@ -35,10 +35,15 @@ def postgres_settings(limits: Limits) -> dict[str, str]:
 def limit_sqlite(engine: sa.Engine, limits: Limits) -> None:
     """Limits an engine's connections, which work in threads of this process: a cancelled wait would not end them."""
 
+    def begin(info: dict[Any, Any]) -> None:
+        info[_DEADLINE] = time.monotonic() + limits.statement_timeout_s
+
     @sa.event.listens_for(engine, "connect")
     def limit(connection: Any, record: Any) -> None:
+        begin(record.info)
+
         def is_late() -> bool:
-            deadline: float = record.info.get(_DEADLINE, float("inf"))
+            deadline: float = record.info[_DEADLINE]
             return time.monotonic() > deadline
 
         connection.run_async(lambda driver: driver.set_progress_handler(is_late, _INSTRUCTIONS))
@@ -47,6 +52,10 @@ def limit_sqlite(engine: sa.Engine, limits: Limits) -> None:
             cursor.execute("PRAGMA query_only=ON")
             cursor.close()
 
+    @sa.event.listens_for(engine, "checkout")
+    def lend(_connection: Any, record: Any, _lent: Any) -> None:
+        begin(record.info)  # whoever uses the driver itself tells nobody when a statement begins
+
     @sa.event.listens_for(engine, "before_cursor_execute")
-    def begin(connection: sa.Connection, *_statement: Any) -> None:
-        connection.info[_DEADLINE] = time.monotonic() + limits.statement_timeout_s
+    def execute(connection: sa.Connection, *_statement: Any) -> None:
+        begin(connection.info)

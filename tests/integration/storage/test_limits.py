@@ -57,6 +57,17 @@ async def test_it_also_ends_one_that_nobody_waits_for(open_pool: Open) -> None:
     assert await verdicts(pool) == 0
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_who_uses_the_driver_itself_has_time_of_his_own(open_pool: Open) -> None:
+    """Not what the statement before him left."""
+    pool = open_pool(Limits(statement_timeout_s=1.0))
+    with pytest.raises(DBAPIError):
+        await endless(pool)
+    counted = f"{ENDLESS.text.removesuffix(' FROM n')} FROM (SELECT i FROM n LIMIT 50000)"
+    async with pool.driver() as driver:
+        assert [tuple(row) for row in await driver.execute_fetchall(counted)] == [(50_000,)]
+
+
 async def _by_core(pool: Database) -> None:
     async with pool.begin() as connection:
         await connection.execute(outcome_verdicts.insert(), ROW)
