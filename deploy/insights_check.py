@@ -118,10 +118,10 @@ async def _look(settings: BridgeSettings, urls: Sequence[str], tables: DatabaseQ
     books = PageBooks(
         before=None if notes else before.counters,
         after=None if notes else after.counters,
-        recorded=log.recorded,
         videos=log.videos,
-        stored=await tables.stored(log.recorded),
-        entries=await tables.entries(log.recorded),
+        contradicted=log.contradicted,
+        stored=await tables.stored(log.videos),
+        entries=await tables.entries(log.videos),
     )
     problems = {f"records of {SERVED}": log.problems}
     looked_at = {}
@@ -129,7 +129,8 @@ async def _look(settings: BridgeSettings, urls: Sequence[str], tables: DatabaseQ
         looked_at[name], problems[name.value] = await _of_table(tables, name, rows)
     counts = {
         "pages answered by the bridges": after.counters.answered,
-        f"pages on {SERVED}": len(books.recorded),
+        f"pages on {SERVED}": len(books.videos),
+        "copies of their records": log.copies,
         "pages in the database": len(books.stored),
         "pages on the ledger": len(books.entries),
         "served pages looked at": looked_at[EventName.SERVED],

@@ -24,18 +24,44 @@ class ServedLog:
     """What was found.
 
     Args:
-        recorded: How often each page's record is there.
         videos: How many videos each page has.
+        copies: How many records are copies of one before.
+        contradicted: Pages that have records which are not.
         problems: How many records have each problem.
         count: How many records there are.
         reaches_back: Whether there are older ones than were asked for.
     """
 
-    recorded: Counter[str] = field(default_factory=Counter)
     videos: dict[str, int] = field(default_factory=dict)
+    copies: int = 0
+    contradicted: set[str] = field(default_factory=set)
     problems: Counter[Problem] = field(default_factory=Counter)
     count: int = 0
     reaches_back: bool = False
+    _digests: dict[str, int] = field(default_factory=dict)
+
+    def take(self, record: StoredRecord) -> None:
+        """Takes one more record."""
+        self.count += 1
+        if not record.intact:
+            self.problems[Problem("record", "must be the bytes that were written")] += 1
+            return
+        missing = _missing(record.value)
+        try:
+            served = read(record.value)
+        except UnreadableError as error:
+            self.problems.update(missing or [Problem("record", f"cannot be read: {error}")])
+            return
+        digest = hash(record.value)
+        if served.key not in self._digests:
+            self._digests[served.key] = digest
+            self.videos[served.key] = len(served.page.video_ids)
+        elif self._digests[served.key] == digest:
+            self.copies += 1
+            return
+        else:
+            self.contradicted.add(served.key)
+        self.problems.update(missing + problems_of(event_of_page(_row(served))))
 
 
 def read_log(records: Iterable[StoredRecord], since_s: float) -> ServedLog:
@@ -50,24 +76,8 @@ def read_log(records: Iterable[StoredRecord], since_s: float) -> ServedLog:
         if record.append_time_ms < since_s * 1000:
             found.reaches_back = True
         else:
-            found.count += 1
-            _take(found, record)
+            found.take(record)
     return found
-
-
-def _take(found: ServedLog, record: StoredRecord) -> None:
-    if not record.intact:
-        found.problems[Problem("record", "must be the bytes that were written")] += 1
-        return
-    missing = _missing(record.value)
-    try:
-        served = read(record.value)
-    except UnreadableError as error:
-        found.problems.update(missing or [Problem("record", f"cannot be read: {error}")])
-        return
-    found.recorded[served.key] += 1
-    found.videos[served.key] = len(served.page.video_ids)
-    found.problems.update(missing + problems_of(event_of_page(_row(served))))
 
 
 def _missing(value: bytes) -> list[Problem]:

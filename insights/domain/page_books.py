@@ -26,16 +26,16 @@ class PageBooks:
     Args:
         before: The bridges' counters before the log was read; None: they cannot be compared with it.
         after: The same, after it.
-        recorded: How often the log has each page's record.
-        videos: How many videos each of these pages has.
+        videos: How many videos each page has whose record is on the log.
+        contradicted: Pages of which the log has records that are not copies of each other.
         stored: Those of them that the database has.
         entries: How many videos of each of them the ledger has.
     """
 
     before: Counters | None
     after: Counters | None
-    recorded: Mapping[str, int]
     videos: Mapping[str, int]
+    contradicted: Collection[str]
     stored: Collection[str]
     entries: Mapping[str, int]
 
@@ -53,13 +53,15 @@ class Difference(NamedTuple):
 
 
 def differences(books: PageBooks) -> Iterator[Difference]:
-    """Yields where served pages and answered ones differ; nothing, when every answered page is in every book once."""
+    """Yields where served pages and answered ones differ; nothing, when every answered page is in every book.
+
+    A copy of a record is no difference: who is not sure whether the log has it sends it again, and readers drop it.
+    """
     if books.before and books.after:
-        yield from _against_counters(len(books.recorded), books.before, books.after)
-    doubled = [page for page, count in books.recorded.items() if count > 1]
-    if doubled:
-        yield Difference(f"{_pages(doubled)} more than once on the log", may_settle=False)
-    unstored = [page for page in books.recorded if page not in books.stored]
+        yield from _against_counters(len(books.videos), books.before, books.after)
+    if books.contradicted:
+        yield Difference(f"{_pages(sorted(books.contradicted))} on the log with different records", may_settle=False)
+    unstored = [page for page in books.videos if page not in books.stored]
     if unstored:
         yield Difference(f"{_pages(unstored)} on the log and not in the database", may_settle=True)
     wrong = [page for page, count in books.videos.items() if books.entries.get(page, 0) != count]

@@ -11,8 +11,8 @@ from insights.domain.page_books import Counters, PageBooks, differences
 AGREED = PageBooks(
     before=Counters(3, 0, 0),
     after=Counters(3, 0, 0),
-    recorded={"r1": 1, "r2": 1, "r3": 1},
     videos={"r1": 20, "r2": 20, "r3": 0},
+    contradicted=(),
     stored={"r1", "r2", "r3"},
     entries={"r1": 20, "r2": 20},
 )
@@ -49,10 +49,10 @@ def test_books_that_agree_differ_in_nothing() -> None:
             id="invented record",
         ),
         pytest.param(
-            {"recorded": {"r1": 1, "r2": 2, "r3": 1}},
-            "1 page (r2) is more than once on the log",
+            {"contradicted": {"r2"}},
+            "1 page (r2) is on the log with different records",
             False,
-            id="doubled record",
+            id="another record",
         ),
         pytest.param(
             {"stored": {"r2"}},
