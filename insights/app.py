@@ -32,7 +32,7 @@ from storage.database import Database
 if TYPE_CHECKING:
     from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry
 
-# One connection keeps the ledger and looks for what is new, the others track.
+# One connection keeps the ledger and looks for what is new, one tells others of it, two track.
 _WRITERS: Final = 4
 _READERS: Final = 2
 
