@@ -61,8 +61,13 @@ def sink(context: typer.Context) -> None:
 
 @app.command(context_settings=FORWARD)
 def insights(context: typer.Context) -> None:
-    """Run the ledger of outcomes, and what answers from it."""
-    _become("insights", context.args)
+    """Run the ledger of outcomes; `feed insights check` tells whether what was served and consumed is told whole."""
+    if context.args[:1] == ["check"]:
+        from deploy.insights_check import check
+
+        _call(check, "feed insights check", context.args[1:])
+    else:
+        _become("insights", context.args)
 
 
 @app.command(context_settings=FORWARD)

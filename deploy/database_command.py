@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runtime.settings import CommonSettings, SettingsError, load
 from storage.audit import Actor, Door
 from storage.database import Database, sync_engine
+from storage.limits import Limits
 from storage.problems import ProblemsError
 
 ResultT = TypeVar("ResultT")
@@ -29,7 +30,7 @@ def in_transaction(act: Callable[[AsyncConnection], Awaitable[ResultT]], options
     """
     try:
         url = load(CommonSettings, os.environ).effective_database_url
-        _open_once(url)
+        open_once(url)
         return asyncio.run(_with_connection(url, act))
     except SettingsError as error:
         fail(f"wrong settings:\n{error}", code=2)
@@ -51,7 +52,7 @@ def fail(text: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _open_once(url: str) -> None:
+def open_once(url: str) -> None:
     """Fails where the database cannot be opened: aiosqlite leaves a thread behind that complains, when it fails."""
     engine = sync_engine(url)
     try:
@@ -61,7 +62,7 @@ def _open_once(url: str) -> None:
 
 
 async def _with_connection(url: str, act: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, limits=Limits(statement_timeout_s=_TIMEOUT_S))
     try:
         async with asyncio.timeout(_TIMEOUT_S), database.begin() as connection:
             return await act(connection)

@@ -3,54 +3,75 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
-from insights.adapters import corrections_grpc, corrections_rest
+from insights.adapters import corrections_grpc, corrections_rest, outcomes_grpc, outcomes_rest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
 from insights.adapters.corrections_database import DatabaseCorrections
+from insights.adapters.database import READING, WRITING
 from insights.adapters.experiment_desk_database import DatabaseExperimentDesk
 from insights.adapters.experiments_database import DatabaseExperiments
 from insights.adapters.exposition_http import HttpExposition
 from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.models_folder import ModelsFolder
-from insights.adapters.outcomes_grpc import grpc_service
-from insights.adapters.outcomes_rest import routes
 from insights.adapters.pages_database import DatabasePages
 from insights.adapters.pulse_database import DatabasePulse
 from insights.adapters.trainings_database import DatabaseTrainings
+from insights.checking import QualityCheck
 from insights.correction_service import CorrectionService
+from insights.domain.analytics import Destination
 from insights.domain.wellness import METRICS
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
 from insights.metrics import InsightsMetrics
+from insights.page.algorithms import AlgorithmsPage
 from insights.page.corrections import CorrectionsPage
 from insights.page.experiments import ExperimentsPage
 from insights.page.explanation import ExplanationPage
-from insights.page.algorithms import AlgorithmsPage
 from insights.page.models import ModelsPage
 from insights.page.overview import OverviewPage
 from insights.page.site import Site
 from insights.page.trends import TrendsPage
 from insights.page.views import Page
+from insights.ports import Analytics
 from insights.service import OutcomeService
 from insights.settings import InsightsSettings
+from insights.telemetry import Listeners
 from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from storage.database import Database
 
-# One connection keeps the ledger and looks for what is new, the others track.
-_WRITERS: Final = 3
+if TYPE_CHECKING:
+    from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry
+
+# One connection keeps the ledger and looks for what is new, one tells others of it, two track.
+_WRITERS: Final = 4
 _READERS: Final = 2
 # Pages have their own, so that one that is slow holds up no answer.
 _PAGE_READERS: Final = 2
 
 _Other: TypeAlias = Guardian | Forwarder | Watcher
+
+
+class _Databases(NamedTuple):
+    """The pools of connections, so that nobody waits for somebody else's: who keeps, who answers, who shows pages."""
+
+    writing: Database
+    reading: Database
+    shown: Database
+
+
+class _Offer(NamedTuple):
+    """What can be called."""
+
+    grpc_services: Sequence[GrpcService]
+    http_routes: Sequence[BaseRoute]
 
 
 class InsightsApp:
@@ -59,37 +80,29 @@ class InsightsApp:
     Args:
         keeper: Keeps the ledger while the process runs.
         others: What else runs as long; nobody waits for it.
-        service: What answers of outcomes.
-        corrections: What takes corrections.
-        site: What people look at.
+        offer: What can be called.
         databases: Closed with the process.
         registry: Its metrics.
+        dogstatsd: The Datadog agent, if there is one.
     """
 
     def __init__(
         self,
         keeper: Keeper,
         others: Sequence[_Other],
-        service: OutcomeService,
-        corrections: CorrectionService,
-        site: Site,
+        offer: _Offer,
         databases: Sequence[Database],
         registry: CollectorRegistry,
+        dogstatsd: "DogStatsdTelemetry | None",
     ) -> None:
         self._keeper = keeper
         self._others = others
         self._databases = databases
+        self._dogstatsd = dogstatsd
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.grpc_services: Sequence[GrpcService] = (
-            grpc_service(service),
-            corrections_grpc.grpc_service(corrections),
-        )
-        self.http_routes: Sequence[BaseRoute] = [
-            *routes(service),
-            *corrections_rest.routes(corrections),
-            *site.routes(),
-        ]
+        self.grpc_services = offer.grpc_services
+        self.http_routes = offer.http_routes
         self.registry = registry
 
     async def start(self) -> None:
@@ -104,6 +117,8 @@ class InsightsApp:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for database in self._databases:
             await database.close()
+        if self._dogstatsd is not None:
+            await self._dogstatsd.stop()
 
     def not_ready(self) -> str | None:
         """Says what holds the ledger up."""
@@ -115,44 +130,82 @@ class InsightsApp:
 def build(settings: InsightsSettings) -> InsightsApp:
     """Builds the process."""
     registry = CollectorRegistry()
-    url = settings.effective_database_url
-    writing, reading = Database(url, pool_size=_WRITERS), Database(url, pool_size=_READERS)
-    shown = Database(url, pool_size=_PAGE_READERS)
+    databases = _databases(settings.effective_database_url)
     policy = LedgerPolicy(
         load_or_create_secret(settings.token_key_path), settings.outcome_window, settings.insights_late_after_ms
     )
-    ledger, answers = DatabaseLedger(writing, policy, _now), DatabaseAnswers(reading)
+    ledger, answers = DatabaseLedger(databases.writing, policy, _now), DatabaseAnswers(databases.reading)
     metrics = InsightsMetrics(registry)
+    dogstatsd = _dogstatsd(settings)
+    telemetry = Listeners(metrics) if dogstatsd is None else Listeners(metrics, dogstatsd)
     watcher = Watcher(HttpExposition(METRICS), settings.watched)
     others: list[_Other] = [
         watcher,
-        Guardian(DatabaseExperiments(writing, _now), metrics),
-        *_forwarders(settings, writing, metrics),
+        Guardian(DatabaseExperiments(databases.writing, _now), telemetry),
+        *(
+            Forwarder(DatabaseAnalytics(databases.writing, to, _now), analytics, metrics.forwarding_to(to))
+            for to, analytics in _destinations(settings, metrics, dogstatsd)
+        ),
     ]
-    service = OutcomeService(ledger, answers, _now)
-    corrections = CorrectionService(DatabaseCorrections(writing, reading, _now))
-    models = ModelsFolder(settings.models_dir, settings.model_public_key_path)
-    pages: list[Page] = [
-        OverviewPage(watcher, DatabaseAnswers(shown), DatabasePulse(shown), metrics.ledger_age_s, _now),
-        AlgorithmsPage(DatabaseAnswers(shown), _now),
-        TrendsPage(DatabaseAnswers(shown), _now),
+    outcomes = OutcomeService(ledger, answers, _now)
+    corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
+    site = Site(_pages(settings, databases, watcher, metrics, corrections))
+    offer = _Offer(
+        (outcomes_grpc.grpc_service(outcomes), corrections_grpc.grpc_service(corrections)),
+        (*outcomes_rest.routes(outcomes), *corrections_rest.routes(corrections), *site.routes()),
+    )
+    return InsightsApp(Keeper(ledger, answers, telemetry), others, offer, databases, registry, dogstatsd)
+
+
+def _databases(url: str) -> _Databases:
+    return _Databases(
+        Database(url, pool_size=_WRITERS, limits=WRITING),
+        Database(url, pool_size=_READERS, limits=READING),
+        Database(url, pool_size=_PAGE_READERS, limits=READING),
+    )
+
+
+def _pages(
+    settings: InsightsSettings,
+    databases: _Databases,
+    watcher: Watcher,
+    metrics: InsightsMetrics,
+    corrections: CorrectionService,
+) -> Sequence[Page]:
+    writing, shown = databases.writing, databases.shown
+    answers = DatabaseAnswers(shown)
+    return (
+        OverviewPage(watcher, answers, DatabasePulse(shown), metrics.ledger_age_s, _now),
+        AlgorithmsPage(answers, _now),
+        TrendsPage(answers, _now),
         ExperimentsPage(DatabaseExperimentDesk(writing, shown, _now)),
-        ModelsPage(DatabaseTrainings(shown), models),
+        ModelsPage(DatabaseTrainings(shown), ModelsFolder(settings.models_dir, settings.model_public_key_path)),
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
         ExplanationPage(DatabasePages(shown)),
-    ]
-    keeper = Keeper(ledger, answers, metrics)
-    return InsightsApp(keeper, others, service, corrections, Site(pages), (writing, reading, shown), registry)
+    )
 
 
-def _forwarders(settings: InsightsSettings, database: Database, metrics: InsightsMetrics) -> Iterator[Forwarder]:
+def _destinations(
+    settings: InsightsSettings, metrics: InsightsMetrics, dogstatsd: "DogStatsdTelemetry | None"
+) -> Iterator[tuple[Destination, Analytics]]:
+    yield Destination.CHECK, QualityCheck(metrics)
+    if dogstatsd is not None:
+        yield Destination.DATADOG, dogstatsd
     write_key = settings.segment_write_key
     if write_key:
         # Only those who use the library pay for its import.
         from insights.adapters.segment import SegmentAnalytics  # noqa: PLC0415
 
-        segment = SegmentAnalytics(write_key, settings.insights_segment_host)
-        yield Forwarder(DatabaseAnalytics(database), segment, metrics)
+        yield Destination.SEGMENT, SegmentAnalytics(write_key, settings.insights_segment_host)
+
+
+def _dogstatsd(settings: InsightsSettings) -> "DogStatsdTelemetry | None":
+    if not settings.dogstatsd_address:
+        return None
+    # Only those who have an agent pay for the library's import.
+    from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry  # noqa: PLC0415
+
+    return DogStatsdTelemetry(settings.dogstatsd_address, settings.datadog_tags("feed-insights"))
 
 
 def _now() -> datetime:

@@ -1,7 +1,7 @@
 """Looks after running experiments: stops one that harms its users, and says when one has not the users it should."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -19,8 +19,11 @@ class GuardTelemetry(Protocol):
     def looked(self, running: int, mismatched: int) -> None:
         """Takes how many experiments are running, and how many of them have not the users they should."""
 
-    def stopped(self) -> None:
-        """Takes that one was stopped."""
+    def stopped(self, name: str, harms: Sequence[str]) -> None:
+        """Takes that one was stopped, and why."""
+
+    def mismatched(self, name: str, users: Mapping[str, int]) -> None:
+        """Takes, once, that one has not the users it should: how many each variant has."""
 
 
 class Guardian:
@@ -54,7 +57,7 @@ class Guardian:
             harms = list(each.report.harms())
             if harms:
                 await self._experiments.stop(each.name, "; ".join(harms))
-                self._telemetry.stopped()
+                self._telemetry.stopped(each.name, harms)
                 _LOG.error("insights.experiment_stopped", experiment=each.name, harms=harms)
         self._tell_mismatched(running)
 
@@ -62,6 +65,7 @@ class Guardian:
         mismatched = {each.name: each.report for each in running if each.report.is_mismatched}
         for name in mismatched.keys() - self._told:
             users = {variant.name: variant.users for variant in mismatched[name].variants}
+            self._telemetry.mismatched(name, users)
             _LOG.error("insights.experiment_mismatched", experiment=name, users=users)
         self._told = set(mismatched)
         self._telemetry.looked(len(running), len(mismatched))

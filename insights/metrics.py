@@ -1,15 +1,16 @@
 """Prometheus metrics of the insights."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from insights.adapters.ledger_database import MISSING
-from insights.domain.analytics import EventName
+from insights.domain.analytics import Destination, EventName
 from insights.domain.ledger import Verdict
 from insights.domain.outcome import Outcome
+from insights.domain.quality import FIELDS
 from insights.keeper import Step
 from insights.ports import LedgerState
 
@@ -50,13 +51,20 @@ class InsightsMetrics:
             "feed_insights_experiments_stopped", "Those that were stopped: they harmed their users.", registry=registry
         )
         self._forwarded = Counter(
-            "feed_insights_forwarded", "Events that product analytics took.", ("event",), registry=registry
+            "feed_insights_forwarded", "Events that a destination took.", ("to", "event"), registry=registry
         )
         self._not_forwarded = Counter(
-            "feed_insights_forwarding_failures", "Attempts that failed; made again.", registry=registry
+            "feed_insights_forwarding_failures", "Attempts that failed; made again.", ("to",), registry=registry
+        )
+        self._problems = Counter(
+            "feed_insights_event_problems",
+            "Fields of events that are not as they must be.",
+            ("event", "field"),
+            registry=registry,
         )
         for name in EventName:
-            self._forwarded.labels(name.value)
+            for field in FIELDS[name]:
+                self._problems.labels(name.value, field)
         age = Gauge("feed_insights_ledger_age_seconds", "Since everything was on the ledger.", registry=registry)
         age.set_function(self.ledger_age_s)
         for gauge in (self._served, self._balance, self._waiting, self._missing):
@@ -88,18 +96,43 @@ class InsightsMetrics:
         self._running.set(running)
         self._mismatched.set(mismatched)
 
-    def stopped(self) -> None:
+    def stopped(self, name: str, harms: Sequence[str]) -> None:  # noqa: ARG002  # no label is an id
         """Counts an experiment that was stopped because it harmed its users."""
         self._stopped.inc()
 
-    def forwarded(self, name: EventName, count: int) -> None:
-        """Counts events that product analytics took."""
-        self._forwarded.labels(name.value).inc(count)
+    def mismatched(self, name: str, users: Mapping[str, int]) -> None:
+        """Says nothing: `looked` shows how many there are."""
 
-    def forwarding_failed(self) -> None:
-        """Counts an attempt to forward that failed."""
-        self._not_forwarded.inc()
+    def forwarding_to(self, destination: Destination) -> "ForwardMetrics":
+        """Returns what counts the events that a destination is told."""
+        return ForwardMetrics(destination, self._forwarded, self._not_forwarded)
+
+    def problem_found(self, name: EventName, field: str) -> None:
+        """Counts a field that is not as it must be."""
+        self._problems.labels(name.value, field).inc()
 
     def ledger_age_s(self) -> float:
         """Returns how long ago everything was on the ledger, in seconds; infinite: never."""
         return float("inf") if self._caught_up_s is None else self._monotonic() - self._caught_up_s
+
+
+class ForwardMetrics:
+    """Counts what one destination is told.
+
+    Args:
+        destination: Who.
+        taken: The counter of events, by destination and event.
+        failures: The counter of failed attempts, by destination.
+    """
+
+    def __init__(self, destination: Destination, taken: Counter, failures: Counter) -> None:
+        self._taken = {name: taken.labels(destination.value, name.value) for name in EventName}
+        self._failures = failures.labels(destination.value)
+
+    def forwarded(self, name: EventName, count: int) -> None:
+        """Counts events that were taken."""
+        self._taken[name].inc(count)
+
+    def forwarding_failed(self) -> None:
+        """Counts an attempt that failed."""
+        self._failures.inc()

@@ -60,6 +60,13 @@ async def served_between(connection: AsyncConnection, after: int, until: int) ->
     return [ServedRow._make(row) for row in found]
 
 
+async def taken_until(connection: AsyncConnection, after: int, until: int, time: datetime) -> int:
+    """Returns the last row before the first that came after a time, of the rows after one, and not after another."""
+    younger = sa.select(sa.func.min(_DONE.id)).where(_DONE.id > after, _DONE.id <= until, _DONE.ingest_time > time)
+    first = await connection.scalar(younger)
+    return until if first is None else first - 1
+
+
 async def consumed_between(
     connection: AsyncConnection, after: int, until: int, kinds: Collection[str]
 ) -> list[ConsumedRow]:

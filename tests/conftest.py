@@ -1,6 +1,7 @@
 """What tests share: the real servers, started once a run on loopback and a free port."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,19 +85,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param((), id="embedded"),
-        pytest.param(
-            ("--broker", "kafka", "--database", "postgres"),
-            marks=[pytest.mark.kafka, pytest.mark.postgres],
-            id="real",
-        ),
-    ],
+# What `feed up` is started with.
+SYSTEMS: Final = (
+    pytest.param((), id="embedded"),
+    pytest.param(
+        ("--broker", "kafka", "--database", "postgres"), marks=[pytest.mark.kafka, pytest.mark.postgres], id="real"
+    ),
 )
+
+
+@pytest.fixture(scope="session", params=SYSTEMS)
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system, ready, with a simulated log; it logs every call.
+    """The whole system, ready, with a simulated log; it logs every call."""
+    with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG") as made:
+        yield made
+
+
+@contextmanager
+def running_system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, **environ: str
+) -> Iterator[System]:
+    """Runs one of SYSTEMS.
 
     The embedded one begins with an empty folder, as a user's does. The other one remembers that it was filled with a
     small log once, and fills its database, which is empty again, with the same; but for the long tests.
@@ -104,7 +113,7 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder: Path = tmp_path_factory.mktemp("system")
     if request.param and not request.config.getoption("--long"):
         mark_finished(folder / "filling.json", SMALL_LOG)
-    made = System(folder, *request.param, environ={"FEED_LOG_LEVEL": "DEBUG", **QUICK_MODEL})
+    made = System(folder, *request.param, environ={**QUICK_MODEL, **environ})
     made.start()
     yield made
     assert made.stop() == 0

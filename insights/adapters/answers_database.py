@@ -5,7 +5,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Any, Final
 
-from insights.adapters.database import reading
+from insights.adapters.database import READING, reading
 from insights.domain.funnel import Days, Funnel, Parts, Split, Window, added_up, variants_of
 from insights.domain.outcome import ACCEPTED, Outcome
 from insights.ports import Acceptance, LedgerState, Performance
@@ -13,8 +13,7 @@ from storage import outcome_answers
 from storage.database import Database
 from storage.ledger import POSITIONS
 
-# Nobody waits longer for an answer, and no server works longer on one.
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = READING.statement_timeout_s
 
 # The columns that each figure of a funnel is the sum of.
 _COUNTS: Final[Mapping[str, Sequence[str]]] = {

@@ -1,36 +1,38 @@
-"""Transactions of the insights: bounded in time, in the database and here, with one error."""
+"""Connections and transactions of the insights: bounded in time, in the database and here, with one error."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.ports import LedgerUnavailableError
 from storage.database import Database
-from storage.dialect import set_for_transaction
+from storage.limits import Limits
+
+# Of whatever keeps the books. Who hangs must not hold the ledger's lock for longer.
+WRITING: Final = Limits(statement_timeout_s=30.0)
+# Of whatever answers: nobody waits longer, and no server works longer on it.
+READING: Final = Limits(statement_timeout_s=2.0, read_only=True)
 
 
 @asynccontextmanager
 async def bounded(
     transaction: AbstractAsyncContextManager[AsyncConnection], timeout_s: float
 ) -> AsyncIterator[AsyncConnection]:
-    """Opens a transaction.
+    """Opens a transaction; each statement is bounded by the pool's own limits.
 
     Args:
         transaction: What `Database.begin` or `Database.read` returns.
-        timeout_s: Longest time of a statement, and of all of them together, in seconds.
+        timeout_s: Longest time of all statements together, in seconds.
 
     Raises:
         LedgerUnavailableError: When the database does not answer, refuses, or not in time.
     """
     try:
         async with asyncio.timeout(timeout_s), transaction as connection:
-            limit = f"{timeout_s:g}s"
-            # An own transaction's idleness too: who hangs must not hold the ledger's lock.
-            settings = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
-            await set_for_transaction(connection, settings)
             yield connection
     except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError too
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error

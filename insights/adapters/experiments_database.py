@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from insights.adapters.database import bounded, reading
+from insights.adapters.database import WRITING, bounded, reading
 from insights.domain.experiment_report import METRICS, ExperimentReport, report
 from insights.domain.statistics import Sums
 from insights.ports import RunningExperiment
@@ -19,7 +19,7 @@ from storage.experiments import Status
 # Who stops what harms users.
 _GUARDIAN: Final = Actor("guardian", Door.PROCESS)
 
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = WRITING.statement_timeout_s
 
 
 class DatabaseExperiments:

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from insights.adapters.database import bounded, reading
+from insights.adapters.database import WRITING, bounded, reading
 from insights.adapters.experiment_counts import count_deeds, count_pages
 from insights.domain.ledger import Claim, Entry, Key, Known, Verdict, ignored, settle, tie
 from insights.domain.outcome import (
@@ -34,7 +34,7 @@ MISSING: Final = "missing"
 _PAGES: Final = 250
 _INTERACTIONS: Final = 2_000
 _CLOSED: Final = 5_000
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = WRITING.statement_timeout_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ class EventName(StrEnum):
     CONSUMED = "feed_recommendation_consumed"
 
 
+class Destination(StrEnum):
+    """Who is told of them."""
+
+    SEGMENT = "segment"
+    DATADOG = "datadog"
+    CHECK = "check"  # nobody: it is only looked whether each is as it must be
+
+
 @dataclass(frozen=True, slots=True)
 class AnalyticsEvent:
     """One event.

@@ -71,6 +71,7 @@ class Users:
         self.outcomes: dict[tuple[str, int], str] = {}
         self.algorithms: dict[str, str] = {}
         self.verdicts: Counter[str] = Counter()
+        self.fates: Counter[str] = Counter()
 
     def scroll(self, pages: int, time: datetime) -> Iterator[Way]:
         """Yields so many pages."""
@@ -95,6 +96,7 @@ class Users:
     def _tell(self, way: Way, video_id: str, kind: str, time: datetime) -> bool:
         """Sends one word on its way; says whether it must count."""
         (fate,) = self._chance.choices([*FATES], [often for often, _ in FATES.values()])
+        self.fates[fate] += 1
         _, verdict = FATES[fate]
         name, user_id = way.page.key, way.page.page.user_id
         proof = token(name, user_id, video_id)

@@ -14,7 +14,7 @@ from insights.ports import LedgerUnavailableError
 from interactions.domain.event import InteractionType
 from storage.database import Database
 from tests.integration.insights.books import BEGIN, WINDOW, Books, event, page
-from tests.integration.insights.mishaps import Users
+from tests.integration.insights.mishaps import FATES, Users
 
 T = TypeVar("T")
 
@@ -23,7 +23,10 @@ LONG_AGO = (BEGIN - timedelta(days=1)).date()
 
 @pytest.mark.parametrize(
     ("pages", "videos"),
-    [pytest.param(500, 40, id="20,000"), pytest.param(200_000, 3, marks=pytest.mark.long, id="600,000")],
+    [
+        pytest.param(500, 40, id="500-pages-of-40"),
+        pytest.param(200_000, 3, marks=pytest.mark.long, id="200,000-pages-of-3"),
+    ],
 )
 async def test_every_served_video_ends_in_the_outcome_that_it_must(books: Books, pages: int, videos: int):
     users, chance = Users(videos, seed=8), random.Random(8)
@@ -40,6 +43,7 @@ async def test_every_served_video_ends_in_the_outcome_that_it_must(books: Books,
     await books.keep()
     state = await books.state()
     assert (state.balance, state.waiting, state.served) == (0, 0, pages * videos)
+    assert {*users.fates} == {*FATES}
 
     books.time += 2 * WINDOW
     await books.keep()

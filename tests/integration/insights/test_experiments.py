@@ -34,12 +34,17 @@ class Looked:
     def __init__(self) -> None:
         self.found: list[tuple[int, int]] = []
         self.stops = 0
+        self.mismatches: list[str] = []
 
     def looked(self, running: int, mismatched: int) -> None:
         self.found.append((running, mismatched))
 
-    def stopped(self) -> None:
+    def stopped(self, _name: str, harms: Sequence[str]) -> None:
+        assert harms
         self.stops += 1
+
+    def mismatched(self, name: str, _users: Mapping[str, int]) -> None:
+        self.mismatches.append(name)
 
 
 async def start(database: Database, definition: Definition = TRIED) -> Experiment:
@@ -180,7 +185,8 @@ async def test_users_who_are_missing_are_an_alarm(books: Books) -> None:
     await books.serve(*shown)
     await books.keep()
     assert (await told(books.database)).is_mismatched
-    assert (await look(books.database)).found == [(1, 1)]
+    looked = await look(books.database)
+    assert (looked.found, looked.mismatches) == ([(1, 1)], ["tried"])
 
 
 async def counts(database: Database) -> dict[tuple[str, str, str], dict[str, int]]:

@@ -10,7 +10,7 @@ import pytest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.segment import SegmentAnalytics
 from insights.app import build
-from insights.domain.analytics import EventName
+from insights.domain.analytics import Destination, EventName
 from insights.forwarder import Forwarder
 from insights.ports import AnalyticsError
 from insights.settings import InsightsSettings
@@ -43,10 +43,15 @@ def segment() -> Iterator[SegmentServer]:
         yield server
 
 
+def reader(books: Books) -> DatabaseAnalytics:
+    """What reads the tables, some time after whatever happens."""
+    return DatabaseAnalytics(books.database, Destination.SEGMENT, lambda: books.time + timedelta(minutes=1))
+
+
 @pytest.fixture
 async def forwarder(books: Books, segment: SegmentServer) -> Forwarder:
     """A forwarder that has begun."""
-    made = Forwarder(DatabaseAnalytics(books.database), SegmentAnalytics("the key", segment.host), Told())
+    made = Forwarder(reader(books), SegmentAnalytics("the key", segment.host), Told())
     await all_of(made)
     return made
 
@@ -149,7 +154,7 @@ async def test_a_new_forwarder_goes_on_where_the_last_one_was(books: Books, forw
     await books.serve(page("r2"))
     with SegmentServer() as another:
         told_of = Told()
-        later = Forwarder(DatabaseAnalytics(books.database), SegmentAnalytics("k", another.host), told_of)
+        later = Forwarder(reader(books), SegmentAnalytics("k", another.host), told_of)
         await all_of(later)
         assert [each["messageId"] for each in another.events] == ["r2"]
         assert told_of.taken[EventName.SERVED] == 1
@@ -158,20 +163,40 @@ async def test_a_new_forwarder_goes_on_where_the_last_one_was(books: Books, forw
 async def test_a_segment_that_is_not_there_is_an_error_without_its_address(books: Books) -> None:
     with SegmentServer() as gone:
         host = gone.host
-    nowhere = Forwarder(DatabaseAnalytics(books.database), SegmentAnalytics("k", host), Told())
+    nowhere = Forwarder(reader(books), SegmentAnalytics("k", host), Told())
     await all_of(nowhere)
     await books.serve(page("r1"))
     with pytest.raises(AnalyticsError, match=r"^Segment: ConnectionError$"):
         await nowhere.round()
 
 
+def told_by(settings: InsightsSettings) -> list[str]:
+    others = build(settings)._others
+    return [type(each._analytics).__name__ for each in others if isinstance(each, Forwarder)]
+
+
+async def test_what_was_done_before_its_page_is_there_is_told_with_it(books: Books, segment: SegmentServer) -> None:
+    """A page is a second or two behind; what is told of it must be whole."""
+    late = DatabaseAnalytics(books.database, Destination.SEGMENT, lambda: books.time)
+    soon = Forwarder(late, SegmentAnalytics("k", segment.host), Told())
+    await all_of(soon)
+    await books.act(event(LIKE))
+    await all_of(soon)
+    assert segment.events == []
+    await books.serve(page("r1"))
+    books.time += timedelta(seconds=6)
+    await all_of(soon)
+    (consumed,) = told(segment, EventName.CONSUMED)
+    assert (consumed["properties"]["source"], consumed["properties"]["position"]) == ("LIGHTFM", 1)
+
+
 async def test_without_a_key_nobody_is_told(tmp_path: Path) -> None:
     environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}"}
     key = tmp_path / "key"
     key.write_text("abc\n")
-    assert [type(each).__name__ for each in build(load(InsightsSettings, environ))._others] == ["Watcher", "Guardian"]
+    assert told_by(load(InsightsSettings, environ)) == ["QualityCheck"]
     told_to = load(InsightsSettings, {**environ, "FEED_INSIGHTS_SEGMENT_WRITE_KEY_FILE": str(key)})
-    assert [type(each).__name__ for each in build(told_to)._others] == ["Watcher", "Guardian", "Forwarder"]
+    assert told_by(told_to) == ["QualityCheck", "SegmentAnalytics"]
     assert told_to.segment_write_key == "abc"
     key.write_text(" ")
     with pytest.raises(SettingsError, match=r"FEED_INSIGHTS_SEGMENT_WRITE_KEY_FILE.*the file is empty"):
