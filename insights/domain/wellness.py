@@ -169,7 +169,7 @@ def _of_bridges(figures: Figures) -> Iterator[str]:
     for each in figures.silent:
         yield f"{each.name} does not answer at {each.url}"
     if figures.late:
-        yield f"{figures.late:,.0f} answers were late in the last minute"
+        yield f"late answers in the last minute: {figures.late:,.0f}"
     if (figures.pages or 0) >= _FEWEST_PAGES and (figures.fallback_share or 0) > MOST_FALLBACKS:
         yield f"{figures.fallback_share:.1%} of pages are not the model's"
     for target, state in (figures.breakers or {}).items():

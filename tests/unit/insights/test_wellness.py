@@ -34,7 +34,7 @@ ROWS = {
     "late": (
         [process("bridge", {"feed_bridge_late_total": [Sample({}, 2)]}, feed_bridge_late_total=[Sample({}, 5)])],
         BALANCED,
-        "3 answers were late in the last minute",
+        "late answers in the last minute: 3",
     ),
     "fallbacks": (
         [process("bridge", feed_bridge_requests_total=requests(75, 25))],

@@ -177,13 +177,18 @@ async def test_a_model_comes_to_serve_by_two_clicks_and_goes_by_one_key(site: Se
 async def test_the_overview_looks_again_by_itself_and_leaves_the_focus(site: Service, page: Page):
     def look() -> str:
         page.go(f"http://127.0.0.1:{site.http_port}/")
-        page.run("document.querySelector('#overview h1').textContent = 'an old one'")
+        for region in ("#overview h1", "#processes h2"):
+            page.run(f"document.querySelector('{region}').textContent = 'an old one'")
+        page.run("document.querySelector('summary').focus()")
         # As when its time has come.
         page.run("document.querySelector('#overview').dispatchEvent(new Event('every'))")
         wait_for(lambda: page.run("document.querySelector('#overview h1').textContent"), lambda text: "feed" in text)
-        return str(page.run("document.querySelectorAll('#overview').length"))
+        wait_for(
+            lambda: page.run("document.querySelector('#processes h2').textContent"), lambda text: text == "Processes"
+        )
+        return str(page.run("document.activeElement.tagName"))
 
-    assert await asyncio.to_thread(look) == "1"
+    assert await asyncio.to_thread(look) == "SUMMARY"
 
 
 async def test_charts_are_drawn_anew_when_night_falls(site: Service, page: Page):

@@ -69,6 +69,7 @@ async def test_an_empty_system_says_what_is_not_there_yet(start: Start):
     assert facts(page)["Newest interaction"] == "never"
     assert "Nothing to draw yet." in page
     assert "No process is watched" in page
+    assert "The feed is well" not in page
 
 
 @ON_SQLITE
