@@ -158,8 +158,7 @@ async def open_pages(connection: AsyncConnection, after: int, until: int) -> int
         until: And not after this one.
     """
     served = _served(after, until, connection.dialect.name)
-    for table, kind in {outcome_totals: _KIND, **_ROLLUPS}.items():
-        await _count_served(connection, served, table, kind)
+    await _count_served(connection, served)
     names = ("recommendation_id", "position", "created_at", "confidence", "group_id", "user_action", "actions")
     same = sa.and_(*(served.c[name] == outcome_totals.c[name] for name in _KIND))
     rows = sa.select(
@@ -314,14 +313,16 @@ async def add_totals(connection: AsyncConnection, added: Mapping[int, Mapping[st
     names = sorted({name for counts in added.values() for name, count in counts.items() if count})
     if not names:
         return
-    await _add(connection, outcome_totals, ("group_id",), {(group,): counts for group, counts in added.items()}, names)
+    group = outcome_totals.c.group_id == sa.bindparam("of_group")
+    sums = {name: outcome_totals.c[name] + sa.bindparam(f"more_{name}") for name in names}
+    rows = [
+        {"of_group": group_id, **{f"more_{name}": counts.get(name, 0) for name in names}}
+        for group_id, counts in sorted(added.items())
+    ]
+    await connection.execute(sa.update(outcome_totals).where(group).values(sums), rows)
     kinds = await _kinds(connection, added)
     for table, key in _ROLLUPS.items():
-        sums: dict[tuple[Any, ...], Counter[str]] = {}
-        for group_id, counts in added.items():
-            kind = kinds[group_id]
-            sums.setdefault(tuple(kind[name] for name in key), Counter()).update(counts)
-        await _add(connection, table, key, sums, names)
+        await _add(connection, table, key, [(kinds[group_id], counts) for group_id, counts in added.items()], names)
 
 
 async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) -> None:
@@ -333,45 +334,62 @@ async def add_verdicts(connection: AsyncConnection, added: Mapping[str, int]) ->
         await connection.execute(adding.on_conflict_do_update(index_elements=["verdict"], set_={"count": total}), rows)
 
 
-async def _count_served(connection: AsyncConnection, served: sa.Subquery, table: sa.Table, kind: Sequence[str]) -> None:
-    """Adds what was served to a table of sums, with a new row for each kind that it does not have."""
-    key, count = [served.c[name] for name in kind], sa.func.count()
-    counts = {"pages": sa.func.count(served.c.recommendation_id.distinct()), "served": count, "pending": count}
-    # SQLite takes ON CONFLICT for a part of the SELECT when that has no WHERE.
-    rows = sa.select(*key, *counts.values()).where(sa.true()).group_by(*key)
-    adding = insert(table, connection.dialect.name).from_select((*kind, *counts), rows)
-    sums = {name: table.c[name] + adding.excluded[name] for name in counts}
-    await connection.execute(adding.on_conflict_do_update(index_elements=list(kind), set_=sums))
+async def _take(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[WaitingRow]:
+    columns = (outcome_waiting.c[name] for name in WaitingRow._fields)
+    found: Any = await connection.execute(sa.delete(outcome_waiting).where(which).returning(*columns))
+    return [WaitingRow._make(each) for each in found]
 
 
-async def _kinds(connection: AsyncConnection, group_ids: Collection[int]) -> dict[int, sa.RowMapping]:
+async def _count_served(connection: AsyncConnection, served: sa.Subquery) -> None:
+    """Adds what was served to all sums, with a new row for each kind that they do not have."""
+    kind, count = [served.c[name] for name in _KIND], sa.func.count()
+    pages = sa.func.count(served.c.recommendation_id.distinct())
+    # The first video of a page stands for it where nothing tells its videos apart.
+    begun = count.filter(served.c.confidence == 1.0)
+    found: Any = await connection.execute(sa.select(*kind, count, pages, begun).group_by(*kind))
+    rows = [(dict(zip(_KIND, each, strict=False)), *each[len(_KIND) :]) for each in found]
+    for table, key in {outcome_totals: _KIND, **_ROLLUPS}.items():
+        of_page = "position" not in key
+        added = [
+            (values, {"served": videos, "pending": videos, "pages": begun if of_page else pages})
+            for values, videos, pages, begun in rows
+        ]
+        await _add(connection, table, key, added, ("pages", "pending", "served"))
+
+
+async def _kinds(connection: AsyncConnection, group_ids: Collection[int]) -> dict[int, dict[str, Any]]:
     group = outcome_totals.c
     wanted = sa.select(group.group_id, *(group[name] for name in _KIND)).where(group.group_id.in_(group_ids))
-    return {row["group_id"]: row for row in (await connection.execute(wanted)).mappings()}
+    return {row["group_id"]: dict(row) for row in (await connection.execute(wanted)).mappings()}
 
 
 async def _add(
     connection: AsyncConnection,
     table: sa.Table,
     key: Sequence[str],
-    added: Mapping[tuple[Any, ...], Mapping[str, int]],
+    added: Sequence[tuple[Mapping[str, Any], Mapping[str, int]]],
     names: Sequence[str],
 ) -> None:
-    same = (table.c[name] == sa.bindparam(f"of_{name}") for name in key)
-    sums = {name: table.c[name] + sa.bindparam(f"more_{name}") for name in names}
-    # In order, so that whoever else reads and writes them meets the rows in one direction only.
+    """Adds to a table of sums, of each kind what all of its parts come to.
+
+    Args:
+        connection: An open transaction.
+        table: The table.
+        key: What its rows are told apart by.
+        added: Kinds, told apart by more than that, and what is added to each.
+        names: The columns that are added to.
+    """
+    sums: dict[tuple[Any, ...], Counter[str]] = {}
+    for kind, counts in added:
+        sums.setdefault(tuple(kind[name] for name in key), Counter()).update(counts)
     rows = [
-        {f"of_{name}": value for name, value in zip(key, values, strict=True)}
-        | {f"more_{name}": counts.get(name, 0) for name in names}
-        for values, counts in sorted(added.items(), key=itemgetter(0))
+        dict(zip(key, values, strict=True)) | {name: counts[name] for name in names}
+        for values, counts in sorted(sums.items(), key=itemgetter(0))
     ]
-    await connection.execute(sa.update(table).where(*same).values(sums), rows)
-
-
-async def _take(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[WaitingRow]:
-    columns = (outcome_waiting.c[name] for name in WaitingRow._fields)
-    found: Any = await connection.execute(sa.delete(outcome_waiting).where(which).returning(*columns))
-    return [WaitingRow._make(each) for each in found]
+    if rows:
+        adding = insert(table, connection.dialect.name)
+        totals = {name: table.c[name] + adding.excluded[name] for name in names}
+        await connection.execute(adding.on_conflict_do_update(index_elements=list(key), set_=totals), rows)
 
 
 def _served(after: int, until: int, dialect_name: str) -> sa.Subquery:

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -56,19 +57,20 @@ def _measure(name: str, url: str, folder: Path) -> None:
 async def _ask(name: str, settings: InsightsSettings) -> None:
     async with Service("insights", build(settings)) as service:
         for path in _paths():
-            await _ms(service.http_port, path)
+            await _asked(service.http_port, path)
             begin_s = time.process_time()
-            times = [await _ms(service.http_port, path) for _ in range(CALLS)]
-            _tell(f"{path}, {name}", times, (time.process_time() - begin_s) / CALLS * 1e3)
+            answers = [await _asked(service.http_port, path) for _ in range(CALLS)]
+            _tell(f"{path}, {name}", answers, (time.process_time() - begin_s) / CALLS * 1e3)
 
 
-def _tell(what: str, times: Sequence[float], cpu_ms: float) -> None:
+def _tell(what: str, answers: Sequence[tuple[float, bool]], cpu_ms: float) -> None:
     """Tells a figure; of the CPU, what this process took, the caller and all else that it does included."""
+    times, failed = [ms for ms, _ in answers], sum(not is_ok for _, is_ok in answers)
     p99 = statistics.quantiles(times, n=100, method="inclusive")[98]
     most = AT_MOST_MS if what.startswith("/feed/") else PAGE_MS
-    target, met = f"p99 < {most:g} ms", p99 < most
-    value = statistics.median(times)
-    figures.show("answers", what, value=value, unit="ms", p99_ms=p99, cpu_ms=cpu_ms, target=target, met=met)
+    told = {"p99_ms": p99, "cpu_ms": cpu_ms, "failed": failed}
+    target, met = f"p99 < {most:g} ms, none fails", p99 < most and not failed
+    figures.show("answers", what, value=statistics.median(times), unit="ms", **told, target=target, met=met)
 
 
 def _paths() -> list[str]:
@@ -86,8 +88,8 @@ def _paths() -> list[str]:
     ]
 
 
-async def _ms(port: int, path: str) -> float:
+async def _asked(port: int, path: str) -> tuple[float, bool]:
+    """Returns how long an answer took, in milliseconds, and whether it is one."""
     begin = time.perf_counter()
     answer = await call(port, "GET", path)
-    assert answer.status == 200, answer.text
-    return (time.perf_counter() - begin) * 1e3
+    return (time.perf_counter() - begin) * 1e3, answer.status == HTTPStatus.OK

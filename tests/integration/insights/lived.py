@@ -119,7 +119,7 @@ async def facts(
         algorithm=algorithm,
     )
     async with books.database.read() as connection:
-        rows = (await connection.execute(sa.text(query))).mappings().all()
+        rows = [dict(row) for row in (await connection.execute(sa.text(query))).mappings()]
     return {(row["part"], str(row["day"])): _told(row) for row in rows}
 
 

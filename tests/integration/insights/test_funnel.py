@@ -30,7 +30,9 @@ async def test_the_funnel_is_what_sql_says(lived: Books):
     service, until = OutcomeService(lived.ledger, lived.answers, lambda: lived.time), BEGIN.date() - timedelta(days=1)
     for split, algorithm, days in product(SPLITS, ("", "trending", "of nobody"), (0, 29, 60)):
         since = until - timedelta(days=days)
-        asked = pb.GetFunnelRequest(split_by=split, algorithm=algorithm, since=at(since), until=at(until))
+        asked = pb.GetFunnelRequest(
+            split_by=pb.SplitBy.Value(split), algorithm=algorithm, since=at(since), until=at(until)
+        )
         answer = await service.get_funnel(asked)
         everything = await facts(lived, "SPLIT_BY_UNSPECIFIED", since, until, algorithm)
         assert everything == ({("", ""): figures(answer.total)} if answer.total.served else {})
@@ -48,7 +50,7 @@ async def test_trends_are_what_sql_says(lived: Books):
 async def trends_are_what_sql_says(lived: Books, service: OutcomeService, split: str, days: int) -> None:
     until = BEGIN.date()
     since = until - timedelta(days=days - 1)
-    answer = await service.get_trends(pb.GetTrendsRequest(split_by=split, since=at(since)))
+    answer = await service.get_trends(pb.GetTrendsRequest(split_by=pb.SplitBy.Value(split), since=at(since)))
     expected = await facts(lived, split, since, until, "", by_day=True)
     whole = [(since + timedelta(days=number)).isoformat() for number in range(days)]
     assert [[day.day for day in trend.days] for trend in answer.trends] == [whole for _ in answer.trends]

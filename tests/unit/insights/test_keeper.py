@@ -1,5 +1,6 @@
 """The loop that keeps the ledger."""
 
+from insights.domain.funnel import Days, Parts
 from insights.domain.ledger import Claim, Verdict
 from insights.keeper import Keeper, Step
 from insights.ports import Acceptance, LedgerState, LedgerUnavailableError, Performance
@@ -38,6 +39,12 @@ class Scripted:
         raise NotImplementedError
 
     async def performance(self, since: object) -> list[Performance]:
+        raise NotImplementedError
+
+    async def funnel(self, window: object, algorithm: str, split: object) -> Parts:
+        raise NotImplementedError
+
+    async def trends(self, window: object, algorithm: str, split: object) -> Days:
         raise NotImplementedError
 
     async def state(self) -> LedgerState:

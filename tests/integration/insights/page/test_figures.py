@@ -142,7 +142,7 @@ async def test_parts_are_what_sql_says(site: tuple[Service, Books], browser: Bro
 async def test_what_was_chosen_stays_chosen(site: tuple[Service, Books], browser: Browser):
     service, _ = site
 
-    def choose() -> tuple[str, list[str]]:
+    def choose() -> Any:
         page = browser.open(f"http://127.0.0.1:{service.http_port}/trends?days=7&algorithm=user-knn")
         page.run("document.querySelector('#split').value = 'source'")
         page.run("document.querySelector('form button').focus()")
