@@ -23,7 +23,7 @@ _OFF_PATH: Final = "/corrections/{correction_id}/off"
 _SHOWN: Final = 50
 _MOST_CHARS: Final = 128
 
-_WINDOWS_H: Final = {"24": "a day", "168": "a week", "720": "a month"}
+_WINDOWS_H: Final = {"1": "an hour", "24": "a day", "168": "a week", "720": "a month"}
 _WINDOW_H: Final = "24"
 _KINDS: Final = {"BOOST": "Boost", "REDUCE": "Reduce", "BLOCK": "Block", "REWEIGHT": "Reweight"}
 _FACTORS: Final = {"": "none", **{each: each for each in TARGETS}, **{each: f"part {each}" for each in PARTS}}
