@@ -25,7 +25,7 @@ LONG_AGO = (BEGIN - timedelta(days=1)).date()
     ("pages", "videos"),
     [
         pytest.param(500, 40, id="500-pages-of-40"),
-        pytest.param(200_000, 3, marks=pytest.mark.long, id="200,000-pages-of-3"),
+        pytest.param(200_000, 3, marks=pytest.mark.long, id="200000-pages-of-3"),
     ],
 )
 async def test_every_served_video_ends_in_the_outcome_that_it_must(books: Books, pages: int, videos: int):
