@@ -1,6 +1,5 @@
 """Prometheus and its promtool, of the Debian package."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -63,7 +62,7 @@ class Prometheus:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(call_now(self._port, "GET", path).body)
+        answer: dict[str, Any] = call_now(self._port, "GET", path).json
         assert answer["status"] == "success", (path, answer)
         return answer
 

@@ -35,7 +35,7 @@ def asked(expression: str) -> Asked:
     while at < len(tokens):
         token, following = tokens[at], tokens[at + 1 : at + 2]
         at += 1
-        if not _NAME.fullmatch(token) or token in _WORDS:
+        if not _NAME.fullmatch(token) or token.lower() in _WORDS:
             continue
         if token in _GROUPINGS:
             labels = list(_until(")", tokens, at + 1))

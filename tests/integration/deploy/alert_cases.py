@@ -49,7 +49,7 @@ def _sources(personal: str, trending: str) -> tuple[str, ...]:
 
 def _fallbacks(ladder: int, pages: int, rung: str = "trending_global") -> tuple[str, ...]:
     return (
-        f'feed_bridge_fallback_rungs_total{{rung="{rung}", reason="TIMEOUT"}} 0+{ladder}x20',
+        f'feed_bridge_fallback_rungs_total{{rung="{rung}", reason="DEADLINE"}} 0+{ladder}x20',
         f'feed_bridge_requests_total{{source="TRENDING"}} 0+{pages}x20',
     )
 
@@ -185,9 +185,7 @@ CASES: Final = {
         'feed_eventlog_quarantined_records_total{instance="i:1"} 0+0x13 3+0x9',
         'feed_eventlog_quarantined_records_total{instance="i:1"} 3+0x20',
     ),
-    "FeedSinkLags page": _case(
-        'feed_sink_lag_seconds{topic="t"} 0+20x20', f'feed_sink_lag_seconds{{topic="t"}} 60+0x20'
-    ),
+    "FeedSinkLags page": _case('feed_sink_lag_seconds{topic="t"} 0+20x20', 'feed_sink_lag_seconds{topic="t"} 60+0x20'),
     "FeedSinkLagUnknown ticket": _case(
         f'feed_sink_lag_seconds{{topic="t"}} {_NAN}', 'feed_sink_lag_seconds{topic="t"} 0+0x20'
     ),
