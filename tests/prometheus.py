@@ -50,10 +50,10 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
-    def firing(self) -> dict[str, dict[str, Any]]:
-        """The alerts that fire, by name; of each, one."""
+    def firing(self, name: str) -> list[dict[str, Any]]:
+        """The alerts of a name that fire."""
         alerts = self._get("/api/v1/alerts")["data"]["alerts"]
-        return {each["labels"]["alertname"]: each for each in alerts if each["state"] == "firing"}
+        return [each for each in alerts if each["labels"]["alertname"] == name and each["state"] == "firing"]
 
     def is_ready(self) -> bool:
         try:

@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from bridge.settings import BridgeSettings
 from deploy.monitoring.alerts import groups
 from deploy.monitoring.made import RULES
+from insights.settings import InsightsSettings
+from interactions.settings import InteractionsSettings
+from interactions.sink.settings import SinkSettings
+from scorer.settings import ScorerSettings
 from tests.integration.deploy.alert_cases import CASES
 from tests.prometheus import promtool
 from tests.system import HTTP, ROOT
 from trainer.domain.runs import NO_GOOD_MODEL
+from trainer.settings import TrainerSettings
 
 GROUPS = groups([f"feed-{name}" for name in HTTP])
 GROUP_OF = {f"{alert.name} {alert.severity}": group for group in GROUPS for alert in group.alerts}
@@ -79,3 +85,10 @@ def test_a_runbook_says_what_it_means_how_to_confirm_what_users_see_and_what_to_
 def test_the_page_and_the_event_have_the_same_bound() -> None:
     (alert,) = (alert for group in GROUPS for alert in group.alerts if alert.name == "FeedTrainerNoGoodModel")
     assert alert.expression.endswith(f"> {NO_GOOD_MODEL.total_seconds():.0f}")
+
+
+def test_runbooks_name_settings_that_there_are() -> None:
+    text = "".join(path.read_text("utf-8") for path in RUNBOOKS.glob("Feed*.md"))
+    every = (BridgeSettings, ScorerSettings, InteractionsSettings, SinkSettings, InsightsSettings, TrainerSettings)
+    known = {f"FEED_{field.upper()}" for settings in every for field in settings.model_fields}
+    assert set(re.findall(r"FEED_[A-Z_]+", text)) <= known

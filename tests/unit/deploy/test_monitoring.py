@@ -56,6 +56,11 @@ def test_what_nobody_exposes_is_unknown(expression: str, problem: str) -> None:
         ("| `feed_bridge_a_total` | | … |", "", ["feed_bridge_a_total has the labels x, and is to be explained once"]),
         ("", "", ["feed_bridge_a_total is not explained"]),
         ("| `feed_bridge_a_total` | `x` | … |", "look at feed_bridge_b", ["page: there is no feed_bridge_b"]),
+        (
+            "| `feed_bridge_a_total` | `x` | … |",
+            "feed_bridge_(a|b) feed_sink_lag_(a)",
+            ["page: there is no feed_sink_lag_"],
+        ),
     ],
 )
 def test_documents_explain_what_is_there_and_nothing_else(tables: str, said: str, problems: list[str]) -> None:
