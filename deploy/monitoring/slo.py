@@ -67,8 +67,9 @@ def _late(window: str) -> str:
 
 
 def _impersonal(window: str) -> str:
-    personal = f'sum(rate(feed_bridge_requests_total{{source="LIGHTFM"}}[{window}]))'
-    return f"1 - {personal} / sum(rate(feed_bridge_requests_total[{window}]))"
+    """Trending as a variant of an experiment is no fallback."""
+    fallen_back = f'sum(rate(feed_bridge_requests_total{{fallback_reason!="NONE"}}[{window}]))'
+    return f"{fallen_back} / sum(rate(feed_bridge_requests_total[{window}]))"
 
 
 LATENCY: Final = Objective(
@@ -84,7 +85,7 @@ PERSONAL: Final = Objective(
     "feed:impersonal_pages",
     0.05,
     _impersonal,
-    "{{ $value | humanizePercentage }} of the pages are not the model's.",
+    "{{ $value | humanizePercentage }} of the pages are not personal, but should be.",
     "95 % of all pages are to be personal; at this rate the month's budget will not last.",
 )
 

@@ -40,10 +40,10 @@ def _pages(late: str, all_of_them: str, *, refused: str = "0+0x1000") -> tuple[s
     )
 
 
-def _sources(personal: str, trending: str) -> tuple[str, ...]:
+def _sources(personal: str, trending: str, reason: str = "DEADLINE") -> tuple[str, ...]:
     return (
         f'feed_bridge_requests_total{{source="LIGHTFM", fallback_reason="NONE"}} {personal}',
-        f'feed_bridge_requests_total{{source="TRENDING", fallback_reason="DEADLINE"}} {trending}',
+        f'feed_bridge_requests_total{{source="TRENDING", fallback_reason="{reason}"}} {trending}',
     )
 
 
@@ -91,7 +91,9 @@ CASES: Final = {
         step="5m",
     ),
     "FeedPersonalBudgetBurns page": Case(
-        _sources("0+20x200", "0+80x200"), (_sources("0+75x400", "0+25x400"),), at="95m"
+        _sources("0+20x200", "0+80x200"),
+        (_sources("0+75x400", "0+25x400"), _sources("0+20x200", "0+80x200", "NONE")),
+        at="95m",
     ),
     "FeedPersonalBudgetBurns ticket": Case(
         _sources("0+94x900", "0+6x900"), (_sources("0+96x900", "0+4x900"),), at="74h", step="5m"
