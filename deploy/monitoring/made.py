@@ -10,13 +10,14 @@ from deploy.monitoring.alerts import groups
 from deploy.monitoring.catalogue import Metric, Process, catalogue, processes
 from deploy.monitoring.dashboards import DASHBOARDS, NOT_SHOWN
 from deploy.monitoring.grafana import dashboard_file
-from deploy.monitoring.reference import wrong
-from deploy.monitoring.rules import Alert, Group, Recorded, rule_file, scrape_file
+from deploy.monitoring.reference import page, wrong
+from deploy.monitoring.rules import Group, Recorded, rule_file, scrape_file
 
 RULES: Final = Path("deploy/prometheus/rules")
 SCRAPES: Final = Path("deploy/prometheus/prometheus.yml")
 DASHBOARD_FOLDER: Final = Path("deploy/grafana/dashboards")
 RUNBOOKS: Final = Path("docs/runbooks/README.md")
+REFERENCE: Final = Path("docs/metrics-reference.md")
 
 # These documents explain the metrics, a row each.
 _EXPLAINING: Final = ("docs/metrics.md", "docs/nightly.md")
@@ -36,11 +37,6 @@ class Monitoring:
         self.processes: Sequence[Process] = processes()
         self.metrics: Sequence[Metric] = catalogue(self.processes)
         self.groups: Sequence[Group] = groups([process.job for process in self.processes])
-
-    @property
-    def alerts(self) -> tuple[Alert, ...]:
-        """All alerts, in the order of the files."""
-        return tuple(alert for group in self.groups for alert in group.alerts)
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -68,12 +64,13 @@ class Monitoring:
 
     def files(self, root: Path) -> dict[Path, str]:
         """Returns the texts of all files, by their places below the project's folder."""
-        page = (root / RUNBOOKS).read_text("utf-8")
+        runbooks = (root / RUNBOOKS).read_text("utf-8")
         return {
             **{RULES / f"{group.name}.yml": rule_file(group) for group in self.groups},
             **{DASHBOARD_FOLDER / f"{each.name}.json": dashboard_file(each) for each in DASHBOARDS},
             SCRAPES: scrape_file((process.job, process.http_port) for process in self.processes),
-            RUNBOOKS: _TABLE.sub(lambda _: "".join(_alert_table(self.groups)), page),
+            RUNBOOKS: _TABLE.sub(lambda _: "".join(_alert_table(self.groups)), runbooks),
+            REFERENCE: page(self.metrics),
         }
 
     def _series(self) -> dict[str, frozenset[str]]:

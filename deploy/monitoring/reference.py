@@ -1,4 +1,4 @@
-"""Holds the documents against the catalogue: every metric is explained with its labels, and none that is not there."""
+"""The list of all metrics; and whether documents explain each with its labels, and none that is not there."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,12 +7,25 @@ from typing import Final
 
 from deploy.monitoring.catalogue import Metric
 
+_HEAD: Final = """# All metrics
+
+Made by `make monitoring` out of what the processes register. [metrics.md](metrics.md) and [nightly.md](nightly.md) say what they mean; [runbooks](runbooks/README.md) what to do about them. Prometheus adds `job` and `instance`, a bridge with several workers `worker`.
+
+| metric | type | unit | labels | processes | help |
+|---|---|---|---|---|---|
+"""  # noqa: E501  # a paragraph of Markdown is one line
+
 # `name`, `name` | `label`, `label` | meaning
 _ROW: Final = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \|([^|]*)\|", re.MULTILINE)
 _QUOTED: Final = re.compile(r"`(\w+)`")
 _NAME: Final = re.compile(
     r"\b(?:feed_(?:bridge|scorer|interactions|sink|eventlog|insights|trainer|process|http)|grpc_server)_\w+"
 )
+
+
+def page(metrics: Iterable[Metric]) -> str:
+    """Returns the list of all metrics, as a document."""
+    return "".join((_HEAD, *map(_line, metrics)))
 
 
 def wrong(metrics: Iterable[Metric], tables: str, pages: Mapping[Path, str]) -> Iterator[str]:
@@ -39,3 +52,9 @@ def wrong(metrics: Iterable[Metric], tables: str, pages: Mapping[Path, str]) -> 
             # The common beginning of several, as grep is asked for them.
             if not name.endswith("_") or not any(each.startswith(name) for each in said):
                 yield f"{path}: there is no {name}"
+
+
+def _line(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    processes = ", ".join(metric.processes)
+    return f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {processes} | {metric.text} |\n"
