@@ -149,7 +149,7 @@ def test_commands_of_the_runbooks_confirm(system: System, system_database: sa.En
             cwd=place,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         # What is looked for in a log need not have happened; a metric has to be there.
