@@ -1,0 +1,1 @@
+"""Dashboards and alerts, made of the metrics that the processes define."""
