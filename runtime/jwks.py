@@ -72,6 +72,8 @@ class SigningKeys:
         """Returns a key; for one that is not known, the set is asked for anew, but seldom."""
         found = self.keys.get(key_id)
         if found is None and self._monotonic() - self._asked >= COOL_DOWN_S:
+            # Now, and not when the task begins: until then, all who come would ask.
+            self._asked = self._monotonic()
             self._refreshing = asyncio.create_task(self._refresh(), name="jwks-refresh")
         if found is None and self._refreshing is not None:
             # One caller who gives up must not break it off for the others.
