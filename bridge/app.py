@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from bridge.adapters.lists_database import DatabaseLists
 from bridge.adapters.lists_file import FileLists
 from bridge.adapters.recent_database import DatabaseRecent
 from bridge.adapters.scorer_grpc import GrpcScorer
+from bridge.adapters.scorer_key_file import ScorerKeyFile, no_metadata
 from bridge.adapters.switch_file import SwitchFile
 from bridge.adapters.system import SystemChance, SystemClock
 from bridge.adapters.user_lists_database import DatabaseUserLists
@@ -186,7 +188,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
     observer = Observers((metrics, events, *sinks, *told))
     database = _database(settings)
     lists = _lists(settings, database, clock, observer)
-    clients = tuple(GrpcScorer(target) for target in dict.fromkeys(settings.scorer_target_list))
+    clients = _clients(settings)
     pool = _pool(settings, clients, observer)
     budget = _budget(settings, clock)
     chance = SystemChance()
@@ -236,6 +238,12 @@ def build(settings: BridgeSettings) -> BridgeApp:
         events,
         dogstatsd,
     )
+
+
+def _clients(settings: BridgeSettings) -> tuple[GrpcScorer, ...]:
+    path = settings.bridge_scorer_key_file
+    proof = ScorerKeyFile(Path(path)).metadata if path else no_metadata
+    return tuple(GrpcScorer(target, proof) for target in dict.fromkeys(settings.scorer_target_list))
 
 
 def _budget(settings: BridgeSettings, clock: SystemClock) -> RetryBudget:

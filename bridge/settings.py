@@ -37,6 +37,9 @@ class BridgeSettings(CommonSettings):
     bridge_workers: int = Field(1, ge=1, le=64, description="Processes on the same ports; about one a core.")
 
     bridge_deadline_ms: int = Field(150, ge=20, le=10_000, description="Longest time from arrival to answer.")
+    bridge_scorer_key_file: str = Field(
+        "", description="Path of a file with the API key or token that scorers are shown; empty: none."
+    )
     bridge_attempt_timeout_ms: int = Field(60, ge=5, le=10_000, description="Longest time of one call to a scorer.")
     bridge_fallback_reserve_ms: int = Field(10, ge=1, le=1_000, description="Kept back for the fallback page.")
     bridge_min_attempt_ms: int = Field(15, ge=1, le=1_000, description="No call is started with less.")

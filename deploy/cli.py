@@ -162,6 +162,14 @@ def audit(context: typer.Context) -> None:
     _call(audit_log, "feed audit", context.args)
 
 
+@app.command("keys", context_settings=FORWARD)
+def keys(context: typer.Context) -> None:
+    """Make, list and remove the API keys of services."""
+    from deploy.keys_cli import app as keys_app
+
+    keys_app(args=context.args, prog_name="feed keys")
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""

@@ -11,6 +11,7 @@ from insights.domain.funnel import NOTHING_SERVED, Funnel, Split, Window, in_ord
 from insights.domain.ledger import COUNTS_FOR, Claim, Verdict
 from insights.domain.outcome import Outcome, deed
 from insights.ports import Answers, Ledger, LedgerUnavailableError
+from runtime.access import acting_user, refusal
 from runtime.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -57,6 +58,7 @@ class OutcomeService:
         Raises:
             InvalidArgumentError: A field breaks a rule.
             NotFoundError: The video was not on the page.
+            PermissionDeniedError: It was not on a page of the user who says so.
             FailedPreconditionError: It was served too long ago.
             UnavailableError: The database cannot be used now.
         """
@@ -66,12 +68,15 @@ class OutcomeService:
             raise InvalidArgumentError([Violation("userRating", "only with RATED")])
         now = self._now()
         deeds = deed(_OUTCOMES[request.action], request.user_rating if rated else None, now)
-        claim = Claim("", request.video_id, request.recommendation_log_id, "", "", deeds, now, now)
+        # A service speaks for all users, a user for himself: the ledger knows whose the page was.
+        claim = Claim(acting_user(), request.video_id, request.recommendation_log_id, "", "", deeds, now, now)
         try:
             verdict = await self._ledger.track(claim)
         except LedgerUnavailableError as error:
             raise _unavailable() from error
         if verdict is Verdict.FOREIGN:
+            if acting_user():
+                raise refusal()
             raise NotFoundError("NOT_FOUND", "videoId: was not on this page")
         if verdict is Verdict.LATE:
             raise FailedPreconditionError("TOO_LATE", f"served more than {COUNTS_FOR.days} days ago")

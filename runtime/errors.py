@@ -75,6 +75,30 @@ class UnsupportedMediaTypeError(RequestError):
     http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+class UnauthenticatedError(RequestError):
+    """The caller's fault: he does not say, or cannot prove, who he is. Come again with a valid token."""
+
+    grpc_code = grpc.StatusCode.UNAUTHENTICATED
+    http_status = HTTPStatus.UNAUTHORIZED
+
+
+class PermissionDeniedError(RequestError):
+    """The caller's fault: it is known who he is, and he may not do this. Trying again does not help.
+
+    Args:
+        reason: As RequestError's.
+        message: As RequestError's.
+        caller: Who, for the audit line; never told to him.
+    """
+
+    grpc_code = grpc.StatusCode.PERMISSION_DENIED
+    http_status = HTTPStatus.FORBIDDEN
+
+    def __init__(self, reason: str, message: str, caller: str) -> None:
+        super().__init__(reason, message)
+        self.caller = caller
+
+
 class NotFoundError(RequestError):
     """What was asked for is not there, or not any more."""
 

@@ -4,19 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any_pb2, descriptor_pool, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from runtime.errors import InvalidArgumentError, RequestError, UnavailableError, Violation
+from runtime.access import require_acting_for, user_ids
+from runtime.errors import InvalidArgumentError, PermissionDeniedError, RequestError, UnavailableError, Violation
 from runtime.front_door import KNOCK, KNOCK_CODE, FrontDoor
+from runtime.guard import AUTHORIZATION, Gate, Guard
 from runtime.json_http import INTERNAL_TEXT
-from runtime.metrics import ServerMetrics
+from runtime.metrics import RpcMeter, ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
 _LOG = structlog.get_logger(__name__)
@@ -41,6 +43,8 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _KNOCK: Final = object()
 
+_WATCH: Final = f"/{health.SERVICE_NAME}/Watch"
+
 
 @dataclass(frozen=True, slots=True)
 class GrpcService:
@@ -62,7 +66,7 @@ class GrpcService:
 
 
 class GrpcEdge:
-    """Wraps every handler: request id, metrics, errors to status, foreign cancellation to UNAVAILABLE.
+    """Wraps every handler: the guard, request id, metrics, errors to status, foreign cancellation to UNAVAILABLE.
 
     It stands where generated code expects a server and wraps handlers as they are added: an interceptor would do the
     same anew for each call, for 60 us.
@@ -70,92 +74,160 @@ class GrpcEdge:
     Args:
         server: Where the wrapped handlers go.
         metrics: Counts their calls.
+        guard: Says who may call.
         max_message_bytes: As GrpcService says.
     """
 
     def __init__(
-        self, server: grpc.aio.Server, metrics: ServerMetrics, max_message_bytes: int = MAX_MESSAGE_BYTES
+        self,
+        server: grpc.aio.Server,
+        metrics: ServerMetrics,
+        guard: Guard,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._server = server
         self._metrics = metrics
+        self._guard = guard
         self._max_message_bytes = max_message_bytes
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Takes no handlers: generated code names the same ones again in `add_registered_method_handlers`."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, _Handler]) -> None:
-        """Adds the handlers of a service."""
+        """Adds the handlers of a service; raises PolicyError when nobody said who may call one."""
         wrapped = {name: self._wrapped(service, name, handler) for name, handler in handlers.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
         self._server.add_registered_method_handlers(service, wrapped)
 
-    def _wrapped(self, service: str, name: str, handler: _Handler) -> _Handler:
-        if handler.response_streaming:  # health's Watch and reflection keep their own ways
-            return handler
-        return self._wrap(service, name, handler)
-
-    def _wrap(self, service: str, name: str, handler: Any) -> _Handler:
-        method = f"/{service}/{name}"
-        kind = "client_stream" if handler.request_streaming else "unary"
-        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
-
-        meter = self._metrics.rpc(kind, service, name)
+    def _wrapped(self, service: str, name: str, handler: Any) -> _Handler:
+        path = f"/{service}/{name}"
+        gate = self._guard.gate(path)
+        if path == _WATCH:  # it answers for hours, and in its own ways
+            return cast("_Handler", handler)
+        shape = _SHAPES[handler.request_streaming, handler.response_streaming]
+        inner = getattr(handler, shape.attribute)
+        method = _Method(path, gate, self._guard, self._metrics.rpc(shape.kind, service, name))
+        admitted = method.admitted_stream if handler.request_streaming else method.admitted
         max_bytes = MAX_MESSAGE_BYTES if handler.request_streaming else self._max_message_bytes
-        checked = _checked_stream if handler.request_streaming else _checked
 
         async def serve(request: Any, context: Any) -> Any:
             if request is _KNOCK:
                 await context.abort(KNOCK_CODE)
-            start = time.perf_counter()
-            code = grpc.StatusCode.OK
-            with RequestScope(_given_id(context)) as request_id:
-                context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
-                try:
-                    return await inner(checked(request), context)
-                except asyncio.CancelledError:
-                    code = grpc.StatusCode.CANCELLED
-                    if not _cancelled_by_caller():
-                        await _abort(context, UnavailableError("CANCELLED_INSIDE", "the call was given up"), request_id)
-                    raise
-                except RequestError as error:
-                    code = error.grpc_code
-                    await _abort(context, error, request_id)
-                except grpc.aio.AbortError:
-                    code = grpc.StatusCode.UNKNOWN
-                    raise
-                except Exception:  # noqa: BLE001  # logged whole; the caller gets a fixed text
-                    code = grpc.StatusCode.INTERNAL
-                    _LOG.exception("rpc.failed", method=method)
-                    await _abort(context, RequestError("INTERNAL", INTERNAL_TEXT), request_id)
-                finally:
-                    elapsed_s = time.perf_counter() - start
-                    meter.ended(code.name, elapsed_s)
-                    _LOG.debug("rpc.ended", method=method, code=code.name, elapsed_s=elapsed_s)
+            async with _Call(method, context):
+                return await inner(await admitted(request, context), context)
 
-        make = (
-            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        return make(serve, _tolerant(handler.request_deserializer, max_bytes), handler.response_serializer)
+        async def serve_each(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with _Call(method, context):
+                async for answer in inner(await admitted(request, context), context):
+                    yield answer
+
+        deserialize = _tolerant(handler.request_deserializer, max_bytes)
+        behaviour = serve_each if handler.response_streaming else serve
+        return shape.make(behaviour, deserialize, handler.response_serializer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What is the same for all calls of an RPC."""
+
+    path: str
+    gate: Gate | None
+    guard: Guard
+    meter: RpcMeter
+
+    async def admitted(self, request: Any, context: Any) -> Any:
+        """Returns the request; raises what it is refused for."""
+        return _checked(request, await self._enter(context))
+
+    async def admitted_stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        """Returns the stream of requests, which raises what one is refused for."""
+        return _checked_stream(requests, await self._enter(context))
+
+    async def _enter(self, context: Any) -> str:
+        if self.gate is None:
+            return ""
+        return await self.gate.enter([str(value) for key, value in _metadata(context) if key == AUTHORIZATION])
+
+
+class _Call:
+    """Stands around one call."""
+
+    __slots__ = ("_context", "_method", "_request_id", "_scope", "_start")
+
+    def __init__(self, method: _Method, context: Any) -> None:
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        self._start = time.perf_counter()
+        self._scope = RequestScope(_given_id(self._context))
+        self._request_id = self._scope.__enter__()
+        self._context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
+
+    async def __aexit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        code = grpc.StatusCode.OK if error is None else _code(error)
+        try:
+            if error is not None:
+                await self._tell(error)
+        finally:
+            elapsed_s = time.perf_counter() - self._start
+            self._method.meter.ended(code.name, elapsed_s)
+            _LOG.debug("rpc.ended", method=self._method.path, code=code.name, elapsed_s=elapsed_s)
+            self._scope.__exit__()
+
+    async def _tell(self, error: BaseException) -> None:
+        """Ends the call by an error in our words; returns when the error is to go its own way."""
+        if isinstance(error, PermissionDeniedError):
+            self._method.guard.tell_denied(self._method.path, error)
+        if isinstance(error, RequestError):
+            await _abort(self._context, error, self._request_id)
+        elif isinstance(error, asyncio.CancelledError):
+            if not _cancelled_by_caller():
+                given_up = UnavailableError("CANCELLED_INSIDE", "the call was given up")
+                await _abort(self._context, given_up, self._request_id)
+        elif isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
+            # Logged whole; the caller gets a fixed text.
+            _LOG.error("rpc.failed", method=self._method.path, exc_info=error)
+            await _abort(self._context, RequestError("INTERNAL", INTERNAL_TEXT), self._request_id)
+
+
+class _Shape(NamedTuple):
+    """One of the four kinds of RPC: its name in metrics, where its handler is, and what makes one."""
+
+    kind: str
+    attribute: str
+    make: Callable[..., _Handler]
+
+
+# By whether requests, and answers, come as a stream.
+_SHAPES: Final = {
+    (False, False): _Shape("unary", "unary_unary", grpc.unary_unary_rpc_method_handler),
+    (True, False): _Shape("client_stream", "stream_unary", grpc.stream_unary_rpc_method_handler),
+    (False, True): _Shape("server_stream", "unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, True): _Shape("bidi_stream", "stream_stream", grpc.stream_stream_rpc_method_handler),
+}
 
 
 def build_server(
-    metrics: ServerMetrics, services: Sequence[GrpcService], *, shared_port: bool = False
+    metrics: ServerMetrics, services: Sequence[GrpcService], guard: Guard, *, shared_port: bool = False
 ) -> tuple[grpc.aio.Server, "Health"]:
-    """Makes a server with health and reflection; it neither listens nor runs yet.
+    """Makes a server with health, and reflection where nobody is asked who he is; it neither listens nor runs yet.
 
     Args:
         metrics: Counts its calls.
         services: What it offers.
+        guard: Says who may call.
         shared_port: Whether others may listen on its port. gRPC's own default is that any process may, unnoticed.
     """
     options = (("grpc.so_reuseport", int(shared_port)), *_waiting_options(services), *SERVER_OPTIONS)
     server = grpc.aio.server(options=options)
     names = [service.name for service in services]
     for service in services:
-        service.add_to_server(service.servicer, GrpcEdge(server, metrics, service.max_message_bytes))
+        service.add_to_server(service.servicer, GrpcEdge(server, metrics, guard, service.max_message_bytes))
     checker = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checker, GrpcEdge(server, metrics))
-    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    health_pb2_grpc.add_HealthServicer_to_server(checker, GrpcEdge(server, metrics, guard))
+    if guard.is_open:
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     return server, Health(checker, ("", *names))
 
 
@@ -184,8 +256,22 @@ def _waiting_options(services: Iterable[GrpcService]) -> tuple[tuple[str, int], 
     )
 
 
+def rpc_names(services: Iterable[GrpcService]) -> list[str]:
+    """Returns the RPCs of some services as the policy names them."""
+    pool = descriptor_pool.Default()
+    return [
+        f"/{service.name}/{method.name}"
+        for service in services
+        for method in pool.FindServiceByName(service.name).methods
+    ]
+
+
+def _metadata(context: Any) -> Iterable[tuple[str, str | bytes]]:
+    return context.invocation_metadata() or ()
+
+
 def _given_id(context: Any) -> str | None:
-    given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), None)
+    given = next((value for key, value in _metadata(context) if key == REQUEST_ID_KEY), None)
     return given if isinstance(given, str) else None
 
 
@@ -208,15 +294,26 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None, max_bytes: int) -> Cal
     return read
 
 
-def _checked(request: Any) -> Any:
+def _checked(request: Any, users_at: str) -> Any:
     if isinstance(request, RequestError):
         raise request
+    if users_at:
+        require_acting_for(user_ids(request, users_at))
     return request
 
 
-async def _checked_stream(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _checked_stream(requests: AsyncIterator[Any], users_at: str) -> AsyncIterator[Any]:
     async for request in requests:
-        yield _checked(request)
+        yield _checked(request, users_at)
+
+
+def _code(error: BaseException) -> grpc.StatusCode:
+    """Returns what an ended call counts as."""
+    if isinstance(error, RequestError):
+        return error.grpc_code
+    if isinstance(error, grpc.aio.AbortError):
+        return grpc.StatusCode.UNKNOWN
+    return grpc.StatusCode.INTERNAL if isinstance(error, Exception) else grpc.StatusCode.CANCELLED
 
 
 def _cancelled_by_caller() -> bool:

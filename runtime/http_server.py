@@ -3,27 +3,33 @@
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime.errors import RequestError
+from runtime.errors import PermissionDeniedError, RequestError
+from runtime.guard import AUTHORIZATION, Guard, PolicyError
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
 _LOG = structlog.get_logger(__name__)
+
+# What every process has besides its own routes.
+_OWN_NAMES: Final = ("GET /openapi.json", "GET /healthz", "GET /readyz", "GET /metrics")
 
 # Gives what /metrics answers.
 Exposition: TypeAlias = Callable[[], Awaitable[bytes]]
@@ -72,12 +78,69 @@ class HttpEdge:
                 _LOG.debug("http.ended", route=_route(scope), status=status, elapsed_s=elapsed_s)
 
 
+class GuardedRoute:
+    """Lets requests of one route in as the policy says, and answers the others.
+
+    Args:
+        app: The route's own.
+        names: How the policy names it, by method; HEAD is GET.
+        guard: Says who may call.
+    """
+
+    def __init__(self, app: ASGIApp, names: Mapping[str, str], guard: Guard) -> None:
+        self._app = app
+        self._names = names
+        self._gates = {method: guard.gate(name) for method, name in names.items()}
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        gate = self._gates[method]
+        try:
+            if gate is not None:
+                given = [value.decode("latin-1") for name, value in scope["headers"] if name == AUTHORIZATION.encode()]
+                await gate.enter(given)
+        except RequestError as error:
+            await _refusal(self._guard, self._names[method], error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def route_names(routes: Iterable[BaseRoute]) -> list[str]:
+    """Returns some routes as the policy names them, and those that every process has."""
+    return [*_OWN_NAMES, *(name for route in routes for name in _names(route).values())]
+
+
+def guarded(route: BaseRoute, guard: Guard) -> BaseRoute:
+    """Returns a route behind the guard."""
+    made = copy(route)
+    made.app = _behind(made.app, _names(route), guard)  # type: ignore[attr-defined]  # `_names` refuses routes without
+    return made
+
+
+def _behind(app: ASGIApp, names: Mapping[str, str], guard: Guard) -> ASGIApp:
+    """Puts the guard behind what lets browsers read answers: a refusal is one."""
+    if not isinstance(app, CORSMiddleware):
+        return GuardedRoute(app, names, guard)
+    outer = copy(app)
+    outer.app = _behind(app.app, names, guard)
+    return outer
+
+
+def _names(route: BaseRoute) -> dict[str, str]:
+    if not isinstance(route, Route) or not route.methods:
+        raise PolicyError(f"{route!r} is no route with methods: the policy could not name it")
+    return {method: f"{method} {route.path}" for method in sorted(route.methods - {"HEAD"})}
+
+
 def build_http(
     routes: Sequence[BaseRoute],
     metrics: ServerMetrics,
     exposition: Exposition,
     not_ready: Callable[[], str | None],
     draining: Callable[[], bool],
+    guard: Guard,
 ) -> ASGIApp:
     """Makes the HTTP application of a process."""
 
@@ -106,8 +169,13 @@ def build_http(
         Route("/readyz", readyz),
         Route("/metrics", expose),
     ]
-    handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _path_error, Exception: _failed}
-    return HttpEdge(Starlette(routes=[*own, *routes], exception_handlers=handlers), metrics, draining)
+
+    async def refused(request: Request, error: RequestError) -> Response:
+        return _refusal(guard, f"{_method(request.scope)} {_route(request.scope)}", error)
+
+    handlers: dict[Any, Any] = {RequestError: refused, HTTPException: _path_error, Exception: _failed}
+    kept = [guarded(route, guard) for route in (*own, *routes)]
+    return HttpEdge(Starlette(routes=kept, exception_handlers=handlers), metrics, draining)
 
 
 class HttpServer(uvicorn.Server):
@@ -139,7 +207,9 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-async def _request_error(_request: Request, error: RequestError) -> Response:
+def _refusal(guard: Guard, name: str, error: RequestError) -> Response:
+    if isinstance(error, PermissionDeniedError):
+        guard.tell_denied(name, error)
     return problem(error)
 
 

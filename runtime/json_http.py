@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.errors import RequestError, TooLargeError, UnsupportedMediaTypeError, Violation
+from runtime.errors import RequestError, TooLargeError, UnauthenticatedError, UnsupportedMediaTypeError, Violation
 from runtime.request_context import request_id
 
 # A body above this is refused unread: 100 events of 640 bytes fit (facts: 64 KiB a message).
@@ -18,6 +18,10 @@ JSON_TYPE = "application/json"
 
 # Said instead of what went wrong inside.
 INTERNAL_TEXT = "The server failed to answer. Quote the request id when you report it."
+
+# RFC 6750: the error is named only to who came with a token.
+_CHALLENGE = 'Bearer realm="feed"'
+_CHALLENGE_ANEW = f'{_CHALLENGE}, error="invalid_token"'
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -39,6 +43,8 @@ def problem(error: RequestError) -> Response:
         "violations": [{"field": each.field, "reason": each.reason} for each in error.violations],
     }
     headers = {} if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = _CHALLENGE if error.reason == "TOKEN_MISSING" else _CHALLENGE_ANEW
     body = _ENCODER.encode(payload)
     return Response(body, int(error.http_status), headers, media_type="application/problem+json")
 

@@ -21,8 +21,9 @@ from starlette.routing import BaseRoute
 from runtime import logs
 from runtime.exit_codes import EXIT_FAILED, EXIT_WRONG_SETTINGS
 from runtime.front_door import watched
-from runtime.grpc_server import GrpcService, build_server
-from runtime.http_server import Exposition, HttpServer, build_http
+from runtime.grpc_server import GrpcService, build_server, rpc_names
+from runtime.guard import Guard, PolicyError, guard_of
+from runtime.http_server import Exposition, HttpServer, build_http, route_names
 from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, SettingsError, describe, load
@@ -72,6 +73,7 @@ class Service:
         drain_s: Longest time from the wish to stop to the end of the last request, in seconds.
         drain_delay_s: How long of it new requests are still answered, so that callers see NOT_SERVING and go elsewhere.
         worker: Which worker this is when several processes share the ports; None: it is alone.
+        guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -85,7 +87,9 @@ class Service:
         drain_s: float = 10.0,
         drain_delay_s: float = 0.0,
         worker: Worker | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard or Guard()
         self._name = name
         self._app = app
         self._host = host
@@ -100,18 +104,26 @@ class Service:
         self.http_port = 0
 
     async def __aenter__(self) -> Self:
-        """Starts the app, then listens: nobody is answered before it can answer."""
+        """Starts the app, then listens: nobody is answered before it can answer.
+
+        Raises:
+            PolicyError, SettingsError: It offers what nobody said who may call, or to more than it should.
+        """
+        services, routes = self._app.grpc_services, self._app.http_routes
+        self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
         self._grpc, self._health = build_server(
-            self._metrics, self._app.grpc_services, shared_port=self._worker is not None
+            self._metrics, services, self._guard, shared_port=self._worker is not None
         )
         async with AsyncExitStack() as undo:
             if self._worker is None:
                 self._listen(undo)  # fails early when another process is there
+            await self._guard.start()
+            undo.push_async_callback(self._guard.stop)
             await self._app.start()
             undo.push_async_callback(self._app.stop)
             exposition = await self._exposition(undo)
-            app = build_http(self._app.http_routes, self._metrics, exposition, self._not_ready, lambda: self._draining)
+            app = build_http(routes, self._metrics, exposition, self._not_ready, lambda: self._draining, self._guard)
             await self._measure_waits(undo)
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
@@ -223,9 +235,16 @@ def main(
         if worker is None:
             return 0
         structlog.contextvars.bind_contextvars(worker=worker.number)
+    return _run_to_its_end(name, settings, build, worker)
+
+
+def _run_to_its_end(name: str, settings: SettingsT, build: Callable[[SettingsT], App], worker: Worker | None) -> int:
     try:
         uvloop.run(_run(name, settings, build, worker))
-    except OSError as error:
+    except SettingsError as error:
+        print(f"{name}: wrong settings:\n{error}", file=sys.stderr)  # noqa: T201  # as those that `load` finds
+        return EXIT_WRONG_SETTINGS
+    except (OSError, PolicyError) as error:
         _LOG.error("process.failed", error=str(error))
         return EXIT_FAILED
     except Exception:  # noqa: BLE001  # the last place that can say why
@@ -248,6 +267,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         drain_s=settings.drain_s,
         drain_delay_s=settings.drain_delay_ms / 1000,
         worker=worker,
+        guard=guard_of(settings),
     )
     if worker:
         worker.when_parent_ends(stopped.set)

@@ -9,7 +9,9 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime.kafka_settings import KafkaSettings, contradictions
+from runtime import auth_settings, kafka_settings
+from runtime.auth_settings import AuthSettings
+from runtime.kafka_settings import KafkaSettings
 
 PREFIX = "FEED_"
 
@@ -29,7 +31,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-class CommonSettings(KafkaSettings):
+class CommonSettings(KafkaSettings, AuthSettings):
     """What every process knows. A process adds its own as `<process>_<name>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -61,6 +63,12 @@ class CommonSettings(KafkaSettings):
     def effective_database_url(self) -> str:
         """URL of the database, the embedded one when none is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'feed.db'}"
+
+    @property
+    def api_keys_path(self) -> Path:
+        """Where the API keys of services are."""
+        given = self.auth_api_keys_file
+        return Path(given) if given else self.data_dir / "keys" / "api_keys.json"
 
     @property
     def scorer_target_list(self) -> tuple[str, ...]:
@@ -100,7 +108,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     known = {PREFIX + field.upper(): field for field in cls.model_fields}
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
     values = {field: given[name] for name, field in known.items() if name in given}
-    problems += contradictions(values)
+    problems += [*kafka_settings.contradictions(values), *auth_settings.contradictions(values)]
     try:
         settings = cls(**values)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ class EmbeddedIngest(Running):
 
     Args:
         folder: Of its data and its log.
+        common: Settings of every process.
         settings: Its settings, without their prefix.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, common: Mapping[str, str] | None = None, **settings: object) -> None:
         self.folder = folder
         ports = free_ports()
         grpc_port, http_port = next(ports), next(ports)
@@ -40,6 +42,7 @@ class EmbeddedIngest(Running):
             "FEED_INTERACTIONS_GRPC_PORT": str(grpc_port),
             "FEED_INTERACTIONS_HTTP_PORT": str(http_port),
             **named,
+            **(common or {}),
         }
         super().__init__("interactions", ["-m", "interactions"], environ, folder, grpc_port, http_port)
 

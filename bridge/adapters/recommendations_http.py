@@ -15,6 +15,7 @@ from bridge.explain import Explainer
 from bridge.service import RecommendationService
 from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2
+from runtime.access import require_acting_for
 from runtime.errors import InvalidArgumentError, Violation
 from runtime.json_http import json_response
 from runtime.validation import check
@@ -51,10 +52,13 @@ def routes(service: RecommendationService, explainer: Explainer) -> list[Route]:
     """Returns the routes of the service."""
 
     async def recommendations(request: Request) -> Response:
-        return _json(await service.get_recommendations(parse(request.query_params.multi_items())))
+        asked = parse(request.query_params.multi_items())
+        require_acting_for([asked.user_id])
+        return _json(await service.get_recommendations(asked))
 
     async def explanation(request: Request) -> Response:
         asked = _read(_ExplainRequest(), _OF_EXPLANATIONS, request.query_params.multi_items())
+        require_acting_for([asked.user_id])
         return _json(await explainer.explain(asked))
 
     return [

@@ -2,13 +2,14 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bridge.adapters.scorer_key_file import Metadata, no_metadata
 from bridge.domain.outcome import Outcome
 from bridge.domain.retry import Failure
 from bridge.ports import ScorerError
@@ -53,10 +54,12 @@ class GrpcScorer:
 
     Args:
         target: `host:port` of the server.
+        proof: Asked before each call: what shows the server who calls.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, proof: Callable[[], Metadata] = no_metadata) -> None:
         self._target = target
+        self._proof = proof
         self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -90,14 +93,14 @@ class GrpcScorer:
         self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
     ) -> Sequence[scoring_pb2.RankResponse]:
         (request,) = requests
-        return [await self._stub.Rank(request, timeout=timeout_s, metadata=outgoing_metadata(request.request_id))]
+        return [await self._stub.Rank(request, timeout=timeout_s, metadata=self._metadata(request.request_id))]
 
     async def _rank_batch(
         self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
     ) -> Sequence[scoring_pb2.RankResponse]:
         batch = scoring_pb2.RankBatchRequest(requests=requests)
         try:
-            answer = await self._stub.RankBatch(batch, timeout=timeout_s, metadata=outgoing_metadata(""))
+            answer = await self._stub.RankBatch(batch, timeout=timeout_s, metadata=self._metadata(""))
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
@@ -115,7 +118,7 @@ class GrpcScorer:
             ScorerError: When that cannot be told.
         """
         try:
-            return await self._stub.Explain(request, timeout=timeout_s, metadata=outgoing_metadata(request_id()))
+            return await self._stub.Explain(request, timeout=timeout_s, metadata=self._metadata(request_id()))
         except grpc.aio.AioRpcError as error:
             raise ScorerError(_failure(error)) from error
 
@@ -130,6 +133,9 @@ class GrpcScorer:
     async def close(self) -> None:
         """Closes the channel."""
         await self._channel.close()
+
+    def _metadata(self, request: str) -> Metadata:
+        return (*outgoing_metadata(request), *self._proof())
 
 
 def _failure(error: grpc.aio.AioRpcError) -> Failure:

@@ -71,7 +71,13 @@ class FakeBridge:
             acts = PageActs(self.scorer.stage, settings.bridge_deadline_ms / 1000)
             app = FakeBridgeApp(self, build(settings), acts)
             service = Service(
-                "fake-bridge", app, host=self._host, grpc_port=self.port, http_port=self.http_port, drain_s=1.0
+                "fake-bridge",
+                app,
+                host=self._host,
+                grpc_port=self.port,
+                http_port=self.http_port,
+                drain_s=1.0,
+                guard=control.guard(),
             )
             await opened.enter_async_context(service)
             self.port, self.http_port = service.grpc_port, service.http_port

@@ -1,6 +1,7 @@
 """The HTTP control of a fake: its counts, and another script at run time."""
 
 from collections.abc import Callable
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,10 +10,26 @@ from starlette.routing import Route
 from fakes.scorer.ledger import KEPT_ASKED, Ledger
 from fakes.script.acts import Script
 from fakes.script.problems import ScriptError
+from runtime.access import PUBLIC
 from runtime.errors import InvalidArgumentError, Violation
+from runtime.guard import Guard
 from runtime.json_http import MAX_BODY_BYTES, json_response, read_body
+from runtime.policy import POLICY
 
 DEFAULT_LAST = 100
+
+_POLICY: Final = {
+    **POLICY,
+    "GET /calls": PUBLIC,
+    "PUT /script": PUBLIC,
+    "POST /reset-counts": PUBLIC,
+    "POST /release": PUBLIC,
+}
+
+
+def guard() -> Guard:
+    """Returns the guard of a fake, which asks nobody: it holds nothing real, on whatever address."""
+    return Guard(policy=_POLICY, anywhere=True)
 
 
 def routes(ledger: Ledger, take: Callable[[str], Script], release: Callable[[], None]) -> list[Route]:

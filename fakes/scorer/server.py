@@ -86,6 +86,7 @@ class FakeScorer:
                 grpc_port=0 if self._relayed else self.port,
                 http_port=self.http_port,
                 drain_s=0,
+                guard=control.guard(),
             )
             await opened.enter_async_context(service)
             self.port, self.http_port = self.port if self._relayed else service.grpc_port, service.http_port

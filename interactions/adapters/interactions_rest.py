@@ -18,7 +18,9 @@ from interactions.adapters.trace import traceparent
 from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.result import EventResult, Status
 from interactions.service import Recorder
+from runtime.access import require_acting_for
 from runtime.errors import InvalidArgumentError, UnprocessableError
+from runtime.guard import AUTHORIZATION
 from runtime.json_http import JSON_TYPE, json_response, read_json
 from runtime.request_context import REQUEST_ID_KEY
 
@@ -50,7 +52,9 @@ class InteractionsRoute:
             raise InvalidArgumentError([error.violation]) from error
 
     async def _one(self, body: bytes, trace: str) -> Response:
-        recorded = await self._recorder.record((decode_interaction(body),), trace)
+        event = decode_interaction(body)
+        require_acting_for([event.user_id])
+        recorded = await self._recorder.record((event,), trace)
         result = recorded.results[0]
         if result.status is Status.REJECTED:
             raise UnprocessableError(violations(result))
@@ -59,7 +63,9 @@ class InteractionsRoute:
     async def _batch(self, body: bytes, trace: str) -> Response:
         events = split_batch(body)
         require_batch_size(len(events))
-        recorded = await self._recorder.record([_decoded(event) for event in events], trace)
+        decoded = [_decoded(event) for event in events]
+        require_acting_for(event.user_id for event in decoded if isinstance(event, pb.Interaction))
+        recorded = await self._recorder.record(decoded, trace)
         answer: dict[str, Any] = {"results": [_result(result) for result in recorded.results]}
         # Absent like every default value in protobuf's JSON, when nothing was accepted.
         return json_response(answer | ({"durability": recorded.durability} if recorded.durability else {}))
@@ -90,7 +96,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=["POST"],
-        allow_headers=["content-type", "traceparent", REQUEST_ID_KEY],
+        allow_headers=[AUTHORIZATION, "content-type", "traceparent", REQUEST_ID_KEY],
         expose_headers=[REQUEST_ID_KEY, "retry-after"],
         allow_credentials=True,
         max_age=_PREFLIGHT_AGE_S,

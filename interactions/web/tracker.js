@@ -1,9 +1,9 @@
 /**
- * Tells the ingest what users do: in batches, each event kept until it has its answer. Tabs share one outbox.
+ * Tells the ingest what users do, in batches; keeps events until they are answered. Tabs share one outbox.
  * new Tracker().track({ userId: "u1", videoId: "v1", interactionType: "VIEW", watchTime: 12.5 });
  */
 const MAX_EVENTS = 100; // in one call, by the service
-const MAX_BYTES = 60_000; // browsers grant 64 KiB to beacons and keepalive
+const MAX_BYTES = 60_000; // browsers grant beacons 64 KiB
 const BACKOFF_MS = 500; // doubling
 const LONGEST_MS = 30_000;
 
@@ -15,8 +15,9 @@ export class Tracker {
     maxWaiting: 1_000,
     name: "feed.tracker", // of the outbox
     onRejected: console.warn, // ({ event, field, reason })
+    headers: () => {}, // { authorization }
   };
-  #memory = new Map(); // for where localStorage is forbidden or full
+  #memory = new Map(); // where localStorage is forbidden or full
   #count = 0;
   #failures = 0;
   #most = MAX_EVENTS;
@@ -32,7 +33,7 @@ export class Tracker {
     if (this.waiting) this.#schedule(0);
   }
 
-  /** How many events, of all tabs, wait for their answer. */
+  /** How many events of all tabs wait. */
   get waiting() {
     return this.#keys().length;
   }
@@ -76,7 +77,7 @@ export class Tracker {
     }, at - now);
   }
 
-  /** Makes a call, unless this or another tab is making one; says whether it was answered. */
+  /** Makes a call, unless a tab is making one; says whether it was answered. */
   async #send(patient) {
     const { flushEvents, flushIntervalMs, name } = this.#options;
     const once = (lock) => lock && this.#exchange();
@@ -93,7 +94,7 @@ export class Tracker {
     try {
       response = await fetch(this.#options.url, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...(await this.#options.headers()) },
         body: body(batch),
         keepalive: true,
         signal: AbortSignal.timeout(10_000),
@@ -103,7 +104,7 @@ export class Tracker {
       return this.#failed(0);
     }
     if (answer.results?.length === batch.length) this.#settle(batch, answer.results);
-    else if ([400, 413].includes(response.status) && answer.reason) this.#divide(batch, answer.detail);
+    else if ([400, 403, 413].includes(response.status) && answer.reason) this.#divide(batch, answer.detail);
     else return this.#failed(response.headers.get("retry-after") * 1_000 || 0);
     this.#failures = this.#notBefore = 0;
     return true;
@@ -118,7 +119,7 @@ export class Tracker {
     });
   }
 
-  /** Finds the event for which calls are refused as a whole. */
+  /** Finds the event for which calls are refused. */
   #divide(batch, reason) {
     this.#most = batch.length >> 1;
     if (!this.#most) this.#settle(batch, [{ status: "REJECTED", field: "interaction", reason }]);
@@ -131,7 +132,7 @@ export class Tracker {
     return false;
   }
 
-  /** A beacon cannot say whether it arrived: its events stay, and are sent again under their ids. */
+  /** A beacon cannot say whether it arrived: its events stay and are sent again. */
   #beacon() {
     const text = body(this.#batch(MAX_EVENTS));
     if (!this.waiting || text === this.#beaconed) return;

@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import answers, echo, export, figures, ghz, history, ingest, one_core, sink
+from tests.bench import access, answers, echo, export, figures, ghz, history, ingest, one_core, sink
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -35,6 +35,7 @@ TOP_K_FIGURES = ("P05", "P06")
 INGEST_FIGURES = ("P07", "P08", "P09")
 SINK_FIGURES = ("P10",)
 HISTORY_FIGURES = ("history",)
+ACCESS_FIGURES = ("access",)
 EXPORT_FIGURES = ("export",)
 ANSWER_FIGURES = ("answers",)
 
@@ -47,6 +48,7 @@ def main() -> None:
         *INGEST_FIGURES,
         *SINK_FIGURES,
         *HISTORY_FIGURES,
+        *ACCESS_FIGURES,
     }
     if wanted & {*TOP_K_FIGURES}:
         one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
@@ -56,7 +58,10 @@ def main() -> None:
     if wanted & {*ANSWER_FIGURES}:
         with tempfile.TemporaryDirectory() as name:
             answers.figure(Path(name))
-    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES}:
+    if wanted & {*ACCESS_FIGURES}:
+        with tempfile.TemporaryDirectory() as name:
+            access.figure(Path(name))
+    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES, *ACCESS_FIGURES}:
         return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:

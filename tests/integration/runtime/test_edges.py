@@ -17,9 +17,12 @@ from starlette.routing import Route
 
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1 import interactions_pb2_grpc as services
+from runtime.access import PUBLIC
 from runtime.errors import ResourceExhaustedError, UnprocessableError, Violation
 from runtime.grpc_server import GrpcService
+from runtime.guard import Guard
 from runtime.json_http import json_response, read_json
+from runtime.policy import POLICY
 from runtime.process import Service
 from runtime.request_context import request_id
 from runtime.validation import require_valid
@@ -28,6 +31,7 @@ from tests.polling import until
 
 NAME = "feed.interactions.v1.InteractionService"
 CANARY = "canary-/etc/passwd"
+GUARD = Guard(policy={**POLICY, "POST /echo": PUBLIC, "GET /boom": PUBLIC})
 
 
 class Edgy(services.InteractionServiceServicer):
@@ -88,7 +92,7 @@ class EdgyApp:
 @pytest.fixture
 async def service() -> AsyncIterator[tuple[Service, EdgyApp]]:
     app = EdgyApp()
-    async with Service("edgy", app) as running:
+    async with Service("edgy", app, guard=GUARD) as running:
         yield running, app
 
 
@@ -235,13 +239,13 @@ async def test_the_openapi_document_is_served_as_it_is_checked_in(service: tuple
 async def test_a_taken_port_is_an_error_that_names_it(service: tuple[Service, EdgyApp]):
     port = service[0].grpc_port
     with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
-        async with Service("second", EdgyApp(), grpc_port=port):
+        async with Service("second", EdgyApp(), grpc_port=port, guard=GUARD):
             pass
 
 
 async def test_a_running_call_is_finished_before_the_process_ends():
     app = EdgyApp()
-    service = Service("brief", app, drain_s=10)
+    service = Service("brief", app, drain_s=10, guard=GUARD)
     await service.__aenter__()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
         answering = asyncio.ensure_future(
@@ -259,7 +263,7 @@ async def test_a_running_call_is_finished_before_the_process_ends():
 
 async def test_callers_have_time_to_leave_before_the_process_refuses_them():
     """R12: health says NOT_SERVING and connections end with their answers, while every call is still answered."""
-    service = Service("brief", EdgyApp(), drain_s=60, drain_delay_s=60)
+    service = Service("brief", EdgyApp(), drain_s=60, drain_delay_s=60, guard=GUARD)
     await service.__aenter__()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
         leaving = asyncio.create_task(service.__aexit__(None, None, None))
@@ -281,7 +285,7 @@ async def ready(service: Service) -> int:
 
 async def test_the_end_closes_the_app_after_the_servers():
     app = EdgyApp()
-    async with Service("brief", app) as running:
+    async with Service("brief", app, guard=GUARD) as running:
         assert (await call(running.http_port, "GET", "/healthz")).status == 200
         assert not app.stopped
     assert app.stopped

@@ -13,6 +13,7 @@ from tests.embedded_ingest import EmbeddedIngest, first_copies, ids
 from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import ROOT
+from tests.tokens import Issuer
 
 BOUND_S = 20.0
 # Nothing is sent by itself in the time of a test.
@@ -117,6 +118,26 @@ def test_the_module_is_small_and_is_served_to_pages_of_any_origin(ingest: Embedd
 
     known = call_now(ingest.http_port, "GET", "/tracker.js", headers={"if-none-match": answer.headers["etag"]})
     assert (known.status, known.text) == (304, "")
+
+
+def test_where_users_are_asked_who_they_are_each_tells_his_own(browser: Browser, tmp_path: Path) -> None:
+    """Another user's events, left in the same browser, are rejected one by one; they hold nobody up."""
+    issuer = Issuer(tmp_path / "jwks.json")
+    ingest = EmbeddedIngest(tmp_path, issuer.environ)
+    ingest.start()
+    site = Site(browser, ingest)
+    page = site.open(PATIENT)
+    page.run("track(1)")
+    assert not flush(page)
+    assert site.stored() == []
+    page.run(f"globalThis.ready = Promise.resolve({{ authorization: 'Bearer {issuer.token('u1')}' }})")
+    page.run(f"tracker.close(), make({{ name: {json.dumps(site.outbox)}, headers: () => ready }})")
+    page.run("track(1, { userId: 'u2' }), track(2)")
+    assert flush(page)
+    assert [each["userId"] for each in site.stored()] == ["u1"] * 3
+    assert page.run("rejected.map(({ event }) => event.userId)") == ["u2"]
+    page.close()
+    ingest.stop()
 
 
 def test_twenty_events_are_one_call(site: Site) -> None:

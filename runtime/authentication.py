@@ -1,0 +1,44 @@
+"""Who bears a token: a user or a service by a JSON Web Token, a simple service by an API key."""
+
+from runtime.access import Caller
+from runtime.api_keys import KEY_PREFIX, ApiKeys
+from runtime.errors import UnauthenticatedError
+from runtime.jwks import SigningKeys
+from runtime.tokens import Tokens
+
+
+class Bearers:
+    """The port `Authenticator` on both kinds of tokens.
+
+    Args:
+        keys: Who issues the JSON Web Tokens; followed as long as this runs.
+        tokens: Verifies these.
+        api_keys: The others.
+    """
+
+    def __init__(self, keys: SigningKeys, tokens: Tokens, api_keys: ApiKeys) -> None:
+        self._keys = keys
+        self._tokens = tokens
+        self._api_keys = api_keys
+
+    async def start(self) -> None:
+        """Begins to follow the issuer's keys."""
+        await self._keys.start()
+
+    async def stop(self) -> None:
+        """Ends it."""
+        await self._keys.stop()
+
+    async def caller(self, token: str) -> Caller:
+        """Returns who bears a token.
+
+        Raises:
+            UnauthenticatedError: When it is not valid.
+            UnavailableError: When that cannot be told yet.
+        """
+        if not token.startswith(KEY_PREFIX):
+            return await self._tokens.caller(token)
+        found = self._api_keys.caller(token)
+        if found is None:
+            raise UnauthenticatedError("TOKEN_INVALID", "the bearer token is not valid")
+        return found

@@ -1,0 +1,180 @@
+"""Stands before every RPC and every route: who calls, and whether the policy lets him."""
+
+import ipaddress
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from runtime.access import PUBLIC, Caller, Rule, enter
+from runtime.api_keys import ApiKeys, ApiKeysError
+from runtime.errors import PermissionDeniedError, UnauthenticatedError
+from runtime.policy import POLICY, Policy
+from runtime.settings import CommonSettings, SettingsError
+from runtime.throttle import Throttle
+
+_LOG = structlog.get_logger(__name__)
+
+# Header and metadata key of the proof.
+AUTHORIZATION: Final = "authorization"
+_SCHEME: Final = "bearer"
+# A JWKS file is looked at as often as this, in seconds.
+_FILE_REFRESH_S: Final = 5.0
+
+
+class Authenticator(Protocol):
+    """Says who callers are."""
+
+    async def start(self) -> None:
+        """Begins to follow the keys."""
+
+    async def stop(self) -> None:
+        """Ends it."""
+
+    async def caller(self, token: str) -> Caller:
+        """Returns who bears a token; raises UnauthenticatedError."""
+
+
+class PolicyError(Exception):
+    """A process offers what the policy does not name; whoever added it adds a row to `runtime/policy.py`."""
+
+
+class Gate:
+    """Stands before one RPC or route.
+
+    Args:
+        rule: Who may pass.
+        authenticator: Says who comes.
+    """
+
+    def __init__(self, rule: Rule, authenticator: Authenticator) -> None:
+        self._rule = rule
+        self._authenticator = authenticator
+
+    async def enter(self, given: Sequence[str]) -> str:
+        """Lets a request in.
+
+        Args:
+            given: Its `authorization` headers.
+
+        Returns:
+            Where each of its messages names the only user that it may act for; empty: nothing is to be looked at.
+
+        Raises:
+            UnauthenticatedError: It is not known who calls.
+            PermissionDeniedError: He may not.
+        """
+        if not given:
+            raise UnauthenticatedError("TOKEN_MISSING", f"this needs a bearer token in `{AUTHORIZATION}`")
+        scheme, _, token = given[0].partition(" ")
+        if len(given) > 1 or scheme.lower() != _SCHEME:
+            raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
+        entry = enter(self._rule, await self._authenticator.caller(token))
+        return (self._rule.user_ids or "") if entry.user_id else ""
+
+
+class Guard:
+    """Holds a process to the policy.
+
+    Args:
+        authenticator: Says who callers are; None: nobody asks, everybody may do everything.
+        policy: Who may call what.
+        anywhere: Whether it may listen beyond loopback although nobody asks; for what holds nothing real.
+    """
+
+    def __init__(
+        self, authenticator: Authenticator | None = None, policy: Policy = POLICY, *, anywhere: bool = False
+    ) -> None:
+        self._authenticator = authenticator
+        self._policy = policy
+        self._anywhere = anywhere
+        self._denials: Throttle[str] = Throttle()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who he is."""
+        return self._authenticator is None
+
+    def require_safe(self, names: Iterable[str], host: str) -> None:
+        """Refuses to offer what must not be offered.
+
+        Args:
+            names: The RPCs, as `/package.Service/Method`, and the routes, as `GET /path`.
+            host: Address to listen on.
+
+        Raises:
+            PolicyError: The policy does not name one.
+            SettingsError: It would be open to other machines.
+        """
+        offered = set(names)
+        missing = sorted(offered - self._policy.keys())
+        if missing:
+            raise PolicyError(f"runtime/policy.py has no row for {', '.join(missing)}")
+        if self._authenticator is not None or all(self._policy[name] == PUBLIC for name in offered):
+            return
+        if self._anywhere:
+            return
+        if not _is_loopback(host):
+            text = f"FEED_AUTH=off is for loopback only, not {host}: anybody could act as anybody; set FEED_AUTH=jwt"
+            raise SettingsError([text])
+        _LOG.warning("access.open", host=host, meaning="FEED_AUTH=off: who is on this machine may act as anybody")
+
+    def gate(self, name: str) -> Gate | None:
+        """Returns what stands before an RPC or a route; None: everybody may.
+
+        Raises:
+            PolicyError: The policy does not name it.
+        """
+        rule = self._policy.get(name)
+        if rule is None:
+            raise PolicyError(f"runtime/policy.py has no row for {name}")
+        return None if self._authenticator is None or rule == PUBLIC else Gate(rule, self._authenticator)
+
+    def tell_denied(self, name: str, error: PermissionDeniedError) -> None:
+        """Writes the audit line of a refused caller, at most one a second for each RPC and route."""
+        held_back = self._denials.admit(name, name, time.monotonic())
+        if held_back is not None:
+            _LOG.warning("access.denied", what=name, caller=error.caller, reason=error.reason, held_back=held_back)
+
+    async def start(self) -> None:
+        """Begins to follow the keys."""
+        if self._authenticator is not None:
+            await self._authenticator.start()
+
+    async def stop(self) -> None:
+        """Ends it."""
+        if self._authenticator is not None:
+            await self._authenticator.stop()
+
+
+def guard_of(settings: CommonSettings) -> Guard:
+    """Returns the guard that the settings ask for.
+
+    Raises:
+        SettingsError: The file of the API keys cannot be used.
+    """
+    if settings.auth == "off":
+        return Guard()
+    # Only those who need the library pay for its import.
+    from runtime.authentication import Bearers  # noqa: PLC0415
+    from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
+    from runtime.tokens import TokenPolicy, Tokens  # noqa: PLC0415
+
+    if settings.auth_jwks_file:
+        keys = SigningKeys(file_fetch(Path(settings.auth_jwks_file)), _FILE_REFRESH_S)
+    else:
+        keys = SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
+    policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
+    try:
+        return Guard(Bearers(keys, Tokens(keys, policy), ApiKeys(settings.api_keys_path)))
+    except ApiKeysError as error:
+        raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
