@@ -110,7 +110,9 @@ async def erased(connection: AsyncConnection) -> Sequence[str]:
 async def unmark(connection: AsyncConnection, until: datetime) -> list[str]:
     """Takes the marks from who was erased until a time; who stays away is then gone for good. Returns who that is."""
     old = WITHHELD & (users.c.erased_at <= until)
-    gone = (await connection.scalars(sa.delete(users).where(old, ~users.c.personalised).returning(users.c.user_id))).all()
+    gone = (
+        await connection.scalars(sa.delete(users).where(old, ~users.c.personalised).returning(users.c.user_id))
+    ).all()
     back = sa.update(users).where(old).values(erased_at=None).returning(users.c.user_id)
     return [*gone, *(await connection.scalars(back)).all()]
 
