@@ -149,6 +149,14 @@ def experiment(context: typer.Context) -> None:
     experiments_app(args=context.args, prog_name="feed experiment")
 
 
+@app.command("users", context_settings=FORWARD)
+def users(context: typer.Context) -> None:
+    """Show, erase, or stop to know a user."""
+    from deploy.users_cli import app as users_app
+
+    users_app(args=context.args, prog_name="feed users")
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""
@@ -203,6 +211,14 @@ def db_upgrade() -> None:
         upgrade(_database_url())
     except UnreachableDatabaseError as error:
         _fail(str(error))
+
+
+@db_app.command("prune")
+def db_prune() -> None:
+    """Delete what is older than FEED_RETENTION_* say, and go on erasing who is to be erased; safe to repeat."""
+    from deploy.pruning import prune
+
+    prune()
 
 
 def _become(package: str, arguments: list[str]) -> None:

@@ -32,7 +32,7 @@ _READ_ROWS: Final = 5_000
 # Takes out some rows of a user; returns how many, fewer than the limit at the end.
 _Step: TypeAlias = Callable[[AsyncConnection, str, int], Awaitable[int]]
 
-_PENDING: Final = sa.literal_column("'pending'")
+_PENDING: Final[sa.ColumnElement[str]] = sa.literal_column("'pending'")
 
 
 async def erase_rows(database: Database, user_id: str) -> int:

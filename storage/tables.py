@@ -77,7 +77,7 @@ videos = Table(
     Column("is_active", Boolean, nullable=False),
 )
 
-WITHHELD = text("NOT personalised OR erased_at IS NOT NULL")
+WITHHELD = text("(NOT personalised OR erased_at IS NOT NULL)")
 
 users = Table(
     "users",

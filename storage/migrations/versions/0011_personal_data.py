@@ -8,7 +8,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-WITHHELD = sa.text("NOT personalised OR erased_at IS NOT NULL")
+WITHHELD = sa.text("(NOT personalised OR erased_at IS NOT NULL)")
 SIMILAR = sa.text("similar_user_id IS NOT NULL")
 NUMBERED = ("user_interactions", "feed_cache")
 
