@@ -72,7 +72,7 @@ class Eraser:
     async def go_on(self, now: datetime) -> int:
         """Looks once more for what has come of users who were erased, and lets go of old marks; returns how many."""
         async with self.database.read() as connection:
-            marked = await consent.erased(connection)
+            marked = (await connection.scalars(consent.erased())).all()
         for user_id in marked:
             newest = (await self.receipts(user_id, now))[:1]
             for receipt in newest:

@@ -1,6 +1,6 @@
 """Who does not want to be known, and who was erased: nothing of theirs is stored."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,11 @@ def among_withheld(user_ids: Collection[str], dialect_name: str) -> sa.Select[An
     )
 
 
+def unpersonalised() -> sa.Select[Any]:
+    """Returns the query for the ids of all users who get nothing personal."""
+    return sa.select(users.c.user_id).where(WITHHELD, ~users.c.personalised)
+
+
 async def withheld(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Withheld]:
     """Returns those of some users of whom not everything is stored; holds until the transaction ends.
 
@@ -68,8 +73,7 @@ async def unpersonalised_text(connection: AsyncConnection) -> str:
     Made by the database, for who looks every other second; in no order that may be relied on, but the same as long as
     nothing changes.
     """
-    row = users.c
-    found = sa.select(row.user_id).where(WITHHELD, ~row.personalised).order_by(row.user_id).subquery()
+    found = unpersonalised().order_by(users.c.user_id).subquery()
     return await connection.scalar(sa.select(sa.func.aggregate_strings(found.c.user_id, "\n"))) or ""
 
 
@@ -101,10 +105,9 @@ async def mark_erased(connection: AsyncConnection, user_id: str, now: datetime) 
     await connection.execute(making.on_conflict_do_update(index_elements=["user_id"], set_=emptied))
 
 
-async def erased(connection: AsyncConnection) -> Sequence[str]:
-    """Returns who was erased and is still marked."""
-    wanted = sa.select(users.c.user_id).where(WITHHELD, users.c.erased_at.is_not(None)).order_by(users.c.user_id)
-    return (await connection.scalars(wanted)).all()
+def erased() -> sa.Select[Any]:
+    """Returns the query for the ids of who was erased and is still marked."""
+    return sa.select(users.c.user_id).where(WITHHELD, users.c.erased_at.is_not(None)).order_by(users.c.user_id)
 
 
 async def unmark(connection: AsyncConnection, until: datetime) -> list[str]:

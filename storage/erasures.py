@@ -105,13 +105,11 @@ async def receipts(connection: AsyncConnection, user_id: str) -> list[Receipt]:
     return [Receipt(row.erasure_id, row.requested_at, parts[row.erasure_id]) for row in newest]
 
 
-def finish_sync(
-    connection: sa.Connection, user_ids: Sequence[str], part: Part, requested_until: datetime, now: datetime
-) -> None:
-    """Says that a part is done of every receipt of some users that was begun until a time."""
+def finish_sync(connection: sa.Connection, user_ids: Sequence[str], part: Part, now: datetime) -> None:
+    """Says that a part is done of every receipt of some users."""
     head = user_erasures.c
     hashes = [hash_of(user_id) for user_id in user_ids]
-    meant = sa.select(head.erasure_id).where(head.user_hash.in_(hashes), head.requested_at <= requested_until)
+    meant = sa.select(head.erasure_id).where(head.user_hash.in_(hashes))
     open_ones = _PART.erasure_id.in_(meant) & (_PART.part == part) & _PART.done_at.is_(None)
     connection.execute(sa.update(user_erasure_parts).where(open_ones).values(done_at=now))
 
