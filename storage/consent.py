@@ -106,8 +106,8 @@ async def mark_erased(connection: AsyncConnection, user_id: str, now: datetime) 
 
 
 def erased() -> sa.Select[Any]:
-    """Returns the query for the ids of who was erased and is still marked."""
-    return sa.select(users.c.user_id).where(WITHHELD, users.c.erased_at.is_not(None)).order_by(users.c.user_id)
+    """Returns the query for the ids of who was erased, is still marked and has not come back."""
+    return unpersonalised().where(users.c.erased_at.is_not(None)).order_by(users.c.user_id)
 
 
 async def unmark(connection: AsyncConnection, until: datetime) -> list[str]:

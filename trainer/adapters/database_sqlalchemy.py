@@ -48,7 +48,7 @@ class TrainingDatabase:
             yield from user_features.all_users(connection)
 
     def erased_users(self) -> list[str]:
-        """Returns who was erased and is still marked."""
+        """Returns who was erased, is still marked and has not come back."""
         with reading(self._engine) as connection:
             return list(connection.scalars(consent.erased()))
 
