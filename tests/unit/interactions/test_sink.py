@@ -289,7 +289,7 @@ async def test_offsets_are_written_only_once_everything_before_them_is() -> None
     written: list[tuple[int, bool]] = []
 
     class NotingStore(MemoryStore[StoredEvent]):
-        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> Written:
             count = await super().write(events, offsets)
             written.append((len(self.events), bool(offsets)))
             return count
@@ -358,7 +358,7 @@ async def test_the_next_records_are_read_while_the_last_ones_are_written() -> No
     order: list[int] = []
 
     class SlowStore(MemoryStore[StoredEvent]):
-        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> Written:
             await gate.wait()
             order.extend(offsets.values())
             return await super().write(events, offsets)
