@@ -78,8 +78,12 @@ class Eraser:
             for receipt in newest:
                 await self._remove(user_id, receipt.erasure_id, now, looks=1)
         async with self.database.begin() as connection:
-            await consent.unmark(connection, now - _MARKED)
+            unmarked = await consent.unmark(connection, now - _MARKED)
             await erasures.finish_due(connection, (*_TIMED, Part.MARK), now)
+            has_left_traces = bool(unmarked) or await erasures.any_open(connection, Part.FILES)
+        if has_left_traces and self._is_embedded and await self._rewrite_file():
+            async with self.database.begin() as connection:
+                await erasures.finish_all(connection, Part.FILES, now)
         return len(marked)
 
     async def _begin(self, user_id: str, now: datetime) -> str:
@@ -114,8 +118,6 @@ class Eraser:
         await self._note(erasure_id, Part.DATABASE, rows, now, is_done=True)
         found = await self._erase_journals(user_id, looks)
         await self._note(erasure_id, Part.JOURNALS, found.blanked, now, is_done=not found.waiting)
-        if self._is_embedded:
-            await self._note(erasure_id, Part.FILES, 0, now, is_done=await self._write_back())
 
     async def _erase_journals(self, user_id: str, looks: int) -> JournalErased:
         """Erases what was read of the journals of this data directory; waits a little for what was not."""
@@ -146,13 +148,22 @@ class Eraser:
             if is_done:
                 await erasures.done(connection, erasure_id, part, now)
 
-    async def _write_back(self) -> bool:
-        """Empties SQLite's write-ahead log, which has pages as they were before; says whether that was possible."""
+    async def _rewrite_file(self) -> bool:
+        """Rewrites SQLite's file and empties its write-ahead log; says whether nobody was in the way of that.
+
+        SQLite overwrites what is deleted, but not what it moved to another page before. Writers wait meanwhile.
+        """
         async with self.database.driver() as driver:
-            cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            row = await cursor.fetchone()
-            await cursor.close()
-        return row is not None and row[0] == 0
+            await (await driver.execute("VACUUM")).close()
+            for look in range(_LOOKS):
+                if look:
+                    await asyncio.sleep(_LOOK_S)
+                cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy, *_ = await cursor.fetchone()
+                await cursor.close()
+                if not is_busy:
+                    return True
+        return False
 
     @property
     def _is_embedded(self) -> bool:

@@ -105,6 +105,18 @@ async def receipts(connection: AsyncConnection, user_id: str) -> list[Receipt]:
     return [Receipt(row.erasure_id, row.requested_at, parts[row.erasure_id]) for row in newest]
 
 
+async def any_open(connection: AsyncConnection, part: Part) -> bool:
+    """Says whether a part of any receipt is not done, though a time was promised."""
+    open_ones = sa.select(sa.literal(1)).where(_PART.part == part, _PART.done_at.is_(None), _PART.due_at.is_not(None))
+    return await connection.scalar(open_ones.limit(1)) == 1
+
+
+async def finish_all(connection: AsyncConnection, part: Part, now: datetime) -> None:
+    """Says that a part is done of every receipt."""
+    open_ones = sa.update(user_erasure_parts).where(_PART.part == part, _PART.done_at.is_(None))
+    await connection.execute(open_ones.values(done_at=now))
+
+
 def finish_sync(connection: sa.Connection, user_ids: Sequence[str], part: Part, now: datetime) -> None:
     """Says that a part is done of every receipt of some users."""
     head = user_erasures.c
