@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from bridge.adapters import recommendations_grpc, recommendations_http
 from bridge.adapters.breaker_pybreaker import PybreakerState
+from bridge.adapters.consent_database import DatabaseConsent
 from bridge.adapters.corrections_database import DatabaseCorrections
 from bridge.adapters.decisions_database import DatabaseDecisions
 from bridge.adapters.experiments_database import DatabaseExperiments
@@ -27,6 +28,7 @@ from bridge.adapters.users_database import DatabaseUsers
 from bridge.admission import Admission
 from bridge.attempts import Attempts
 from bridge.batching import BatchingScorer
+from bridge.consent import ConsentFollower
 from bridge.corrections import CorrectionsFollower
 from bridge.domain.breaker import Breaker, State
 from bridge.domain.history import FollowedPage
@@ -90,6 +92,7 @@ class BridgeApp:
         corrections: Follows what editors change; None: nobody does.
         strangers: Knows of users whom no model knows; None: nobody does.
         experiments: Follows which experiments there are; None: nobody does.
+        consent: Follows who wants to be known.
         served: Tells the log of served pages; None: nobody does.
         database: The pool.
         registry: The metrics.
@@ -110,6 +113,7 @@ class BridgeApp:
     corrections: CorrectionsFollower | None
     strangers: KeptStrangers | None
     experiments: ExperimentsFollower | None
+    consent: ConsentFollower
     served: ServedLog | None
     database: Database
     registry: CollectorRegistry
@@ -132,6 +136,7 @@ class BridgeApp:
         if self.served is not None:
             await self.served.start()
         await self.lists.start()
+        await self.consent.start()
         if self.corrections is not None:
             await self.corrections.start()
         if self.experiments is not None:
@@ -159,6 +164,7 @@ class BridgeApp:
             await self.experiments.stop()
         if self.corrections is not None:
             await self.corrections.stop()
+        await self.consent.stop()
         await self.lists.stop()
         for client in self.clients:
             await client.close()
@@ -202,7 +208,8 @@ def build(settings: BridgeSettings) -> BridgeApp:
     corrections = _corrections(settings, database, clock, observer)
     strangers = _strangers(settings, database, clock, observer)
     experiments = _experiments(settings, database, clock, observer)
-    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections, strangers, experiments)
+    consent = _consent(settings, database, (recent, history, strangers), clock, observer)
+    knowledge = Knowledge(settings.wish_policy(), recent, history, corrections, strangers, experiments, consent)
     calls = {client.target: client for client in clients}
     explainer = Explainer(knowledge, pool, calls, DatabaseDecisions(database), clock, chance, observer)
     service = RecommendationService(
@@ -218,6 +225,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
     switch = SwitchWatch(SwitchFile(settings.bridge_dir), breakers, clock)
     metrics.watch(_readings(service, budget, lists, pool, limit))
     _watch_followers(metrics, recent, history, pages, corrections, experiments)
+    metrics.watch_consent(lambda: consent.count, consent.age_s)
     return BridgeApp(
         service,
         explainer,
@@ -232,6 +240,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
         corrections,
         strangers,
         experiments,
+        consent,
         served,
         database,
         registry,
@@ -285,7 +294,7 @@ def _database(settings: BridgeSettings) -> Database:
     """One connection refreshes the lists, each table that is followed has one, and each read at a time of a user's."""
     personal, history = settings.personal_policy(), settings.history_policy()
     following = bool(settings.recent_policy() or history) + bool(history) + (settings.corrections_policy() is not None)
-    following += settings.experiments_policy() is not None
+    following += 1 + (settings.experiments_policy() is not None)  # who wants to be known is always followed
     strangers = settings.strangers_policy()
     reads = (personal.reads if personal else 0) + (history.all_reads if history else 0)
     reads += strangers.reads if strangers else 0
@@ -341,6 +350,23 @@ def _experiments(
     if policy is None:
         return None
     return ExperimentsFollower(DatabaseExperiments(database), FileLists(settings.bridge_dir), policy, clock, observer)
+
+
+def _consent(
+    settings: BridgeSettings,
+    database: Database,
+    memories: Sequence[RecentFollower | KeptHistory | KeptStrangers | None],
+    clock: SystemClock,
+    observer: Observer,
+) -> ConsentFollower:
+    remembering = [memory for memory in memories if memory is not None]
+
+    def forget(user_id: str) -> None:
+        for memory in remembering:
+            memory.forget(user_id)
+
+    store, poll_s = FileLists(settings.bridge_dir), settings.bridge_consent_poll_ms / 1000
+    return ConsentFollower(DatabaseConsent(database), store, poll_s, forget, clock, observer)
 
 
 def _served(settings: BridgeSettings, clock: SystemClock, registry: CollectorRegistry) -> ServedLog | None:

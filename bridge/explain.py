@@ -103,6 +103,8 @@ class Explainer:
             UnavailableError: When it cannot be told now.
         """
         decision = await self._decision(asked) if asked.recommendation_id else None
+        if decision is None and not self._knowledge.personalised(asked.user_id):
+            raise NotFoundError("NOT_FOUND", "userId: nothing personal is served to this user")
         now = await self._now(asked) if decision is None or decision.source is Source.LIGHTFM else None
         if decision is not None:
             return _told_of_page(decision, now)
@@ -127,6 +129,8 @@ class Explainer:
         return found
 
     async def _now(self, asked: Asked) -> scoring_pb2.ExplainResponse | None:
+        if not self._knowledge.personalised(asked.user_id):
+            return None
         request = Request(user_id=asked.user_id)
         self._knowledge.complete(request)
         return await self._ask(self._knowledge.wish(request, Session("")), [asked.video_id], _PATIENCE_S)

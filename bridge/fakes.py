@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.domain.consent import Unpersonalised
 from bridge.domain.corrections import NO_CORRECTIONS, Corrections
 from bridge.domain.explanation import Decision
 from bridge.domain.exploration import NO_NEWCOMERS, NewcomerList, Newcomers, unblocked
@@ -348,3 +349,22 @@ class Recorder:
     def list_failed(self, record: ListFailed) -> None:
         """Keeps a trouble."""
         self.list_failures.append(record)
+
+
+class ScriptedConsents:
+    """The port `ConsentReader`, and somebody who knows what it says: who is in `withheld` does not want to be known."""
+
+    def __init__(self, *withheld: str) -> None:
+        self.withheld = set(withheld)
+        self.error: Exception | None = None
+
+    def personalised(self, user_id: str) -> bool:
+        """Says whether a user may be served personally."""
+        return user_id not in self.withheld
+
+    async def unpersonalised(self, mark: str) -> Unpersonalised | None:
+        """Returns them, or raises."""
+        if self.error is not None:
+            raise self.error
+        found = Unpersonalised(frozenset(self.withheld), f"of {sorted(self.withheld)}")
+        return None if found.mark == mark else found

@@ -183,6 +183,10 @@ class KeptHistory:
         if Rule.SERVED in self._policy.windows_s and row.user_id in self._memory:
             self._memory.followed(row.user_id, json.loads(row.video_ids), self._clock.monotonic())
 
+    def forget(self, user_id: str) -> None:
+        """Forgets a user."""
+        self._memory.forget(user_id)
+
     async def stop(self) -> None:
         """Ends what is still being read."""
         await asyncio.gather(self._newer.stop(), self._older.stop())

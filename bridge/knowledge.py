@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge import wire
+from bridge.consent import Consents, EverybodyAgrees
 from bridge.corrections import Corrector, NothingCorrected
 from bridge.domain.corrections import Corrections
-from bridge.domain.experiments import Treatment
+from bridge.domain.experiments import UNTREATED, Treatment
+from bridge.domain.history import NOTHING_SEEN
 from bridge.domain.shown import MARK_BYTES
 from bridge.experiments import Experiments, NoExperiments, staged
 from bridge.history import History, NoHistory
@@ -55,9 +57,10 @@ class Knowledge:
         corrector: Knows what editors changed.
         strangers: Knows of users whom the models do not know.
         experiments: Knows which experiments they are part of.
+        consents: Knows who wants to be known; of the others nothing is told, nor remembered.
     """
 
-    def __init__(
+    def __init__(  # what is known of a user, each by its name
         self,
         policy: WishPolicy,
         recent: Recent | None = None,
@@ -65,6 +68,7 @@ class Knowledge:
         corrector: Corrector | None = None,
         strangers: Strangers | None = None,
         experiments: Experiments | None = None,
+        consents: Consents | None = None,
     ) -> None:
         self._policy = policy
         self._recent = NothingRecent() if recent is None else recent
@@ -72,15 +76,21 @@ class Knowledge:
         self._corrector = NothingCorrected() if corrector is None else corrector
         self._strangers = NothingKnown() if strangers is None else strangers
         self._experiments = NoExperiments() if experiments is None else experiments
+        self._consents = EverybodyAgrees() if consents is None else consents
 
     @property
     def candidates(self) -> int:
         """How many videos a token carries."""
         return self._policy.candidates
 
+    def personalised(self, user_id: str) -> bool:
+        """Says whether a user may be served personally."""
+        return self._consents.personalised(user_id)
+
     def complete(self, request: Request) -> None:
         """Adds what the user did of late to what the request says of it."""
-        self._recent.complete(request)
+        if self.personalised(request.user_id):
+            self._recent.complete(request)
 
     def recall(self, user_id: str) -> bool:
         """Says whether what a model does not know of what the user met is in memory; if not, begins to read it."""
@@ -92,7 +102,7 @@ class Knowledge:
 
     async def seen(self, user_id: str, left_s: float) -> AbstractSet[str]:
         """Returns what must not come back; waits some ms more for what is old, which no model keeps off."""
-        return await self._history.whole(user_id, left_s)
+        return await self._history.whole(user_id, left_s) if self.personalised(user_id) else NOTHING_SEEN
 
     def corrections(self, user_id: str) -> Corrections:
         """Returns what editors changed for a user."""
@@ -130,7 +140,7 @@ class Knowledge:
         Raises:
             InvalidArgumentError: When a tester asks for a variant that may not be had.
         """
-        return self._experiments.of(request)
+        return self._experiments.of(request) if self.personalised(request.user_id) else UNTREATED
 
     def _stages(self, treatment: Treatment) -> scoring_pb2.Stages:
         return staged(self._policy.stages, treatment.parameters) if treatment.parameters else self._policy.stages
@@ -162,4 +172,5 @@ class Knowledge:
 
     def served(self, user_id: str, video_ids: Sequence[str]) -> None:
         """Says that these were just served."""
-        self._history.served(user_id, video_ids)
+        if self.personalised(user_id):
+            self._history.served(user_id, video_ids)

@@ -34,6 +34,7 @@ _REASONS: Final = tuple(reason for reason in FallbackReason if reason is not Fal
 _LIST_SKIPS: Final = (Skip.EMPTY, Skip.FILTERED_OUT, Skip.TOO_SHORT)
 _LISTS: Final = (
     *("trending", "editorial", "newcomers", "recent", "corrections", "history", "older_history", "served_pages"),
+    *("experiments", "consent"),
     "user_features",
     RungName.PRECOMPUTED,
 )
@@ -105,6 +106,11 @@ class BridgeMetrics(NullObserver):
         self._gauge("feed_bridge_corrections", "Corrections in force.", count)
         self._gauge("feed_bridge_corrections_senseless", "Corrections left out: they make no sense.", senseless)
         self._gauge("feed_bridge_corrections_age_seconds", "Time since they were read.", age_s)
+
+    def watch_consent(self, count: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Exposes how well it is followed who wants to be known."""
+        self._gauge("feed_bridge_consent_withheld_users", "Users who get nothing personal.", count)
+        self._gauge("feed_bridge_consent_age_seconds", "Time since they were read.", age_s)
 
     def watch_experiments(self, count: Callable[[], float], age_s: Callable[[], float]) -> None:
         """Exposes how well experiments are followed."""
@@ -198,6 +204,11 @@ class _PageMetrics:
             ),
             [(stage,) for stage in _STAGES],
         )
+        self._withheld = Counter(
+            "feed_bridge_pages_withheld",
+            "Pages of which nothing is stored: their users do not want it.",
+            registry=registry,
+        )
         self._late = Counter("feed_bridge_late", "Pages finished after their deadline.", registry=registry)
         self._rungs: _Children[Counter] = _Children(
             Counter(
@@ -222,6 +233,8 @@ class _PageMetrics:
         self._seconds[page].observe(record.elapsed_s)
         if record.stages is not NO_STAGES:
             self._count_stages(record.stages)
+        if record.withheld:
+            self._withheld.inc()
         if record.budget_left_s < 0:
             self._late.inc()
         if record.rung:

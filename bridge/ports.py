@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from bridge.domain.consent import Unpersonalised
 from bridge.domain.corrections import ActiveCorrections, Corrections
 from bridge.domain.experiments import KnownExperiments
 from bridge.domain.explanation import Decision
@@ -210,6 +211,13 @@ class CorrectionReader(Protocol):
 
     async def active(self, mark: str) -> ActiveCorrections | None:
         """Returns the corrections in force, or None when they are those of this mark; raises ListError."""
+
+
+class ConsentReader(Protocol):
+    """Where it stands who wants to be known."""
+
+    async def unpersonalised(self, mark: str) -> Unpersonalised | None:
+        """Returns who gets nothing personal, or None when it is those of this mark; raises ListError."""
 
 
 class ExperimentReader(Protocol):

@@ -92,6 +92,11 @@ class RecentFollower(Follower[FollowedEvent]):
         """Says until when the model in use knows everything, in Unix seconds."""
         self._trained_until_s = time_s
 
+    def forget(self, user_id: str) -> None:
+        """Forgets a user."""
+        if self._events.forget(user_id):
+            self._on_the_wire.cache_clear()
+
     def _remember(self, row: FollowedEvent) -> None:
         self._events.add(row)
         if self._watcher is not None:

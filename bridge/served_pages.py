@@ -29,7 +29,9 @@ class ServedPages(NullObserver):
         self._clock = clock
 
     def page_served(self, record: PageServed) -> None:
-        """Takes a finished page."""
+        """Takes a finished page; nothing is told of one whose user does not want to be known."""
+        if record.withheld:
+            return
         response, page, request = record.response, record.page, record.request
         answer = record.answer
         places = () if answer is None else _places(page, answer)

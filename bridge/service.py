@@ -36,6 +36,7 @@ from runtime.served_token import make_tokens
 _LOG = structlog.get_logger(__name__)
 
 _BEST_FIRST: Final = tuple(Source)
+_PERSONAL: Final = (Source.LIGHTFM, Source.PRECOMPUTED)
 
 Request = recommendations_pb2.GetRecommendationsRequest
 Response = recommendations_pb2.GetRecommendationsResponse
@@ -155,7 +156,11 @@ class RecommendationService:
 
     def _session(self, request: Request) -> Session:
         blocks = self._knowledge.corrections(request.user_id).block_marks
-        return self._sessions.of(request, blocks, self._knowledge.treatment(request))
+        session = self._sessions.of(request, blocks, self._knowledge.treatment(request))
+        pinned = session.pinned
+        if pinned is not None and pinned.source in _PERSONAL and not self._knowledge.personalised(request.user_id):
+            return dataclasses.replace(session, pinned=None)
+        return session
 
     async def _ranked(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
         """Goes on with what the token pins; ranks anew at the start, and where that has run out.
@@ -190,9 +195,9 @@ class RecommendationService:
         return Ranked(ranking, origin, continued=True)
 
     async def _anew(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
-        """Ranks: by a scorer, or else by the ladder; by that alone where an experiment has it so."""
+        """Ranks: by a scorer, or else by the ladder; by that alone where an experiment or the user has it so."""
         treatment = session.treatment
-        if treatment.ranked_by is RankedBy.TRENDING:
+        if treatment.ranked_by is RankedBy.TRENDING or not self._knowledge.personalised(request.user_id):
             return await self._fallen_back(request, session, FallbackReason.NONE, progress)
         try:
             answer = await self._unseen(request, session, progress, entry)
@@ -357,6 +362,7 @@ class RecommendationService:
                 page,
                 ranked.answer,
                 () if origin.membership.is_test else origin.membership.variants,
+                withheld=not self._knowledge.personalised(request.user_id),
             )
         )
         return response

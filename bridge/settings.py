@@ -110,6 +110,10 @@ class BridgeSettings(CommonSettings):
         2_000, ge=0, le=4_000, description="Time between two looks for editors' corrections; 0: none are followed."
     )
 
+    bridge_consent_poll_ms: int = Field(
+        2_000, ge=50, le=4_000, description="Time between two looks for who gets nothing personal."
+    )
+
     bridge_experiments_poll_ms: int = Field(
         2_000, ge=0, le=60_000, description="Time between two looks for experiments; 0: there are none."
     )

@@ -105,6 +105,10 @@ class KeptStrangers:
         words = await self._reads.wait(read, longest_s)
         return () if isinstance(words, Skip) else words
 
+    def forget(self, user_id: str) -> None:
+        """Forgets a user."""
+        self._kept.pop(user_id, None)
+
     async def stop(self) -> None:
         """Ends what is still being read."""
         await self._reads.stop()

@@ -64,6 +64,7 @@ class PageServed:
         page: Its videos and scores.
         answer: What a scorer answered for it; None: no scorer ranked, or for an earlier page.
         experiments: The experiments that it counts for, each with its variant.
+        withheld: Whether nothing of it is stored: its user does not want to be known.
     """
 
     user_id: str
@@ -81,6 +82,7 @@ class PageServed:
     page: Page = _NO_PAGE
     answer: scoring_pb2.RankResponse | None = None
     experiments: tuple[tuple[str, str], ...] = ()
+    withheld: bool = False
 
     @property
     def fell_back(self) -> bool:

@@ -170,6 +170,14 @@ def keys(context: typer.Context) -> None:
     keys_app(args=context.args, prog_name="feed keys")
 
 
+@app.command("users", context_settings=FORWARD)
+def users(context: typer.Context) -> None:
+    """Show, erase, or stop to know a user."""
+    from deploy.users_cli import app as users_app
+
+    users_app(args=context.args, prog_name="feed users")
+
+
 @app.command("replay-dlq", context_settings=FORWARD)
 def replay_dlq(context: typer.Context) -> None:
     """Publish dead letters again, after what was wrong has been mended."""
@@ -224,6 +232,14 @@ def db_upgrade() -> None:
         upgrade(_database_url())
     except UnreachableDatabaseError as error:
         _fail(str(error))
+
+
+@db_app.command("prune")
+def db_prune() -> None:
+    """Delete what is older than FEED_RETENTION_* say, and go on erasing who is to be erased; safe to repeat."""
+    from deploy.pruning import prune
+
+    prune()
 
 
 def _become(package: str, arguments: list[str]) -> None:

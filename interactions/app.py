@@ -9,9 +9,11 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.ports import Publisher
 from eventlog.topics import INTERACTIONS
+from interactions.adapters.consent_database import DatabaseConsent
 from interactions.adapters.interactions_grpc import grpc_service
 from interactions.adapters.interactions_rest import routes
 from interactions.adapters.tracker_js import tracker_js_routes
+from interactions.consent import ConsentWatch
 from interactions.metrics import InteractionsMetrics
 from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
@@ -27,6 +29,7 @@ class InteractionsApp:
         recorder: What answers.
         registry: Its metrics.
         cors_origins: Origins of the pages that may call `/api/track`.
+        consent: Follows who wants to be known, and where that stands; None: nobody does.
     """
 
     def __init__(
@@ -35,21 +38,29 @@ class InteractionsApp:
         recorder: Recorder,
         registry: CollectorRegistry,
         cors_origins: Sequence[str] = (),
+        consent: tuple[ConsentWatch, DatabaseConsent] | None = None,
     ) -> None:
         self._publisher = publisher
         self._recorder = recorder
         self.grpc_services: Sequence[GrpcService] = (grpc_service(recorder),)
         self.http_routes: Sequence[BaseRoute] = (*routes(recorder, cors_origins), *tracker_js_routes())
+        self._consent = consent
         self.registry = registry
 
     async def start(self) -> None:
         """Opens the log."""
+        if self._consent is not None:
+            await self._consent[0].start()
         await self._publisher.start()
 
     async def stop(self) -> None:
         """Sends what is queued and closes the log."""
         await self._recorder.close()
         await self._publisher.close()
+        if self._consent is not None:
+            watch, reader = self._consent
+            await watch.stop()
+            await reader.close()
 
     def not_ready(self) -> str | None:
         """Says why an event sent now would not become durable."""
@@ -69,5 +80,7 @@ def build(settings: InteractionsSettings) -> InteractionsApp:
         spool=settings.data_dir / "interactions" / "journal",
         kafka_wait_s=settings.interactions_kafka_wait_ms / 1000,
     )
-    recorder = Recorder(publisher, metrics, System())
-    return InteractionsApp(publisher, recorder, registry, settings.cors_origins)
+    reader = DatabaseConsent(settings.effective_database_url)
+    watch = ConsentWatch(reader, settings.interactions_consent_poll_ms / 1000)
+    recorder = Recorder(publisher, metrics, System(), watch)
+    return InteractionsApp(publisher, recorder, registry, settings.cors_origins, (watch, reader))

@@ -49,6 +49,11 @@ class InteractionsMetrics:
             buckets=PUBLISH_BUCKETS_S,
             registry=registry,
         )
+        self._withheld = Counter(
+            "feed_interactions_dropped_no_consent",
+            "Events that were accepted and dropped: their users do not want to be known.",
+            registry=registry,
+        )
         self._events = {
             (kind, status): events.labels(kind or _UNKNOWN_TYPE, status)
             for kind in (*InteractionType, None)
@@ -62,6 +67,8 @@ class InteractionsMetrics:
         kinds = [(result.interaction_type, result.status) for result in record.results]
         for kind, count in _counted(kinds).items():
             self._events[kind].inc(count)
+        if record.withheld:
+            self._withheld.inc(record.withheld)
         for broken in [result.broken for result in record.results if result.broken]:
             self._rejected[_label(broken[0].field)].inc()
         if record.durability is not None:

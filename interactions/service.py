@@ -18,6 +18,7 @@ from eventlog.ports import (
 )
 from eventlog.topics import INTERACTIONS
 from feed.interactions.v1 import interactions_pb2 as pb
+from interactions.consent import Consents, EverybodyAgrees
 from interactions.domain import log_record
 from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.log_record import LogRecord
@@ -50,7 +51,7 @@ class Recorded:
 
     Args:
         results: One an event, in order.
-        durability: The weakest place an accepted event is in; None when none was accepted.
+        durability: The weakest place an accepted event is in; None when none was accepted, or none is kept.
     """
 
     results: Sequence[EventResult]
@@ -68,15 +69,16 @@ class RecordedStream:
 class _Call:
     """The events of one call: what each is told when all goes well, and the flight that it is on."""
 
-    __slots__ = ("flights", "own", "results")
+    __slots__ = ("flights", "own", "results", "withheld")
 
     def __init__(self, sender: Sender) -> None:
         self.own = Flight(sender)
         self.results: list[EventResult] = []
         self.flights: list[Flight | None] = []
+        self.withheld = 0
 
     def add(self, result: EventResult, flight: Flight | None) -> None:
-        """Adds an event; one that is refused is on no flight."""
+        """Adds an event; one that is refused, or of a user who is not known, is on no flight."""
         self.results.append(result)
         self.flights.append(flight)
 
@@ -100,12 +102,16 @@ class Recorder:
         publisher: Where they become durable.
         telemetry: Told of every call.
         system: The clocks, and new ids.
+        consents: Knows who wants to be known; None: everybody does.
     """
 
-    def __init__(self, publisher: Publisher, telemetry: Telemetry, system: System) -> None:
+    def __init__(
+        self, publisher: Publisher, telemetry: Telemetry, system: System, consents: Consents | None = None
+    ) -> None:
         self._publisher = publisher
         self._telemetry = telemetry
         self._system = system
+        self._consents = EverybodyAgrees() if consents is None else consents
         self._recent: RecentIds[Flight] = RecentIds(MAX_RECENT, MAX_RECENT_AGE_S)
         self._taken_over: set[asyncio.Task[None]] = set()
 
@@ -138,7 +144,8 @@ class Recorder:
             call.results = _taken_back(call, outcomes, failed=failure is not None)
             durabilities = set(outcomes)
         durability = None if failure else _weakest(durabilities)
-        self._telemetry.events_recorded(EventsRecorded(call.results, durability, self._system.monotonic() - start_s))
+        elapsed_s = self._system.monotonic() - start_s
+        self._telemetry.events_recorded(EventsRecorded(call.results, durability, elapsed_s, call.withheld))
         if failure:
             raise failure
         return Recorded(call.results, durability)
@@ -182,6 +189,10 @@ class Recorder:
                 continue
             given, status = record.event_id, Status.ACCEPTED
             event_id = given.lower() or self._system.new_id()
+            if not self._consents.personalised(record.user_id):
+                call.add(EventResult(given or event_id, status, record.interaction_type), None)
+                call.withheld += 1
+                continue
             flight = recent.get(event_id)
             if flight is None:
                 flight = own

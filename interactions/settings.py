@@ -26,6 +26,9 @@ class InteractionsSettings(CommonSettings):
     interactions_journal_max_mb: int = Field(
         600, ge=1, le=100_000, description="Size from which the journal refuses events, in megabytes."
     )
+    interactions_consent_poll_ms: int = Field(
+        2_000, ge=50, le=4_000, description="Time between two looks for whose events are not kept."
+    )
     interactions_cors_origins: str = Field(
         "",
         pattern=rf"^$|^{_ORIGIN}(,{_ORIGIN})*$",

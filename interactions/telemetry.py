@@ -16,11 +16,13 @@ class EventsRecorded:
         results: What became of each.
         durability: Where the accepted ones are; None when none was accepted.
         elapsed_s: From arrival until durable, in seconds.
+        withheld: How many were accepted and dropped: their users do not want to be known.
     """
 
     results: Sequence[EventResult]
     durability: Durability | None
     elapsed_s: float
+    withheld: int = 0
 
 
 class Telemetry(Protocol):

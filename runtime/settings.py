@@ -16,7 +16,7 @@ from runtime.kafka_settings import KafkaSettings
 PREFIX = "FEED_"
 
 # Every process reads the same environment, so a name with another process's prefix is that process's to judge.
-PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer")
+PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer", "retention")
 
 _TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
 

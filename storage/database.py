@@ -157,6 +157,8 @@ def _tune_sqlite(engine: sa.Engine) -> None:
             connection.create_function("power", 2, pow, deterministic=True)
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
+        # What is deleted is about persons: it must not stay in the file.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

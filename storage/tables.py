@@ -78,6 +78,8 @@ videos = Table(
     Column("is_active", Boolean, nullable=False),
 )
 
+WITHHELD = text("(NOT personalised OR erased_at IS NOT NULL)")
+
 users = Table(
     "users",
     metadata,
@@ -85,8 +87,12 @@ users = Table(
     Column("features", Json, nullable=False),
     Column("locale", String(35), nullable=False, server_default=""),
     Column("country", String(2), nullable=False, server_default=""),
+    # False: nothing personal is served, nothing is stored.
     Column("personalised", Boolean, nullable=False),
+    # What happened until then is dropped, whenever it arrives.
     Column("erased_at", UtcDateTime),
+    # Few are withheld, and every batch that is written asks for them.
+    Index("ix_users_withheld", "user_id", postgresql_where=WITHHELD, sqlite_where=WITHHELD),
 )
 
 _TOLD_VIEWS = text("interaction_type = 'VIEW' AND feed_session_id IS NOT NULL")
@@ -124,6 +130,8 @@ user_interactions = Table(
         postgresql_where=_TOLD_VIEWS,
         sqlite_where=_TOLD_VIEWS,
     ),
+    # Who follows the rows by their numbers would pass by one that has the number of a deleted one.
+    sqlite_autoincrement=True,
 )
 
 # One row a served page. A session may have several first pages, and a page may be asked for twice: the id tells them
@@ -146,6 +154,7 @@ feed_cache = Table(
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Index(None, "user_id", "created_at"),
+    sqlite_autoincrement=True,
 )
 
 user_recommendations = Table(
@@ -161,6 +170,8 @@ user_recommendations = Table(
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Index(None, "user_id", "score"),
 )
+
+_SIMILAR = text("similar_user_id IS NOT NULL")
 
 recommendation_decisions = Table(
     "recommendation_decisions",
@@ -186,6 +197,7 @@ recommendation_decisions = Table(
     Index(None, "user_id", "created_at"),
     Index(None, "algorithm", "created_at"),
     Index(None, "created_at"),
+    Index(None, "similar_user_id", postgresql_where=_SIMILAR, sqlite_where=_SIMILAR),
 )
 
 _PENDING = text("user_action = 'pending'")
@@ -409,8 +421,29 @@ experiment_users = Table(
     metadata,
     Column("experiment", Id, primary_key=True),
     Column("variant", Id, primary_key=True),
-    Column("user_id", Id, primary_key=True),
+    Column("user_id", Id, primary_key=True, index=True),
     *_counts("pages", "fallbacks", "late", "served", "accepted", "added", "hidden", "watch_time_ms"),
+)
+
+# The receipts of erasures: without the user's id, so that they may stay.
+user_erasures = Table(
+    "user_erasures",
+    metadata,
+    Column("erasure_id", String(36), primary_key=True),
+    # SHA-256 of the user's id, hexadecimal.
+    Column("user_hash", String(64), nullable=False, index=True),
+    Column("requested_at", UtcDateTime, nullable=False),
+)
+
+user_erasure_parts = Table(
+    "user_erasure_parts",
+    metadata,
+    Column("erasure_id", String(36), primary_key=True),
+    Column("part", String(16), primary_key=True),
+    # When it will be done at the latest; absent: no time can be promised.
+    Column("due_at", UtcDateTime),
+    Column("done_at", UtcDateTime),
+    Column("removed", BigInteger, nullable=False),
 )
 
 log_offsets = Table(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from storage.consent import unpersonalised
 from storage.tables import user_interactions, users, videos
 
 # Rows fetched at a time: as Python objects some 1,200 bytes each, 24 MB.
@@ -30,6 +31,10 @@ _CONTEXT = (
     user_interactions.c.experiments,
     user_interactions.c.metadata,
 )
+
+
+# Nothing is learned of who does not want to be known, nor of who is being erased.
+_MAY_BE_LEARNED = user_interactions.c.user_id.not_in(unpersonalised())
 
 
 class InteractionRow(NamedTuple):
@@ -110,7 +115,7 @@ def days(connection: sa.Connection, since: date | None = None, until: date | Non
     until_then = [] if until is None else [event_time <= _end(until)]
     statement = (
         sa.select(day, sa.func.count(), sa.func.max(user_interactions.c.id))
-        .where(*since_then, *until_then)
+        .where(*since_then, *until_then, _MAY_BE_LEARNED)
         .group_by(sa.text("1"))
         .order_by(sa.text("1"))
     )
@@ -135,7 +140,7 @@ def interactions_of(connection: sa.Connection, day: date) -> Iterator[list[Inter
         )
         .outerjoin_from(user_interactions, users, users.c.user_id == columns.user_id)
         .outerjoin(videos, videos.c.video_id == columns.video_id)
-        .where(columns.event_time >= _start(day), columns.event_time <= _end(day))
+        .where(columns.event_time >= _start(day), columns.event_time <= _end(day), _MAY_BE_LEARNED)
         .order_by(
             _by_bytes(connection, columns.user_id),
             _by_bytes(connection, columns.video_id),

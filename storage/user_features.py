@@ -19,7 +19,8 @@ _LONGEST_WORD: Final = 128
 
 # JSON as text: both databases give it as they hold it.
 _COLUMNS: Final = (sa.cast(users.c.features, sa.Text), users.c.locale, users.c.country)
-_MAY_BE_USED: Final = (users.c.personalised, users.c.erased_at.is_(None))
+# Who was erased wants to be known again only once that is said anew.
+_MAY_BE_USED: Final = (users.c.personalised,)
 
 _OF_ONE: Final = QuickSelect(sa.select(*_COLUMNS).where(users.c.user_id == parameter("user_id"), *_MAY_BE_USED))
 

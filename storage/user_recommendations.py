@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.consent import among_withheld, hold, unpersonalised
 from storage.dialect import among, unix_seconds
 from storage.feed_catalogue import CatalogueVideo
 from storage.tables import user_interactions, user_recommendations, videos
@@ -46,12 +47,12 @@ def active_users(connection: sa.Connection, within: timedelta) -> list[str]:
     newest = connection.scalar(sa.select(sa.func.max(events.event_time)))
     if newest is None:
         return []
-    wanted = sa.select(events.user_id).distinct().where(events.event_time > newest - within).order_by(events.user_id)
-    return list(connection.scalars(wanted))
+    wanted = sa.select(events.user_id).distinct().where(events.event_time > newest - within)
+    return list(connection.scalars(wanted.where(events.user_id.not_in(unpersonalised())).order_by(events.user_id)))
 
 
 def replace_lists(connection: sa.Connection, lists: Sequence[UserListRows], made: Made) -> None:
-    """Writes lists of users in the place of those that they had.
+    """Writes lists of users in the place of those that they had; none for who does not want to be known by now.
 
     Args:
         connection: An open transaction that may write.
@@ -59,11 +60,15 @@ def replace_lists(connection: sa.Connection, lists: Sequence[UserListRows], made
         made: What made them.
     """
     users = [each.user_id for each in lists]
-    table = user_recommendations
-    connection.execute(sa.delete(table).where(among(table.c.user_id, users, connection.dialect.name)))
+    table, dialect = user_recommendations, connection.dialect.name
+    if dialect == "postgresql":
+        connection.execute(hold())
+    withheld = {row.user_id for row in connection.execute(among_withheld(users, dialect)) if not row.personalised}
+    connection.execute(sa.delete(table).where(among(table.c.user_id, users, dialect)))
     rows = [
         {"user_id": each.user_id, "rank": rank, **video._asdict(), **made._asdict()}
         for each in lists
+        if each.user_id not in withheld
         for rank, video in enumerate(each.videos, 1)
     ]
     if rows:

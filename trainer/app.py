@@ -19,7 +19,7 @@ from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
 from trainer.adapters.progress import BarProgress, LogProgress
 from trainer.adapters.report_store import ReportStore
-from trainer.adapters.run_subprocess import count_popularity, run_training, tell
+from trainer.adapters.run_subprocess import count_popularity, prune, run_training, tell
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.domain.runs import was_missed
 from trainer.fitters import fitter_of
@@ -143,6 +143,7 @@ class SchedulerApp:
         self._is_training = True
         try:
             self._metrics.run_ended(await run_training())
+            await prune()
         finally:
             self._is_training = False
 

@@ -10,6 +10,7 @@ import msgspec
 from runtime.contract import CONTRACT_RELEASE
 from runtime.lock_file import exclusive
 from runtime.model_bundle import FORMAT_VERSION, BundleError, Manifest, ModelBundle
+from storage.erasures import Part
 from storage.training_data import DayCount
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
 from trainer.adapters.bundle_store import BundleStore
@@ -141,6 +142,7 @@ class Training:
                 raise
             self._finish(result, timed.seconds)
             self._prune()
+            self._forget_erased()
             if promote and result.status is TrainingStatus.SUCCEEDED and self.settings.trainer_precompute_videos:
                 self.precompute()
             return result
@@ -174,6 +176,7 @@ class Training:
         """
         with exclusive(self.settings.data_dir / "export.lock", "export"):
             self.export.remove_leftovers()
+            erased = self.database.erased_users()
             counts = self.database.days(since, until)
             known = self.export.manifest().days
             changed = [count for count in counts if not self._is_exported(count, known.get(count.day.isoformat()))]
@@ -183,6 +186,8 @@ class Training:
                     advance()
             looked_at = {day for day in known if _is_within(day, since, until)}
             self.export.remove(looked_at - {count.day.isoformat() for count in counts})
+            if since is None and until is None:
+                self.database.finish_erasures(erased, Part.EXPORT, self.now())
             return len(changed)
 
     def load(self) -> TrainingData:
@@ -272,6 +277,14 @@ class Training:
         keep = self.settings.trainer_keep_models
         self.store.prune(keep)
         self.reports.prune(keep, self.store.versions())
+
+    def _forget_erased(self) -> None:
+        """Deletes the models that know users who were erased: nobody may go back to them. The one that serves stays."""
+        erased = self.database.erased_users()
+        if erased:
+            still_known = self.store.remove_holding(erased)
+            gone = [user_id for user_id in erased if user_id not in still_known]
+            self.database.finish_erasures(gone, Part.MODELS, self.now())
 
     def _fit(self, step: str, dataset: Dataset, plan: Plan) -> Fitted:
         with self.progress.step(step, self.fitter.passes(plan.params)) as advance:

@@ -277,6 +277,14 @@ class Histories:
             # As long as a read may be under way that does not bring it.
             self._add(seen, seen.followed, _Added(now + _READ_S, "\n".join(more)), now)
 
+    def forget(self, user_id: str) -> None:
+        """Forgets a user."""
+        forgotten = self._by_user.pop(user_id, None)
+        if forgotten is not None:
+            self._bytes -= forgotten.memory_bytes
+            # It may hold the user's videos as a set.
+            self._ids_of.cache_clear()
+
     def read_newer(self, user_id: str, text: str, since_s: float, now: float) -> None:
         """Takes the newer part of a history as it was read.
 

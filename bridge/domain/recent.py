@@ -75,6 +75,12 @@ class RecentEvents:
             _, forgotten = self._by_user.popitem(last=False)
             self._count -= len(forgotten)
 
+    def forget(self, user_id: str) -> bool:
+        """Forgets a user; says whether there was anything."""
+        forgotten = self._by_user.pop(user_id, [])
+        self._count -= len(forgotten)
+        return bool(forgotten)
+
     def since(self, user_id: str, time_s: float) -> list[FollowedEvent]:
         """Returns what a user did after a time, in the order in which it came."""
         return [event for event in self._by_user.get(user_id, ()) if event.time_s > time_s]

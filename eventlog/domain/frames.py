@@ -78,6 +78,20 @@ def encode(record: Record, offset: int, now_ms: int, place: int) -> bytes:
     return MAGIC + zlib.crc32(checked, place & _U32).to_bytes(4, "little") + checked
 
 
+def blank(frame: Frame, place: int) -> bytes:
+    """Returns a frame as long as another one and at its offset, whose key and value say nothing.
+
+    Args:
+        frame: The other one.
+        place: Where it lies, see `place_of`.
+    """
+    length = frame.end - frame.start
+    numbers = _CHECKED.pack(length, frame.offset, frame.append_time_ms, len(frame.key), len(frame.headers))
+    nothing = b"{}".ljust(len(frame.value))[: len(frame.value)]
+    checked = b"".join((numbers, b"-" * len(frame.key), frame.headers, nothing))
+    return MAGIC + zlib.crc32(checked, place & _U32).to_bytes(4, "little") + checked
+
+
 def scan(data: bytes, place: int, *, whole: bool) -> Iterator[Frame]:
     """Yields the intact frames, in order.
 

@@ -17,7 +17,7 @@ from interactions.adapters.rest_json import UnreadableBodyError, decode_interact
 from interactions.adapters.trace import traceparent
 from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.result import EventResult, Status
-from interactions.service import Recorder
+from interactions.service import Recorded, Recorder
 from runtime.access import require_acting_for
 from runtime.errors import InvalidArgumentError, UnprocessableError
 from runtime.guard import AUTHORIZATION
@@ -58,7 +58,7 @@ class InteractionsRoute:
         result = recorded.results[0]
         if result.status is Status.REJECTED:
             raise UnprocessableError(violations(result))
-        return json_response({"result": _result(result), "durability": recorded.durability})
+        return json_response({"result": _result(result)} | _durability(recorded))
 
     async def _batch(self, body: bytes, trace: str) -> Response:
         events = split_batch(body)
@@ -67,8 +67,7 @@ class InteractionsRoute:
         require_acting_for(event.user_id for event in decoded if isinstance(event, pb.Interaction))
         recorded = await self._recorder.record(decoded, trace)
         answer: dict[str, Any] = {"results": [_result(result) for result in recorded.results]}
-        # Absent like every default value in protobuf's JSON, when nothing was accepted.
-        return json_response(answer | ({"durability": recorded.durability} if recorded.durability else {}))
+        return json_response(answer | _durability(recorded))
 
 
 def routes(recorder: Recorder, cors_origins: Sequence[str] = ()) -> list[BaseRoute]:
@@ -120,3 +119,8 @@ def _result(result: EventResult) -> dict[str, str]:
     if result.broken:
         answer |= {"field": result.broken[0].field, "reason": result.broken[0].reason}
     return answer
+
+
+def _durability(recorded: Recorded) -> dict[str, str]:
+    """Absent like every default value in protobuf's JSON, when nothing was accepted or nothing of it is kept."""
+    return {"durability": recorded.durability} if recorded.durability else {}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from eventlog.ports import Offsets, Partition
-from interactions.sink.ports import RowsRefusedError, StoreUnavailableError
+from interactions.sink.ports import RowsRefusedError, StoreUnavailableError, Written
 
 
 class Keyed(Protocol):
@@ -36,7 +36,7 @@ class MemoryStore(Generic[KeyedT]):
         self._require_up()
         return {partition: offset for partition, offset in self.offsets.items() if partition in partitions}
 
-    async def write(self, events: Sequence[KeyedT], offsets: Offsets) -> int:
+    async def write(self, events: Sequence[KeyedT], offsets: Offsets) -> Written:
         """Keeps the new events."""
         self._require_up()
         if any(each.key in self._refused for each in events):
@@ -44,7 +44,7 @@ class MemoryStore(Generic[KeyedT]):
         new = {each.key: each for each in events if each.key not in self.events}
         self.events |= new
         self.offsets |= offsets
-        return len(new)
+        return Written(len(new))
 
     def _require_up(self) -> None:
         if self.down:

@@ -13,7 +13,7 @@ AGE_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 
 
 # Told when nobody knows: a lag of none would look well.
 _UNKNOWN: Final = float("nan")
-_RESULTS: Final = ("inserted", "duplicate", "dead_lettered")
+_RESULTS: Final = ("inserted", "dropped_no_consent", "duplicate", "dead_lettered")
 
 
 class SinkMetrics:
@@ -75,7 +75,8 @@ class TopicMetrics:
 
     def batch_written(self, record: BatchWritten) -> None:
         """Counts one batch."""
-        counts = (record.inserted, record.duplicates, sum(record.dead_lettered.values()))
+        written = record.written
+        counts = (written.inserted, written.dropped, record.duplicates, sum(record.dead_lettered.values()))
         for result, count in zip(_RESULTS, counts, strict=True):
             self._metrics.records.labels(self._topic, result).inc(count)
         for fault, count in record.dead_lettered.items():

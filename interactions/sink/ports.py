@@ -53,6 +53,23 @@ class Fault(enum.StrEnum):
     REFUSED = "refused"  # the database's: it does not take what the contract allows
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of some items.
+
+    Args:
+        inserted: Those that were new.
+        dropped: Those of users of whom nothing is stored.
+    """
+
+    inserted: int
+    dropped: int = 0
+
+    def __add__(self, other: "Written") -> "Written":
+        """Returns both together."""
+        return Written(self.inserted + other.inserted, self.dropped + other.dropped)
+
+
 class Store(Protocol[ItemT_contra]):
     """Keeps what the records of one topic hold, and how far the log was read, all in one transaction."""
 
@@ -63,8 +80,8 @@ class Store(Protocol[ItemT_contra]):
             StoreUnavailableError: Ask again.
         """
 
-    async def write(self, items: Sequence[ItemT_contra], offsets: Offsets, /) -> int:
-        """Writes the items that are new, and the offsets; returns how many were new.
+    async def write(self, items: Sequence[ItemT_contra], offsets: Offsets, /) -> Written:
+        """Writes the items that are new, but those of users of whom nothing is stored, and the offsets.
 
         Raises:
             StoreUnavailableError: Nothing was written.
@@ -77,14 +94,14 @@ class BatchWritten:
     """Some records were brought into the database.
 
     Args:
-        inserted: Items that were new.
+        written: What became of the items that could be stored.
         duplicates: Items that were there already.
         dead_lettered: Records that were put aside, by whose fault that was.
         elapsed_s: From poll to commit, in seconds.
         age_s: How long the oldest record had waited in the log, in seconds.
     """
 
-    inserted: int
+    written: Written
     duplicates: int
     dead_lettered: Mapping[Fault, int]
     elapsed_s: float

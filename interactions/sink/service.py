@@ -11,7 +11,7 @@ from eventlog.ports import Consumer, Offsets, Publisher, PublishError, RecordToo
 from interactions.sink.batch import Batch, ItemT, Read, Readable, read_all
 from interactions.sink.dead_letter import Dead, bare_letter, dead_letter
 from interactions.sink.patience import Patience, StoppedError
-from interactions.sink.ports import BatchWritten, Fault, Lag, RowsRefusedError, Step, Store, Telemetry
+from interactions.sink.ports import BatchWritten, Fault, Lag, RowsRefusedError, Step, Store, Telemetry, Written
 from interactions.system import System
 
 _LOG = structlog.get_logger(__name__)
@@ -114,21 +114,21 @@ class Sink(Generic[ItemT]):
     async def _bring_in(self, found: Batch[ItemT]) -> None:
         start_s = self._system.monotonic()
         await self._patience.persist(Step.DEAD_LETTER, lambda: self._bury(found.dead))
-        inserted, refused = await self._write(found.readable, found.offsets)
+        written, refused = await self._write(found.readable, found.offsets)
         age_s = self._age_s(found.oldest_ms)
         self._in_hand.remove(found)
         self._behind_since_s = None
         await self._patience.persist(Step.COMMIT, lambda: self._consumer.commit(found.offsets))
         dead = Counter(each.fault for each in found.dead) + Counter({Fault.REFUSED: refused})
-        duplicates = len(found.readable) - inserted - refused
+        duplicates = len(found.readable) - written.inserted - written.dropped - refused
         elapsed_s = self._system.monotonic() - start_s
-        self._telemetry.batch_written(BatchWritten(inserted, duplicates, dead, elapsed_s, age_s))
+        self._telemetry.batch_written(BatchWritten(written, duplicates, dead, elapsed_s, age_s))
 
-    async def _write(self, readable: Sequence[Readable[ItemT]], offsets: Offsets) -> tuple[int, int]:
+    async def _write(self, readable: Sequence[Readable[ItemT]], offsets: Offsets) -> tuple[Written, int]:
         """Writes items and offsets; halves a batch that is refused until the item that is at fault stands alone.
 
         Returns:
-            How many were inserted and how many refused.
+            What became of them, and how many were refused.
         """
         items = [each.item for each in readable]
         try:

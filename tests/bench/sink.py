@@ -147,7 +147,7 @@ class _Clock:
     def batch_written(self, record: BatchWritten) -> None:
         self.end_s = time.monotonic()
         self.start_s = self.start_s or self.end_s - record.elapsed_s
-        self.written += record.inserted
+        self.written += record.written.inserted
         if self.written >= EVENTS:
             self.done.set()
 

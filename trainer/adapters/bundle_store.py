@@ -1,12 +1,13 @@
 """Published models: which one serves, which stay."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from runtime import bundle_files, candidate_file, popularity_file, serving_model
 from runtime.candidate_file import Candidate
-from runtime.model_bundle import Manifest, ModelArrays, ModelBundle
+from runtime.model_bundle import UNKNOWN_CODE, BundleError, BundleFault, Manifest, ModelArrays, ModelBundle, find_texts
 from runtime.popularity import Popularity
 from runtime.signing import load_or_create_private_key
 
@@ -121,6 +122,36 @@ class BundleStore:
         for version in gone:
             bundle_files.remove(self._models_dir, version)
         return gone
+
+    def remove_holding(self, user_ids: Sequence[str]) -> set[str]:
+        """Deletes the models that know some users, but the serving one and the one tried; returns whom these two know.
+
+        Only while nobody else publishes.
+        """
+        kept, known = {self.live(), self._tried()}, set()
+        for version in self.versions():
+            found = self._known(version, user_ids)
+            if version in kept:
+                known |= found
+            elif found:
+                bundle_files.remove(self._models_dir, version)
+        return known
+
+    def _known(self, version: str, user_ids: Sequence[str]) -> set[str]:
+        """Returns whom of some users a model knows; all of them when that cannot be told."""
+        try:
+            found = find_texts(self.read(version).arrays.user_ids, user_ids)
+        except BundleError:
+            return set(user_ids)
+        return {user_id for user_id, row in zip(user_ids, found, strict=True) if row != UNKNOWN_CODE}
+
+    def _tried(self) -> str | None:
+        """Returns the candidate's version. A file that holds something else keeps no other command from its work."""
+        try:
+            candidate = self.candidate()
+        except BundleError:
+            return None
+        return candidate.model_version if candidate else None
 
     def _public_key(self) -> Ed25519PublicKey:
         return load_or_create_private_key(self._key_path).public_key()

@@ -5,8 +5,9 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from storage import recent_views, training_outbox, trainings, user_features, user_recommendations
+from storage import consent, erasures, recent_views, training_outbox, trainings, user_features, user_recommendations
 from storage.database import reading, sync_engine
+from storage.erasures import Part
 from storage.kept_places import KeptPlace, kept_places
 from storage.recent_views import Newest, ViewRules
 from storage.training_data import DayCount, InteractionRow, catalogue, days, interactions_of
@@ -46,6 +47,16 @@ class TrainingDatabase:
         """Streams what is known of users beside what they did."""
         with reading(self._engine) as connection:
             yield from user_features.all_users(connection)
+
+    def erased_users(self) -> list[str]:
+        """Returns who was erased, is still marked and has not come back."""
+        with reading(self._engine) as connection:
+            return list(connection.scalars(consent.erased()))
+
+    def finish_erasures(self, user_ids: Sequence[str], part: Part, now: datetime) -> None:
+        """Says that nothing is left of users in the export, or in the models."""
+        with self._engine.begin() as connection:
+            erasures.finish_sync(connection, user_ids, part, now)
 
     def newest(self) -> Newest | None:
         """Tells how far the interactions go; None when there are none."""

@@ -21,6 +21,9 @@ _OUTCOMES: Final = {0: RunOutcome.SUCCEEDED, EXIT_REFUSED: RunOutcome.REFUSED}
 # The libraries take some 5 s to start, far more on a busy machine; a Snowflake that is away takes 15 s.
 _TELL_S: Final = 120.0
 
+# Another program: what it does besides the database, the trainer knows nothing of.
+_PRUNE: Final = (sys.executable, "-m", "deploy.cli", "db", "prune")
+
 # How long an ended training may take to stop.
 _STOP_S: Final = 5.0
 
@@ -28,7 +31,7 @@ _STOP_S: Final = 5.0
 async def run_training() -> RunOutcome:
     """Runs `feed trainer run` to its end; when cancelled, ends it."""
     start = time.monotonic()
-    code = await _run("run")
+    code = await _run(*_command("run"))
     outcome = _OUTCOMES.get(code, RunOutcome.FAILED)
     elapsed_s = time.monotonic() - start
     log = _LOG.info if outcome is RunOutcome.SUCCEEDED else _LOG.error
@@ -38,15 +41,22 @@ async def run_training() -> RunOutcome:
 
 async def count_popularity() -> None:
     """Runs `feed trainer popularity` to its end; when cancelled, ends it."""
-    code = await _run("popularity")
+    code = await _run(*_command("popularity"))
     if code:
         _LOG.error("trainer.popularity_not_counted", exit_code=code)
+
+
+async def prune() -> None:
+    """Runs `feed db prune` to its end; when cancelled, ends it."""
+    code = await _run(*_PRUNE)
+    if code:
+        _LOG.error("trainer.not_pruned", exit_code=code)
 
 
 async def tell() -> None:
     """Runs `feed trainer tell` to its end; when cancelled, or after too long, ends it."""
     try:
-        await asyncio.wait_for(_run("tell"), _TELL_S)
+        await asyncio.wait_for(_run(*_command("tell")), _TELL_S)
     except TimeoutError:
         _LOG.warning("trainer.telling_ended", after_s=_TELL_S)
 
@@ -59,8 +69,8 @@ def tell_and_wait() -> None:
         _LOG.warning("trainer.telling_ended", after_s=_TELL_S)
 
 
-async def _run(command: str) -> int:
-    process = await asyncio.create_subprocess_exec(*_command(command))
+async def _run(*command: str) -> int:
+    process = await asyncio.create_subprocess_exec(*command)
     try:
         return await process.wait()
     except asyncio.CancelledError:

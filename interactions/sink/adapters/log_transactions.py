@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +12,8 @@ from interactions.sink.ports import RowsRefusedError, StoreUnavailableError
 from storage import interactions, log_offsets
 from storage.database import Database
 from storage.dialect import set_for_transaction
+
+ResultT = TypeVar("ResultT")
 
 # Another sink wrote some of the same rows meanwhile: from then on they are known.
 _ATTEMPTS: Final = 5
@@ -52,7 +54,7 @@ class LogTransactions:
         offsets = {Partition(self._topic, partition): offset for partition, offset in found.items()}
         return {partition: offset for partition, offset in offsets.items() if partition in partitions}
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[int]], offsets: Offsets) -> int:
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]], offsets: Offsets) -> ResultT:
         """Does the work and keeps the offsets, both or neither; returns what the work returns.
 
         Args:
@@ -77,13 +79,13 @@ class LogTransactions:
                 raise _unavailable(error) from error
         raise AssertionError  # every attempt returns, raises or goes on to the next
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[int]], offsets: Offsets) -> int:
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]], offsets: Offsets) -> ResultT:
         async with self._database.begin() as connection:
             await set_for_transaction(connection, _SETTINGS)
-            count = await work(connection)
+            result = await work(connection)
             next_offsets = {partition: offset for (_, partition), offset in offsets.items()}
             await log_offsets.save(connection, self._group, self._topic, next_offsets)
-        return count
+        return result
 
 
 def _unavailable(error: Exception) -> StoreUnavailableError:

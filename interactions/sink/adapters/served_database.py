@@ -1,6 +1,6 @@
 """The store of served pages in the database: feed cache, decisions and log offsets in one transaction."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -14,8 +14,10 @@ from eventlog.ports import Offsets, Partition
 from eventlog.topics import SERVED
 from interactions.domain.served_page import Served, ServedPage
 from interactions.sink.adapters.log_transactions import LogTransactions
+from interactions.sink.ports import Written
 from interactions.system import System
-from storage import served
+from storage import consent, served
+from storage.consent import Withheld
 from storage.database import Database
 from storage.served import DecisionRow, PageRow
 
@@ -48,14 +50,14 @@ class DatabaseServedStore:
         """Returns where the last transaction on each partition left off."""
         return await self._transactions.load_offsets(partitions)
 
-    async def write(self, pages: Sequence[Served], offsets: Offsets) -> int:
+    async def write(self, pages: Sequence[Served], offsets: Offsets) -> Written:
         """Writes all of it or nothing, and now and then deletes what has expired."""
         once = list({each.key: each for each in reversed(pages)}.values())[::-1]
-        count = await self._transactions.write(partial(_write, pages=once), offsets)
+        written = await self._transactions.write(partial(_write, pages=once), offsets)
         if self._system.monotonic() >= self._prune_at_s:
             self._prune_at_s = self._system.monotonic() + _PRUNE_EVERY_S
             await self._prune()
-        return count
+        return written
 
     async def _prune(self) -> None:
         """Deletes expired pages; what is left, or fails, is for the next time."""
@@ -69,14 +71,21 @@ class DatabaseServedStore:
             _LOG.warning("sink.not_pruned", error=str(error))
 
 
-async def _write(connection: AsyncConnection, pages: Sequence[Served]) -> int:
+async def _write(connection: AsyncConnection, pages: Sequence[Served]) -> Written:
     if not pages:
-        return 0
-    known = await served.known_pages(connection, [each.key for each in pages])
-    new = [each for each in pages if each.key not in known]
+        return Written(0)
+    withheld = await consent.withheld(connection, {each.page.user_id for each in pages})
+    kept = [each for each in pages if not _is_kept_out(each, withheld)] if withheld else pages
+    known = await served.known_pages(connection, [each.key for each in kept])
+    new = [each for each in kept if each.key not in known]
     decisions = [row for each in new for row in decision_rows(each)]
     await served.insert(connection, [page_row(each) for each in new], decisions)
-    return len(new)
+    return Written(len(new), len(pages) - len(kept))
+
+
+def _is_kept_out(stored: Served, withheld: Mapping[str, Withheld]) -> bool:
+    found = withheld.get(stored.page.user_id)
+    return found is not None and found.keeps_out(stored.served_time)
 
 
 def page_row(found: Served) -> PageRow:

@@ -1,6 +1,6 @@
 """The store in the database: events, trending weights and log offsets in one transaction."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,8 +11,9 @@ from eventlog.ports import Offsets, Partition
 from eventlog.topics import INTERACTIONS
 from interactions.domain.trend import View, Watched, added_weight, hour_of, view_of
 from interactions.sink.adapters.log_transactions import TIMEOUT_S, LogTransactions
-from interactions.sink.ports import StoredEvent
-from storage import interactions, trending
+from interactions.sink.ports import StoredEvent, Written
+from storage import consent, interactions, trending
+from storage.consent import Withheld
 from storage.database import Database
 from storage.interactions import InteractionRow
 from storage.segments import segments_of
@@ -41,19 +42,26 @@ class DatabaseStore:
         """Returns where the last transaction on each partition left off."""
         return await self._transactions.load_offsets(partitions)
 
-    async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+    async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> Written:
         """Writes all of it or nothing."""
         # An event that came twice counts once, as its first copy.
         once = list({each.key: each for each in reversed(events)}.values())[::-1]
         return await self._transactions.write(partial(_write, events=once), offsets)
 
 
-async def _write(connection: AsyncConnection, events: Sequence[StoredEvent]) -> int:
-    new = await _new(connection, events)
+async def _write(connection: AsyncConnection, events: Sequence[StoredEvent]) -> Written:
+    withheld = await consent.withheld(connection, {each.event.user_id for each in events})
+    kept = [each for each in events if not _is_kept_out(each, withheld)] if withheld else events
+    new = await _new(connection, kept)
     buckets = list(await _buckets(connection, new))
     await interactions.insert(connection, [row_of(each) for each in new])
     await trending.add(connection, buckets)
-    return len(new)
+    return Written(len(new), len(events) - len(kept))
+
+
+def _is_kept_out(stored: StoredEvent, withheld: Mapping[str, Withheld]) -> bool:
+    found = withheld.get(stored.event.user_id)
+    return found is not None and found.keeps_out(stored.event_time)
 
 
 async def _new(connection: AsyncConnection, events: Sequence[StoredEvent]) -> list[StoredEvent]:

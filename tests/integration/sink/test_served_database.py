@@ -14,7 +14,7 @@ from eventlog.topics import INTERACTIONS, SERVED
 from interactions.domain.served_page import Served, read
 from interactions.sink.adapters import served_database
 from interactions.sink.adapters.served_database import DatabaseServedStore
-from interactions.sink.ports import RowsRefusedError, StoreUnavailableError
+from interactions.sink.ports import RowsRefusedError, StoreUnavailableError, Written
 from interactions.system import System
 from storage.database import Database
 from storage.tables import feed_cache, metadata, recommendation_decisions
@@ -99,7 +99,7 @@ async def test_every_field_is_kept(database: Database, store: DatabaseServedStor
         elapsedMs=12.5,
     )
 
-    assert await store.write([served], AT) == 1
+    assert await store.write([served], AT) == Written(1)
 
     (cached,) = await rows(database, feed_cache)
     assert cached.pop("id") > 0
@@ -171,7 +171,7 @@ async def test_a_page_counts_once_however_often_it_comes(database: Database, sto
     first = await store.write([*pages(3), *pages(3)], {})
     again = await store.write(pages(5), {})
 
-    assert (first, again) == (3, 2)
+    assert (first, again) == (Written(3), Written(2))
     assert await counts(database) == (5, 10)
 
 
@@ -182,14 +182,14 @@ async def test_one_that_came_before_the_cache_forgot_it_is_known(
     async with database.begin() as connection:
         await connection.execute(feed_cache.delete())
 
-    assert await store.write(pages(1), {}) == 0
+    assert await store.write(pages(1), {}) == Written(0)
     assert await counts(database) == (0, 2)
 
 
 async def test_a_page_without_videos_is_a_page(database: Database, store: DatabaseServedStore) -> None:
     empty = page(1, videoIds=[], scores=[])
 
-    assert [await store.write([empty], {}), await store.write([empty], {})] == [1, 0]
+    assert [await store.write([empty], {}), await store.write([empty], {})] == [Written(1), Written(0)]
     assert await counts(database) == (1, 0)
 
 
@@ -241,7 +241,7 @@ async def test_two_sinks_with_the_same_pages_write_them_once(database: Database,
 
     written = await asyncio.gather(stores[0].write(there, AT), stores[1].write(there[::-1], AT))
 
-    assert sum(written) == 200
+    assert sum(written, Written(0)) == Written(200)
     assert await counts(database) == (200, 400)
 
 

@@ -17,7 +17,7 @@ from interactions.bulk.trending import rebuild
 from interactions.domain.event import Assignment, InteractionEvent, InteractionType
 from interactions.domain.log_record import record_of
 from interactions.sink.adapters.store_database import DatabaseStore, row_of
-from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError
+from interactions.sink.ports import RowsRefusedError, StoredEvent, StoreUnavailableError, Written
 from storage import interactions
 from storage.database import Database, sync_engine
 from storage.dialect import set_for_transaction
@@ -89,7 +89,7 @@ async def test_every_field_is_kept(database: Database) -> None:
         metadata={"k": "ü"},
     )
 
-    assert await DatabaseStore(database, "g").write(stored(event), {}) == 1
+    assert await DatabaseStore(database, "g").write(stored(event), {}) == Written(1)
 
     (row,) = await rows(database)
     del row["id"]
@@ -139,7 +139,7 @@ async def test_an_event_counts_once_however_often_it_comes(database: Database) -
     first = await store.write(stored(EVENT, replace(EVENT, event_id=ID.upper()), *numbered(3)), {})
     again = await store.write(stored(EVENT, *numbered(5)), {})
 
-    assert (first, again) == (4, 2)
+    assert (first, again) == (Written(4), Written(2))
     assert len(await rows(database)) == 6
     assert shown(await buckets(database)) == [("global", HOUR, "v1", 4.2)]
 
@@ -244,7 +244,7 @@ async def test_two_sinks_at_once_count_everything_once(database: Database) -> No
         *(store.write(stored(*part), {}) for part in (events, events[::-1], events[50:150], events[100:]))
     )
 
-    assert sum(counts) == 200
+    assert sum(counts, Written(0)) == Written(200)
     assert [weight for *_, weight in await buckets(database)] == [pytest.approx(200 * 0.7)]
 
 
@@ -352,7 +352,7 @@ async def test_a_writer_that_hangs_in_its_transaction_is_cut_off(database: Datab
             await interactions.insert(hung, [row_of(each) for each in stored(EVENT)])
 
             async with asyncio.timeout(20):
-                assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == 1
+                assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == Written(1)
 
     assert len(await rows(database)) == 1
 
@@ -367,4 +367,4 @@ async def test_a_database_that_hangs_is_unavailable_and_told(database: Database)
         with pytest.raises(StoreUnavailableError, match=r"cannot be used: \w"):
             await DatabaseStore(database, "g", timeout_s=0.3).write(stored(EVENT), AT)
 
-    assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == 0
+    assert await DatabaseStore(database, "g").write(stored(EVENT), AT) == Written(0)

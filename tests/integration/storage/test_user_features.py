@@ -24,8 +24,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     engine = sync_engine(database_url)
     with engine.begin() as connection:
         connection.execute(sa.insert(users), ROWS)
-        erased = sa.update(users).where(users.c.user_id == "dan").values(erased_at=datetime.now(UTC))
-        connection.execute(erased)
+        erased = sa.update(users).where(users.c.user_id == "dan")
+        connection.execute(erased.values(personalised=False, erased_at=datetime.now(UTC)))
     with engine.connect() as connection:
         assert list(all_users(connection)) == [("ann", ["country=AT", "language=de", "age=30", "club=True"])]
     engine.dispose()

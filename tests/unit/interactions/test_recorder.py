@@ -112,6 +112,27 @@ async def test_an_event_is_published_under_its_user(bench: Bench) -> None:
     assert recorded.durability is Durability.JOURNAL
 
 
+async def test_who_does_not_want_to_be_known_is_answered_and_nothing_is_kept(bench: Bench) -> None:
+    """Decision 0051: an acknowledged event of such a user is the one that may be lost, and is counted."""
+
+    class OnlyU2:
+        def personalised(self, user_id: str) -> bool:
+            return user_id == "u2"
+
+    bench.recorder._consents = OnlyU2()
+    known = event(OTHER)
+    known.user_id = "u2"
+
+    recorded = await bench.recorder.record([EVENT, known, event("")])
+    alone = await bench.recorder.record([EVENT])
+
+    assert [each.status for each in recorded.results] == [Status.ACCEPTED] * 3
+    assert recorded.results[0].event_id == ID
+    assert [value["userId"] for value in bench.values()] == ["u2"]
+    assert (recorded.durability, alone.durability) == (Durability.JOURNAL, None)
+    assert [each.withheld for each in bench.told.records] == [2, 1]
+
+
 async def test_without_trace_there_is_no_header(bench: Bench) -> None:
     await bench.recorder.record([EVENT])
 

@@ -28,7 +28,7 @@ from interactions.domain.event import InteractionEvent, InteractionType
 from interactions.sink.app import instance_id_of
 from interactions.sink.fake import MemoryStore
 from interactions.sink.metrics import SinkMetrics
-from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent
+from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent, Written
 from interactions.sink.reading import read_event
 from interactions.sink.service import Sink
 from interactions.system import System
@@ -118,7 +118,7 @@ async def test_every_event_is_stored_once_with_its_offset() -> None:
         await eventually(lambda: sink.not_ready() is None)
 
     assert list(bench.store.events) == [event.event_id for event in events(1200)]
-    assert sum(each.inserted for each in bench.told.batches) == 1200
+    assert sum(each.written.inserted for each in bench.told.batches) == 1200
     assert sum(each.duplicates for each in bench.told.batches) == 10
     assert bench.consumer.committed == 1210
 
@@ -289,7 +289,7 @@ async def test_offsets_are_written_only_once_everything_before_them_is() -> None
     written: list[tuple[int, bool]] = []
 
     class NotingStore(MemoryStore[StoredEvent]):
-        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> Written:
             count = await super().write(events, offsets)
             written.append((len(self.events), bool(offsets)))
             return count
@@ -337,7 +337,7 @@ def test_metrics_tell_whose_fault_and_what_nobody_knows() -> None:
     registry = CollectorRegistry()
     metrics = SinkMetrics(registry).of(INTERACTIONS)
 
-    metrics.batch_written(BatchWritten(5, 2, {Fault.REFUSED: 1, Fault.UNREADABLE: 3}, 0.1, 0.2))
+    metrics.batch_written(BatchWritten(Written(5, 1), 2, {Fault.REFUSED: 1, Fault.UNREADABLE: 3}, 0.1, 0.2))
     metrics.lag_measured(Lag(None, None))
 
     def value(name: str, **labels: str) -> float | None:
@@ -358,7 +358,7 @@ async def test_the_next_records_are_read_while_the_last_ones_are_written() -> No
     order: list[int] = []
 
     class SlowStore(MemoryStore[StoredEvent]):
-        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> int:
+        async def write(self, events: Sequence[StoredEvent], offsets: Offsets) -> Written:
             await gate.wait()
             order.extend(offsets.values())
             return await super().write(events, offsets)
