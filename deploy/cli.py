@@ -122,6 +122,22 @@ def up(
         _fail(str(error))
 
 
+@app.command()
+def ready(process: Annotated[str, typer.Argument(help="as `feed PROCESS` starts it")]) -> None:
+    """Ask a process on this machine whether it can serve; exit 1 with its reason when it cannot."""
+    from deploy.processes import NAMES, not_ready, spec_of
+    from runtime.settings import SettingsError
+
+    if process not in NAMES:
+        _fail(f"PROCESS must be one of {', '.join(NAMES)}, not {process!r}", code=2)
+    try:
+        reason = not_ready(spec_of(process, os.environ))
+    except SettingsError as error:
+        _fail(f"wrong settings:\n{error}", code=2)
+    if reason is not None:
+        _fail(f"{process} is not ready: {reason}")
+
+
 @import_app.command("kuairand", context_settings=FORWARD)
 def import_kuairand(context: typer.Context) -> None:
     """Import a KuaiRand log: videos, users, interactions, trending."""

@@ -4,14 +4,12 @@ import asyncio
 import os
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.process import command_of, end
+from deploy.processes import ProcessSpec, not_ready
 from runtime.lock_file import AlreadyRunningError, exclusive
 
 # A process that dies is started again after this, doubling up to the longest; once it has lived, from the start.
@@ -28,21 +26,6 @@ TAIL_LINES = 15
 
 class StartError(Exception):
     """A process did not become ready; the text names it and shows the end of its log."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessSpec:
-    """One process of the list.
-
-    Args:
-        name: Its name, also the name of its log and pid file.
-        command: What to start.
-        ready_url: Answers 200 once the process can serve.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    ready_url: str
 
 
 class Supervisor:
@@ -107,11 +90,11 @@ class Supervisor:
     async def _start_first(self, spec: ProcessSpec) -> None:
         process = await self._spawn(spec)
         deadline = time.monotonic() + READY_BOUND_S
-        while not await asyncio.to_thread(_answers, spec.ready_url):
+        while (reason := await asyncio.to_thread(not_ready, spec)) is not None:
             if process.returncode is not None:
                 raise StartError(f"{spec.name} ended with exit code {process.returncode}:\n{self._tail(spec)}")
             if time.monotonic() > deadline:
-                raise StartError(f"{spec.name} is not ready after {READY_BOUND_S:.0f} s:\n{self._tail(spec)}")
+                raise StartError(f"{spec.name} is not ready after {READY_BOUND_S:.0f} s: {reason}\n{self._tail(spec)}")
             await asyncio.sleep(POLL_S)
 
     async def _watch(self, spec: ProcessSpec) -> None:
@@ -169,11 +152,3 @@ def _read_pid(path: Path) -> int | None:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310  # loopback, built here
-            return bool(answer.status == 200)  # noqa: PLR2004
-    except (OSError, urllib.error.URLError):
-        return False

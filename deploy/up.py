@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,18 +18,12 @@ from bridge.settings import BridgeSettings
 from deploy.filling import mark_finished, next_step
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
-from deploy.supervisor import ProcessSpec, Supervisor
-from insights.settings import InsightsSettings
+from deploy.processes import FEED, NAMES, spec_of
+from deploy.supervisor import Supervisor
 from interactions.settings import InteractionsSettings
-from interactions.sink.settings import SinkSettings
 from runtime.settings import CommonSettings, load
-from scorer.settings import ScorerSettings
 from storage.database import reading, sync_engine, upgrade
 from storage.tables import videos
-from trainer.settings import TrainerSettings
-
-# The command of this very installation, whatever else is on the PATH.
-FEED = (sys.executable, "-m", "deploy.cli")
 
 
 class StepError(Exception):
@@ -113,7 +106,7 @@ async def _serve(environ: Mapping[str, str], folder: Path, started: float) -> No
     stopped = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
-    supervisor = Supervisor(process_list(environ), environ, folder, _say)
+    supervisor = Supervisor([spec_of(name, environ) for name in NAMES], environ, folder, _say)
     _say("starting the processes")
     await supervisor.start()
     _say(_welcome(environ, folder, time.monotonic() - started))
@@ -122,36 +115,10 @@ async def _serve(environ: Mapping[str, str], folder: Path, started: float) -> No
     await supervisor.stop()
 
 
-def process_list(environ: Mapping[str, str]) -> list[ProcessSpec]:
-    """Returns the processes of the system, with the ports that the settings give them."""
-    bridge = load(BridgeSettings, environ)
-    scorer = load(ScorerSettings, environ)
-    interactions = load(InteractionsSettings, environ)
-    sink = load(SinkSettings, environ)
-    insights = load(InsightsSettings, environ)
-    trainer = load(TrainerSettings, environ)
-    return [
-        ProcessSpec("scorer", (*FEED, "scorer"), _ready(scorer.scorer_host, scorer.scorer_http_port)),
-        ProcessSpec("bridge", (*FEED, "bridge"), _ready(bridge.bridge_host, bridge.bridge_http_port)),
-        ProcessSpec(
-            "interactions",
-            (*FEED, "interactions"),
-            _ready(interactions.interactions_host, interactions.interactions_http_port),
-        ),
-        ProcessSpec("sink", (*FEED, "sink"), _ready(sink.sink_host, sink.sink_http_port)),
-        ProcessSpec("insights", (*FEED, "insights"), _ready(insights.insights_host, insights.insights_http_port)),
-        ProcessSpec("trainer", (*FEED, "trainer", "schedule"), _ready(trainer.trainer_host, trainer.trainer_http_port)),
-    ]
-
-
 def watched(environ: Mapping[str, str]) -> str:
     """Returns where the metrics of the processes are, as the insights' setting says it."""
-    readiness = {each.name: each.ready_url for each in process_list(environ) if each.name != "insights"}
+    readiness = {name: spec_of(name, environ).ready_url for name in NAMES if name != "insights"}
     return ",".join(f"{name}={url.removesuffix('/readyz')}/metrics" for name, url in readiness.items())
-
-
-def _ready(host: str, port: int) -> str:
-    return f"http://{host}:{port}/readyz"
 
 
 def _has_videos(url: str) -> bool:

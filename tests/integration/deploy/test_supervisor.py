@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.supervisor import ProcessSpec, StartError, Supervisor
+from deploy.processes import ProcessSpec
+from deploy.supervisor import StartError, Supervisor
 from tests.polling import until
 from tests.system import free_ports
 

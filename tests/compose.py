@@ -1,0 +1,145 @@
+"""The services of `deploy/docker/compose.yaml` as processes of this machine: the same commands in the same order."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml  # type: ignore[import-untyped]
+
+from tests.polling import wait_for
+from tests.system import ROOT
+
+FILE: Final = ROOT / "deploy/docker/compose.yaml"
+IMAGE: Final = "feed-recommendation-bridge"
+_VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
+_READY_BOUND_S: Final = 120.0
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """The services of our image, each after those it waits for, with the defaults of all variables."""
+    text = _VARIABLE.sub(lambda found: found[2], FILE.read_text())
+    ours = {name: each for name, each in yaml.safe_load(text)["services"].items() if each["image"] == IMAGE}
+    ordered: dict[str, dict[str, Any]] = {}
+    while len(ordered) < len(ours):
+        ready = [name for name in ours if name not in ordered and _awaited(ours[name]) & ours.keys() <= ordered.keys()]
+        assert ready, f"they wait for each other: {ours.keys() - ordered.keys()}"
+        ordered |= {name: ours[name] for name in ready}
+    return ordered
+
+
+def is_server(service: Mapping[str, Any]) -> bool:
+    """Whether it runs on, and says whether it is ready."""
+    return "healthcheck" in service
+
+
+def _awaited(service: Mapping[str, Any]) -> set[str]:
+    return set(service.get("depends_on", ()))
+
+
+class PlainMachine:
+    """Services that run as processes of this machine.
+
+    Args:
+        programs: Where the programs of the image are.
+        folder: What the image's data folder is here.
+        places: What a host and port of the services is here, such as `kafka:9092`; longer texts first.
+        environ: More settings, such as free ports.
+    """
+
+    def __init__(self, programs: Path, folder: Path, places: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._places = places
+        self._environ = environ
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self, service: Mapping[str, Any]) -> None:
+        """Runs a service that ends by itself."""
+        done = subprocess.run(
+            self._command(service, service["command"]),
+            env=self._environ_of(service),
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{service['command']}: {done.stdout}{done.stderr}"
+
+    def start(self, name: str, service: Mapping[str, Any]) -> None:
+        """Starts a server."""
+        with self._log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                self._command(service, service["command"]),
+                env=self._environ_of(service),
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def until_healthy(self, name: str, service: Mapping[str, Any]) -> None:
+        """Asks a server as Docker does until it is healthy."""
+        check, program, *arguments = service["healthcheck"]["test"]
+        assert check == "CMD"
+        asked = [str(self._programs / program), *arguments]
+
+        def healthy() -> bool:
+            assert self._running[name].poll() is None, self._log(name).read_text()
+            return (
+                subprocess.run(asked, env=self._environ_of(service), capture_output=True, check=False).returncode == 0
+            )
+
+        wait_for(healthy, bool, _READY_BOUND_S)
+
+    def stop(self) -> dict[str, int]:
+        """Ends all of them as Docker does; returns their exit codes."""
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        try:
+            return {name: process.wait(60) for name, process in self._running.items()}
+        finally:
+            for process in self._running.values():
+                process.kill()
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+    def _command(self, service: Mapping[str, Any], command: Sequence[str]) -> list[str]:
+        entrypoint: Sequence[str] = service.get("entrypoint", [str(self._programs / "feed")])
+        return [*entrypoint, *(part.replace("/var/lib/feed", str(self._folder)) for part in command)]
+
+    def _environ_of(self, service: Mapping[str, Any]) -> dict[str, str]:
+        given = {name: self._here(str(value)) for name, value in service["environment"].items()}
+        path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "HOME": str(self._folder), "FEED_DATA_DIR": str(self._folder), **given, **self._environ}
+
+    def _here(self, value: str) -> str:
+        for place, here in self._places.items():
+            value = value.replace(place, here)
+        return value
+
+
+def copy_context(target: Path) -> None:
+    """Copies what `Dockerfile.dockerignore` lets Docker see."""
+    lines = (ROOT / "deploy/docker/Dockerfile.dockerignore").read_text().splitlines()
+    wanted = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    assert lines[1] == "*"
+    for path in _files(wanted):
+        copied = target / path
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes((ROOT / path).read_bytes())
+
+
+def _files(names: Sequence[str]) -> Iterator[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    yield from map(Path, listed.stdout.splitlines())
