@@ -20,6 +20,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.processes import FEED, NAMES, spec_of
 from deploy.supervisor import Supervisor
+from insights.settings import InsightsSettings
 from interactions.settings import InteractionsSettings
 from runtime.settings import CommonSettings, load
 from storage.database import reading, sync_engine, upgrade

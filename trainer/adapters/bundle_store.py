@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from runtime import bundle_files, candidate_file, popularity_file, serving_model
 from runtime.candidate_file import Candidate
-from runtime.model_bundle import UNKNOWN_CODE, BundleError, BundleFault, Manifest, ModelArrays, ModelBundle, find_texts
+from runtime.model_bundle import UNKNOWN_CODE, BundleError, Manifest, ModelArrays, ModelBundle, find_texts
 from runtime.popularity import Popularity
 from runtime.signing import load_or_create_private_key
 
