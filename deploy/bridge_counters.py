@@ -11,6 +11,8 @@ from insights.domain.page_books import Counters
 
 _TIMEOUT_S: Final = 5.0
 _STARTED: Final = "process_start_time_seconds"
+# Pages of users who do not want to be known: nobody is told of them.
+_WITHHELD: Final = "feed_bridge_pages_withheld_total"
 # In the order of `Counters`.
 _COUNTED: Final = ("feed_bridge_requests_total", "feed_bridge_served_waiting", "feed_bridge_served_dropped_total")
 
@@ -42,6 +44,7 @@ def read_counters(urls: Sequence[str]) -> Shown:
         started += begun
         for place, name in enumerate(_COUNTED):
             sums[place] += int(sum(each.value for each in samples if each.name == name))
+        sums[0] -= int(sum(each.value for each in samples if each.name == _WITHHELD))
     return Shown(Counters(*sums), started)
 
 

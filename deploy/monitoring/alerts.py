@@ -138,6 +138,13 @@ _BRIDGE: Final = Group(
             "What editors block may still be shown.",
         ),
         Alert(
+            "FeedConsentOld",
+            "max(feed_bridge_consent_age_seconds) > 60",
+            _PAGE,
+            "Who wants to be known was last read {{ $value | humanizeDuration }} ago.",
+            "Users who have withdrawn their consent since still get personal pages, which are recorded.",
+        ),
+        Alert(
             "FeedServedRecordsLost",
             "sum by (why) (increase(feed_bridge_served_dropped_total[10m])) > 0",
             _TICKET,
@@ -339,6 +346,13 @@ _INSIGHTS: Final = Group(
             _TICKET,
             "{{ $value | humanize }} served videos have lost their decision.",
             "Rows of recommendation_decisions were deleted under the ledger.",
+        ),
+        Alert(
+            "FeedEventsIncomplete",
+            'sum by (event, field) (increase(feed_insights_event_problems_total{field!="recommendation_id"}[10m])) > 0',
+            _TICKET,
+            "{{ $labels.field }} is missing or wrong in {{ $value | humanize }} of {{ $labels.event }}.",
+            "What is told of pages is not whole.",
         ),
         Alert(
             "FeedExperimentMismatched",

@@ -139,6 +139,7 @@ CASES: Final = {
     "FeedCorrectionsOld page": _case(
         "feed_bridge_corrections_age_seconds 61+0x20", "feed_bridge_corrections_age_seconds 60+0x20"
     ),
+    "FeedConsentOld page": _case("feed_bridge_consent_age_seconds 61+0x20", "feed_bridge_consent_age_seconds 60+0x20"),
     "FeedServedRecordsLost ticket": _case(
         'feed_bridge_served_dropped_total{why="queue_full"} 0+0x13 5+0x9',
         'feed_bridge_served_dropped_total{why="queue_full"} 5+0x20',
@@ -213,6 +214,10 @@ CASES: Final = {
     ),
     "FeedDecisionsMissing ticket": _case(
         "feed_insights_missing_videos 0+0x13 20+0x9", "feed_insights_missing_videos 20+0x20"
+    ),
+    "FeedEventsIncomplete ticket": _case(
+        'feed_insights_event_problems_total{event="feed_recommendation_served", field="algorithm"} 0+0x13 3+0x9',
+        'feed_insights_event_problems_total{event="feed_recommendation_consumed", field="recommendation_id"} 0+1x20',
     ),
     "FeedExperimentMismatched ticket": _case(
         "feed_insights_experiments_mismatched 1+0x20", "feed_insights_experiments_mismatched 0+0x20"
