@@ -99,16 +99,17 @@ def test_every_answered_page_is_told_once_and_whole(system: System):
         reader.page(f"u{number}", page_token=page.next_page_token)
     reader.page("nobody-has-seen-me")
     wait_for(
-        lambda: [reader.over_rest(f"u{number}") for number in range(4)] and {worker for worker, _ in answered(system)},
+        lambda: reader.over_rest(f"passer-by-{uuid.uuid4()}") and {worker for worker, _ in answered(system)},
         lambda workers: len(workers) == WORKERS,
     )
     os.kill(system.pid("scorer"), signal.SIGKILL)
-    fallen_back = [reader.page(f"u{number}") for number in range(3)]
+    # Users who were shown nothing yet: what trends is not used up for them.
+    fallen_back = [reader.page(f"u{number}") for number in range(10, 13)]
     assert {each.source for each in fallen_back} == {pb.TRENDING}
     reader.until_personal()
     events = [
         *(acted("u1", reader.page("u1"), place, kind) for place, kind in enumerate(("VIEW", "LIKE", "SKIP"))),
-        acted("u0", fallen_back[0], 0, "SHARE"),
+        acted("u10", fallen_back[0], 0, "SHARE"),
     ]
     answer = post_json(system.http_port("interactions"), "/feed/interactions", {"interactions": events})
     assert {each["status"] for each in answer.json["results"]} == {"ACCEPTED"}
