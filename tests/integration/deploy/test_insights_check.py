@@ -40,6 +40,7 @@ class Bridges:
         self.answered = 0
         self.waiting = 0
         self.dropped = 0
+        self.withheld = 0
         self.started_s = [STARTED_S, STARTED_S + 1]
         bridges = self
 
@@ -66,7 +67,8 @@ class Bridges:
         started = "".join(
             f'process_start_time_seconds{{worker="{number}"}} {each}\n' for number, each in enumerate(self.started_s)
         )
-        return first + other + waiting + dropped + started
+        withheld = f'feed_bridge_pages_withheld_total{{worker="0"}} {self.withheld}.0\n'
+        return first + other + waiting + dropped + withheld + started
 
     @property
     def url(self) -> str:
@@ -278,6 +280,12 @@ async def test_a_doubled_record_is_told_and_counts_once(rig: Rig) -> None:
     assert (result.exit_code, wrong(result)) == (0, [])
     assert "copies of their records                      1\n" in result.stdout
     assert "pages on feed.served.v1                      4\n" in result.stdout
+
+
+async def test_pages_of_who_does_not_want_to_be_known_are_expected_in_no_book(rig: Rig) -> None:
+    rig.bridges.answered += 2
+    rig.bridges.withheld += 2
+    assert (await rig.check()).exit_code == 0
 
 
 async def test_what_is_on_its_way_is_waited_for(rig: Rig) -> None:
