@@ -45,6 +45,9 @@ class Nothing(services.RecommendationServiceServicer):
     async def GetRecommendations(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         return pb.GetRecommendationsResponse()
 
+    async def ExplainRecommendation(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.ExplainRecommendationResponse()
+
 
 class NothingApp:
     """A process that offers it."""
