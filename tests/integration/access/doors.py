@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import insights.app
 import interactions.app
 import scorer.app
 from bridge.settings import BridgeSettings
-from feed.insights.v1 import outcomes_pb2
+from feed.insights.v1 import corrections_pb2, outcomes_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
@@ -41,7 +42,7 @@ from tests.polling import until
 
 PAGE: Final = "r1"
 OWNER: Final = "u1"
-CONTRACT: Final = (outcomes_pb2, interactions_pb2, recommendations_pb2, scoring_pb2, health_pb2)
+CONTRACT: Final = (corrections_pb2, outcomes_pb2, interactions_pb2, recommendations_pb2, scoring_pb2, health_pb2)
 
 # What a request to a route is like that is about its owner; those without are called as they are.
 BODIES: Final[Mapping[str, Any]] = {
@@ -85,6 +86,9 @@ _CODES: Final = {
 _STATUSES: Final = {401: Answer.UNKNOWN, 403: Answer.DENIED, 500: Answer.BROKEN, 404: Answer.BROKEN, 405: Answer.BROKEN}
 
 
+_PARAMETER: Final = re.compile(r"\{[^}]*\}")
+
+
 @dataclass(frozen=True)
 class Door:
     """An RPC or a route of a running process, as the policy names it.
@@ -122,17 +126,21 @@ class Door:
 
     def _rest(self, given: Mapping[str, str]) -> Answer:
         verb, path = self.name.split(" ")
+        named = _PARAMETER.sub("nothing", path)
         body = json.dumps(BODIES[self.name]) if self.name in BODIES else None
-        headers = {**given, **({"content-type": "application/json"} if body else {})}
+        # Forms of the pages are taken only from pages of ours.
+        headers = {**given, "sec-fetch-site": "same-origin", **({"content-type": "application/json"} if body else {})}
         connection = http.client.HTTPConnection("127.0.0.1", self.service.http_port, timeout=30)
         try:
-            connection.request(verb, f"{path}?{QUERIES.get(self.name, '')}", body, headers)
+            connection.request(verb, f"{named}?{QUERIES.get(self.name, '')}", body, headers)
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:
             connection.close()
         assert ("www-authenticate" in answer.headers) == (answer.status == 401)
         assert answer.status not in {401, 403} or json.loads(text)["requestId"]
+        if answer.status == 404 and named != path:
+            return Answer.LET_IN  # what it names is not there
         return _STATUSES.get(answer.status, Answer.LET_IN)
 
     def request(self) -> Message:

@@ -15,15 +15,18 @@ from feed.insights.v1 import corrections_pb2, outcomes_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
+from insights.app import build
+from insights.settings import InsightsSettings
 from runtime.access import PUBLIC, user_ids
 from runtime.guard import Guard, PolicyError
+from runtime.http_server import route_names
 from runtime.policy import POLICY
 from runtime.settings import SettingsError, load
 from tests.tokens import Issuer
 
 PROTOS = Path(__file__).parents[3] / "protos"
 CONTRACT = (corrections_pb2, outcomes_pb2, interactions_pb2, recommendations_pb2, scoring_pb2)
-# What every process has, and what the document leaves out.
+# What every process has, and what the document leaves out, beside the pages for people.
 NOT_IN_DOCUMENT = {"GET /openapi.json", "GET /tracker.js", "OPTIONS /api/track"}
 
 
@@ -34,6 +37,13 @@ def methods() -> Iterator[tuple[str, MethodDescriptor]]:
                 yield f"/{service.full_name}/{method.name}", method
 
 
+@pytest.fixture
+def pages(tmp_path: Path) -> set[str]:
+    """The routes of the insights that are for people."""
+    environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}"}
+    return {name for name in route_names(build(load(InsightsSettings, environ)).http_routes) if " /feed/" not in name}
+
+
 def test_all_proto_files_with_services_are_looked_at():
     with_services = {
         str(path.relative_to(PROTOS)) for path in (PROTOS / "feed").rglob("*.proto") if "\nservice " in path.read_text()
@@ -41,17 +51,17 @@ def test_all_proto_files_with_services_are_looked_at():
     assert {module.DESCRIPTOR.name for module in CONTRACT} == with_services
 
 
-def test_every_rpc_and_every_route_has_one_row_and_no_row_is_for_nothing():
+def test_every_rpc_and_every_route_has_one_row_and_no_row_is_for_nothing(pages: set[str]):
     document = json.loads((files("feed") / "openapi.json").read_text())
     routes = {
         f"{method.upper()} {path}"
         for path, operations in document["paths"].items()
         for method in operations
-        if method != "servers"
+        if method not in {"servers", "parameters"}
     }
     health = health_pb2.DESCRIPTOR.services_by_name["Health"]
     checks = {f"/grpc.health.v1.Health/{method.name}" for method in health.methods}
-    assert set(POLICY) == {name for name, _ in methods()} | routes | checks | NOT_IN_DOCUMENT
+    assert set(POLICY) == {name for name, _ in methods()} | routes | checks | NOT_IN_DOCUMENT | pages
 
 
 @pytest.mark.parametrize(("name", "method"), list(methods()), ids=[name for name, _ in methods()])
@@ -100,6 +110,8 @@ def test_what_everybody_may_call_names_nobody():
         *(f"/grpc.health.v1.Health/{name}" for name in ("Check", "List", "Watch")),
         *(f"GET /{name}" for name in ("healthz", "readyz", "metrics", "openapi.json", "tracker.js")),
         "OPTIONS /api/track",
+        "GET /assets/{digest}/{name:path}",
+        "GET /{path:path}",
     }
 
 
