@@ -15,7 +15,7 @@ from runtime.policy import POLICY
 from runtime.settings import CommonSettings, SettingsError, load
 
 app = typer.Typer(
-    help="API keys of services (FEED_AUTH=jwt): running processes follow within seconds.",
+    help="API keys of services (FEED_AUTH=keys or jwt): running processes follow within seconds.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

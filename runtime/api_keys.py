@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from runtime.access import Caller
+from runtime.errors import UnauthenticatedError
 
 _LOG = structlog.get_logger(__name__)
 
@@ -137,6 +138,30 @@ class ApiKeys:
         except OSError:
             return ()
         return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
+
+
+class KeyBearers:
+    """The port `Authenticator` on API keys alone.
+
+    Args:
+        keys: They.
+    """
+
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys = keys
+
+    async def start(self) -> None:
+        """Does nothing: the file is looked at when somebody comes."""
+
+    async def stop(self) -> None:
+        """Does nothing."""
+
+    async def caller(self, token: str) -> Caller:
+        """Returns whose key it is; raises UnauthenticatedError."""
+        found = self._keys.caller(token)
+        if found is None:
+            raise UnauthenticatedError("TOKEN_INVALID", "the bearer token is not valid")
+        return found
 
 
 def _hash(secret: str) -> str:

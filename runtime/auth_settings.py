@@ -9,13 +9,18 @@ from pydantic_settings import BaseSettings
 _LOOPBACK_URL: Final = r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/\S*)?"
 _NEEDED: Final = ("auth_issuer", "auth_audience")
 _SOURCES: Final = ("auth_jwks_file", "auth_jwks_url")
-_OPTIONAL: Final = ("auth_leeway_s", "auth_jwks_refresh_s", "auth_api_keys_file")
+_OPTIONAL: Final = ("auth_leeway_s", "auth_jwks_refresh_s")
+_KEYS: Final = "auth_api_keys_file"
 
 
 class AuthSettings(BaseSettings):
-    """Whom callers must prove to be. With `off` everybody is everybody, so a process only listens on loopback."""
+    """Whom callers must prove to be.
 
-    auth: Literal["off", "jwt"] = "off"
+    With `off` everybody is everybody, so a process only listens on loopback; with `keys` only services call, by API
+    keys; with `jwt` users do, too.
+    """
+
+    auth: Literal["off", "keys", "jwt"] = "off"
     auth_issuer: str = Field("", description="Who issues the tokens (iss).")
     auth_audience: str = Field("", description="Whom tokens must be meant for (aud).")
     auth_jwks_file: str = Field("", description="Path of the issuer's JSON Web Key Set; read again as it changes.")
@@ -34,7 +39,10 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
         given: What was set, by field; each may be wrong by itself.
     """
     chosen = {name for name, value in given.items() if value}
-    if given.get("auth", "off") != "jwt":
+    kind = given.get("auth", "off")
+    if kind == "off" and _KEYS in chosen:
+        yield f"{_called(_KEYS)} is only for FEED_AUTH=keys and FEED_AUTH=jwt"
+    if kind != "jwt":
         for name in (*_NEEDED, *_SOURCES, *_OPTIONAL):
             if name in chosen:
                 yield f"{_called(name)} is only for FEED_AUTH=jwt"

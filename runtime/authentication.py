@@ -1,8 +1,7 @@
 """Who bears a token: a user or a service by a JSON Web Token, a simple service by an API key."""
 
 from runtime.access import Caller
-from runtime.api_keys import KEY_PREFIX, ApiKeys
-from runtime.errors import UnauthenticatedError
+from runtime.api_keys import KEY_PREFIX, KeyBearers
 from runtime.jwks import SigningKeys
 from runtime.tokens import Tokens
 
@@ -16,7 +15,7 @@ class Bearers:
         api_keys: The others.
     """
 
-    def __init__(self, keys: SigningKeys, tokens: Tokens, api_keys: ApiKeys) -> None:
+    def __init__(self, keys: SigningKeys, tokens: Tokens, api_keys: KeyBearers) -> None:
         self._keys = keys
         self._tokens = tokens
         self._api_keys = api_keys
@@ -36,9 +35,6 @@ class Bearers:
             UnauthenticatedError: When it is not valid.
             UnavailableError: When that cannot be told yet.
         """
-        if not token.startswith(KEY_PREFIX):
-            return await self._tokens.caller(token)
-        found = self._api_keys.caller(token)
-        if found is None:
-            raise UnauthenticatedError("TOKEN_INVALID", "the bearer token is not valid")
-        return found
+        if token.startswith(KEY_PREFIX):
+            return await self._api_keys.caller(token)
+        return await self._tokens.caller(token)

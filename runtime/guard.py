@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from runtime.access import PUBLIC, Caller, Rule, enter
-from runtime.api_keys import ApiKeys, ApiKeysError
+from runtime.api_keys import ApiKeys, ApiKeysError, KeyBearers
 from runtime.errors import PermissionDeniedError, UnauthenticatedError
 from runtime.policy import POLICY, Policy
 from runtime.settings import CommonSettings, SettingsError
@@ -117,7 +117,7 @@ class Guard:
         if self._anywhere:
             return
         if not _is_loopback(host):
-            text = f"FEED_AUTH=off is for loopback only, not {host}: anybody could act as anybody; set FEED_AUTH=jwt"
+            text = f"FEED_AUTH=off is for loopback only, not {host}: anybody could act as anybody; set FEED_AUTH"
             raise SettingsError([text])
         _LOG.warning("access.open", host=host, meaning="FEED_AUTH=off: who is on this machine may act as anybody")
 
@@ -157,6 +157,14 @@ def guard_of(settings: CommonSettings) -> Guard:
     """
     if settings.auth == "off":
         return Guard()
+    try:
+        keys = KeyBearers(ApiKeys(settings.api_keys_path))
+    except ApiKeysError as error:
+        raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
+    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
+
+
+def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
     # Only those who need the library pay for its import.
     from runtime.authentication import Bearers  # noqa: PLC0415
     from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
@@ -167,10 +175,7 @@ def guard_of(settings: CommonSettings) -> Guard:
     else:
         keys = SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
     policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
-    try:
-        return Guard(Bearers(keys, Tokens(keys, policy), ApiKeys(settings.api_keys_path)))
-    except ApiKeysError as error:
-        raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
+    return Bearers(keys, Tokens(keys, policy), api_keys)
 
 
 def _is_loopback(host: str) -> bool:

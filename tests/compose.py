@@ -15,6 +15,7 @@ from tests.system import ROOT
 
 FILE: Final = ROOT / "deploy/docker/compose.yaml"
 IMAGE: Final = "feed-recommendation-bridge"
+DATA: Final = "/var/lib/feed"
 _VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
 _READY_BOUND_S: Final = 120.0
 
@@ -52,7 +53,7 @@ class PlainMachine:
 
     def __init__(self, programs: Path, folder: Path, places: Mapping[str, str], environ: Mapping[str, str]) -> None:
         self._programs = programs
-        self._folder = folder
+        self.folder = folder
         self._places = places
         self._environ = environ
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -62,7 +63,7 @@ class PlainMachine:
         done = subprocess.run(
             self._command(service, service["command"]),
             env=self._environ_of(service),
-            cwd=self._folder,
+            cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=300,
@@ -76,7 +77,7 @@ class PlainMachine:
             self._running[name] = subprocess.Popen(
                 self._command(service, service["command"]),
                 env=self._environ_of(service),
-                cwd=self._folder,
+                cwd=self.folder,
                 stdout=log,
                 stderr=log,
             )
@@ -106,21 +107,21 @@ class PlainMachine:
                 process.kill()
 
     def _log(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
+        return self.folder / f"{name}.log"
 
     def _command(self, service: Mapping[str, Any], command: Sequence[str]) -> list[str]:
         entrypoint: Sequence[str] = service.get("entrypoint", [str(self._programs / "feed")])
-        return [*entrypoint, *(part.replace("/var/lib/feed", str(self._folder)) for part in command)]
+        return [*entrypoint, *(part.replace(DATA, str(self.folder)) for part in command)]
 
     def _environ_of(self, service: Mapping[str, Any]) -> dict[str, str]:
         given = {name: self._here(str(value)) for name, value in service["environment"].items()}
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
-        return {"PATH": path, "HOME": str(self._folder), "FEED_DATA_DIR": str(self._folder), **given, **self._environ}
+        return {"PATH": path, "HOME": str(self.folder), "FEED_DATA_DIR": str(self.folder), **given, **self._environ}
 
     def _here(self, value: str) -> str:
         for place, here in self._places.items():
             value = value.replace(place, here)
-        return value
+        return value.replace(DATA, str(self.folder))
 
 
 def copy_context(target: Path) -> None:

@@ -39,7 +39,7 @@ def run(folder: Path, *command: str, environ: Mapping[str, str] | None = None) -
 
 def test_a_process_that_asks_nobody_does_not_answer_other_machines(tmp_path: Path):
     ended = run(tmp_path, "scorer", environ={"FEED_SCORER_HOST": "0.0.0.0"})
-    said = "FEED_AUTH=off is for loopback only, not 0.0.0.0: anybody could act as anybody; set FEED_AUTH=jwt"
+    said = "FEED_AUTH=off is for loopback only, not 0.0.0.0: anybody could act as anybody; set FEED_AUTH"
     assert (ended.returncode, ended.stderr) == (2, f"scorer: wrong settings:\n{said}\n")
 
 

@@ -1,5 +1,6 @@
 """The image and `docker compose`, without Docker: what they install, and what they run in which order."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from tests.commands import bare_environ
 from tests.compose import FILE, PlainMachine, copy_context, is_server, services
 from tests.conftest import QUICK_MODEL, SMALL_LOG
 from tests.databases import fresh_postgres_url
-from tests.http import call_now, post_json
+from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import GRPC, HTTP, ROOT, free_ports
 
@@ -52,6 +53,19 @@ def test_every_process_is_a_service_that_may_write_nowhere_but_in_its_volume() -
     assert servers == set(NAMES)
     for each in services().values():
         assert (each["read_only"], each["cap_drop"], each["user"]) == (True, ["ALL"], "10001")
+
+
+def test_prometheus_asks_the_same_jobs_as_elsewhere() -> None:
+    here = scraped("deploy/docker/prometheus.yml")
+    assert set(here) == {f"feed-{name}" for name in NAMES}
+    ports = {job: target.rpartition(":")[2] for job, target in scraped("deploy/prometheus/prometheus.yml").items()}
+    assert here == {job: f"{job.removeprefix('feed-')}:{port}" for job, port in ports.items()}
+
+
+def scraped(path: str) -> dict[str, str]:
+    """The target of each job."""
+    jobs = yaml.safe_load((ROOT / path).read_text())["scrape_configs"]
+    return {job["job_name"]: job["static_configs"][0]["targets"][0] for job in jobs}
 
 
 def test_nothing_is_published_but_on_this_machine() -> None:
@@ -101,8 +115,12 @@ def test_its_commands_in_its_order_are_a_whole_system(
     for name, service in servers.items():
         machine.until_healthy(name, service)
 
+    path = "/feed/recommendations?userId=u1"
+    assert call_now(ports["bridge_http"], "GET", path).status == 401
+    shown = {"authorization": f"Bearer {(machine.folder / 'keys' / 'app.key').read_text().strip()}"}
+
     def page() -> Any:
-        return call_now(ports["bridge_http"], "GET", "/feed/recommendations?userId=u1").json
+        return call_now(ports["bridge_http"], "GET", path, headers=shown).json
 
     # The bridge may still be finding the scorer.
     videos = wait_for(page, lambda found: found["source"] == "LIGHTFM")["recommendations"]
@@ -114,7 +132,9 @@ def test_its_commands_in_its_order_are_a_whole_system(
         "timestamp": datetime.now(UTC).isoformat(),
         "eventId": event_id,
     }
-    assert post_json(ports["interactions_http"], "/feed/interactions", event).status == 200
+    sent = {**shown, "content-type": "application/json"}
+    answer = call_now(ports["interactions_http"], "POST", "/feed/interactions", json.dumps(event).encode(), sent)
+    assert answer.status == 200
     with closing(Table(database)) as table:
         wait_for(table.ids, lambda ids: event_id in ids)
     assert set(machine.stop().values()) == {0}

@@ -6,7 +6,8 @@ import pytest
 
 from runtime import api_keys
 from runtime.access import Caller
-from runtime.api_keys import ApiKeys, ApiKeysError
+from runtime.api_keys import ApiKeys, ApiKeysError, KeyBearers
+from runtime.errors import UnauthenticatedError
 
 
 class Clock:
@@ -25,6 +26,15 @@ def path(tmp_path: Path) -> Path:
 def test_a_key_says_whose_it_is_and_what_he_may_do(path: Path):
     key = api_keys.create(path, "metrics", ["insights:read", "feed:read:any"])
     assert ApiKeys(path).caller(key) == Caller("key:metrics", "", frozenset({"insights:read", "feed:read:any"}))
+
+
+async def test_where_only_keys_are_taken_nothing_else_is(path: Path):
+    key = api_keys.create(path, "metrics", ["insights:read"])
+    bearers = KeyBearers(ApiKeys(path))
+    assert (await bearers.caller(key)).name == "key:metrics"
+    for wrong in (f"{key}x", "eyJhbGciOiJub25lIn0.e30."):
+        with pytest.raises(UnauthenticatedError):
+            await bearers.caller(wrong)
 
 
 def test_the_file_has_no_secret_and_is_its_owners_alone(path: Path):

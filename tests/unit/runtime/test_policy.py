@@ -140,6 +140,8 @@ def issuer(tmp_path: Path) -> Issuer:
         ({"FEED_AUTH_JWKS_FILE": "", "FEED_AUTH_JWKS_URL": "http://a.example/b"}, "FEED_AUTH_JWKS_URL="),
         ({"FEED_AUTH_JWKS_FILE": "", "FEED_AUTH_JWKS_URL": "file:///etc/passwd"}, "FEED_AUTH_JWKS_URL="),
         ({"FEED_AUTH": "off"}, "FEED_AUTH_ISSUER is only for FEED_AUTH=jwt"),
+        ({"FEED_AUTH": "keys"}, "FEED_AUTH_ISSUER is only for FEED_AUTH=jwt"),
+        ({"FEED_AUTH": "off", "FEED_AUTH_API_KEYS_FILE": "k"}, "FEED_AUTH_API_KEYS_FILE is only for FEED_AUTH=keys"),
         ({"FEED_AUTH": "of"}, "FEED_AUTH='of'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
