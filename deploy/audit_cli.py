@@ -12,7 +12,7 @@ from storage.audit import Recorded, Subject
 
 def audit_log(
     *,
-    subject: Annotated[str, typer.Option(help="correction or experiment, or one of them: experiment/calm")] = "",
+    subject: Annotated[str, typer.Option(help="correction, experiment or model, or one of them: experiment/calm")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="most of them")] = 100,
 ) -> None:
     """List what was changed by hand, newest first."""

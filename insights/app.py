@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from insights.adapters import corrections_grpc, corrections_rest, outcomes_grpc, outcomes_rest
 from insights.adapters.analytics_database import DatabaseAnalytics
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.adapters.audited_models import AuditedModels
 from insights.adapters.corrections_database import DatabaseCorrections
 from insights.adapters.database import READING, WRITING
 from insights.adapters.experiment_desk_database import DatabaseExperimentDesk
@@ -174,12 +175,13 @@ def _pages(
 ) -> Sequence[Page]:
     writing, shown = databases.writing, databases.shown
     answers = DatabaseAnswers(shown)
+    folder = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     return (
         OverviewPage(watcher, answers, DatabasePulse(shown), metrics.ledger_age_s, _now),
         AlgorithmsPage(answers, _now),
         TrendsPage(answers, _now),
         ExperimentsPage(DatabaseExperimentDesk(writing, shown, _now)),
-        ModelsPage(DatabaseTrainings(shown), ModelsFolder(settings.models_dir, settings.model_public_key_path)),
+        ModelsPage(DatabaseTrainings(shown), AuditedModels(folder, writing, _now)),
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
         ExplanationPage(DatabasePages(shown)),
     )

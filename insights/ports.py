@@ -431,10 +431,10 @@ class PublishedModels:
 
 
 class Models(Protocol):
-    """The models folder; each method raises ModelsError."""
+    """The models folder; each method raises ModelsError, and LedgerUnavailableError where changes cannot be kept."""
 
     async def published(self) -> PublishedModels | None:
         """Returns what is there; None: there is no models folder on this machine, or none that may be written to."""
 
-    async def serve(self, model_version: str) -> None:
-        """Makes a model serve, once it was read back and found good."""
+    async def serve(self, model_version: str, instead_of: str | None, admin: Actor) -> None:
+        """Makes a model serve instead of another, once it was read back and found good, and keeps who did it."""

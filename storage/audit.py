@@ -19,6 +19,7 @@ class Subject(StrEnum):
 
     CORRECTION = "correction"
     EXPERIMENT = "experiment"
+    MODEL = "model"
 
 
 class Action(StrEnum):
@@ -28,6 +29,7 @@ class Action(StrEnum):
     DEACTIVATED = "deactivated"
     STARTED = "started"
     STOPPED = "stopped"
+    SERVED = "served"
 
 
 class Door(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from insights.adapters.database import bounded, reading
+from insights.adapters.database import READING, bounded, reading
 from insights.adapters.experiments_database import report_of
 from insights.domain.experiment_report import ExperimentReport
 from insights.ports import ExperimentStory
@@ -14,9 +14,8 @@ from storage.database import Database
 from storage.experiment_rules import Definition
 from storage.experiments import StoredExperiment
 
-_TIMEOUT_S: Final = 2.0
-# Adds up a row a user and variant: a million take about a second.
-_REPORT_TIMEOUT_S: Final = 5.0
+# Also of a report, which adds up a row a user and variant: a million take about a second.
+_TIMEOUT_S: Final = READING.statement_timeout_s
 # One is made, started and stopped once each.
 _CHANGES: Final = 3
 
@@ -51,7 +50,7 @@ class DatabaseExperimentDesk:
 
     async def report(self, definition: Definition) -> ExperimentReport:
         """Reports on an experiment."""
-        async with reading(self._reading, _REPORT_TIMEOUT_S) as connection:
+        async with reading(self._reading, _TIMEOUT_S) as connection:
             return await report_of(connection, definition)
 
     async def create(self, definition: Definition, door: Door) -> None:

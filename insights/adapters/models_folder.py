@@ -11,7 +11,7 @@ from runtime.signing import KeyFileError, load_public_key
 
 
 class ModelsFolder:
-    """The port `Models` on a folder.
+    """The models folder of this machine; each method raises ModelsError.
 
     Args:
         models_dir: The folder; it need not be there.

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from insights.domain.experiment_report import METRICS, ExperimentReport, Metric
 from insights.domain.statistics import Difference
 from insights.page.experiment_form import definition_of, errors_of, field_of, shown_variants
-from insights.page.forms import read_form
+from insights.page.forms import read_form, wrong_admin
 from insights.page.views import Door, Entry, SeeOther, View
 from insights.page.whiskers import WIDTH, Whisker, whiskers
 from insights.ports import ExperimentDesk, ExperimentStory, LedgerUnavailableError
@@ -158,7 +158,7 @@ class ExperimentsPage:
     async def _start(self, request: Request) -> View | SeeOther:
         story, given = await self._story(request), await _given(request)
         name, admin = story.experiment.definition.name, given.get("adminId", "")
-        errors = dict(_wrong_admin(admin))
+        errors = dict(wrong_admin(admin))
         if not errors:
             try:
                 await self._desk.start(name, Actor(admin, Through.PAGE))
@@ -174,7 +174,7 @@ class ExperimentsPage:
     async def _stop(self, request: Request) -> View | SeeOther:
         story, given = await self._story(request), await _given(request)
         name, admin, reason = story.experiment.definition.name, given.get("adminId", ""), given.get("reason", "")
-        errors = {**dict(_wrong_admin(admin)), **dict(_wrong_reason(reason))}
+        errors = {**dict(wrong_admin(admin)), **dict(_wrong_reason(reason))}
         if errors:
             return _asked("experiment_stop.html", story, given, errors)
         await self._desk.stop(name, Actor(admin, Through.PAGE), reason)
@@ -269,11 +269,6 @@ def _asked(template: str, story: ExperimentStory, given: Mapping[str, str], erro
 async def _given(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form without NUL, which no database takes in a text."""
     return {name: value.replace("\0", "") for name, value in (await read_form(request)).items()}
-
-
-def _wrong_admin(admin: str) -> Iterator[tuple[str, str]]:
-    if not 1 <= len(admin) <= _MOST_CHARS:
-        yield "adminId", f"must be 1 to {_MOST_CHARS} characters"
 
 
 def _wrong_reason(reason: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Forms: from whom a POST is taken, and what stands in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +11,7 @@ from runtime.errors import InvalidArgumentError, RequestError, UnsupportedMediaT
 from runtime.json_http import read_body
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_ADMIN_CHARS: Final = 128
 # Far above any form of ours.
 _MOST_FIELDS: Final = 100
 
@@ -56,3 +57,9 @@ async def read_form(request: Request) -> Mapping[str, str]:
     except ValueError as error:  # also of what is not UTF-8
         raise InvalidArgumentError([Violation("body", f"must be a form of at most {_MOST_FIELDS} fields")]) from error
     return {name: value.strip() for name, value in fields}
+
+
+def wrong_admin(name: str) -> Iterator[tuple[str, str]]:
+    """Yields what is wrong with the name of who changes something, by its field."""
+    if not (1 <= len(name) <= _ADMIN_CHARS and name.isprintable()):
+        yield "adminId", f"must be 1 to {_ADMIN_CHARS} characters"

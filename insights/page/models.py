@@ -7,10 +7,12 @@ import structlog
 from starlette.requests import Request
 
 from insights.page.charts import Chart, Series, Unit
-from insights.page.forms import read_form
+from insights.page.forms import read_form, wrong_admin
 from insights.page.views import Door, Entry, SeeOther, View
 from insights.ports import Models, ModelsError, PublishedModels, Training, Trainings
 from runtime.errors import NotFoundError
+from storage.audit import Actor
+from storage.audit import Door as Through
 
 _LOG = structlog.get_logger(__name__)
 
@@ -77,8 +79,12 @@ class ModelsPage:
         if form.get("instead_of", "") != (published.live or ""):
             error = "another model serves since this was asked; look again"
             return View("models_serve.html", self._asked(version, published, error), status=409)
+        admin = form.get("adminId", "")
+        if wrong := dict(wrong_admin(admin)):
+            asked = {**self._asked(version, published), "given": form, "errors": wrong}
+            return View("models_serve.html", asked, status=422)
         try:
-            await self._models.serve(version)
+            await self._models.serve(version, published.live, Actor(admin, Through.PAGE))
         except ModelsError as error:
             return View("models_serve.html", self._asked(version, published, str(error)), status=409)
         _LOG.warning("page.model_serves", model_version=version, instead_of=published.live)
@@ -98,6 +104,8 @@ class ModelsPage:
             "version": version,
             "published": published,
             "error": error,
+            "given": {},
+            "errors": {},
             "is_older": version < (published.live or ""),
         }
 

@@ -152,11 +152,18 @@ PAINTED: Final = """
 """
 
 
-async def test_a_model_comes_to_serve_by_two_clicks_and_goes_by_one_key(site: Service, page: Page, store: BundleStore):
+async def test_a_model_comes_to_serve_by_the_mouse_and_goes_by_the_keyboard(
+    site: Service, page: Page, store: BundleStore
+):
+    def say_who() -> None:
+        page.run("document.querySelector('[name=adminId]').focus()")
+        page.type("ann")
+
     def promote() -> str:
         page.go(f"http://127.0.0.1:{site.http_port}/models")
         page.click('a[href="/models/m3/serve"]')
         wait_for(lambda: page.run("document.title"), lambda title: title.startswith("Let a model serve"))
+        say_who()
         page.click("button")
         wait_for(lambda: page.run("location.search"), lambda search: search == "?done=serves")
         return str(page.run("document.querySelector('[role=status]').textContent"))
@@ -164,7 +171,7 @@ async def test_a_model_comes_to_serve_by_two_clicks_and_goes_by_one_key(site: Se
     def roll_back() -> None:
         page.click('a.button[href="/models/m2/serve"]')
         wait_for(lambda: page.run("document.title"), lambda title: title.startswith("Roll back"))
-        page.run("document.querySelector('button').focus()")
+        say_who()
         page.press("Enter")
         wait_for(lambda: page.run("location.search"), lambda search: search == "?done=serves")
 

@@ -7,6 +7,9 @@ import pytest
 
 from runtime.candidate_file import Candidate, Mode
 from runtime.process import Service
+from storage import audit
+from storage.audit import Action, Actor, Change, Door, Subject
+from storage.database import Database
 from tests.http import Answer, call
 from tests.integration.insights.page.conftest import Start
 from tests.integration.insights.page.test_overview import table
@@ -22,8 +25,17 @@ async def get(site: Service, path: str = "/models") -> str:
     return answer.text
 
 
-async def serve(site: Service, version: str, instead_of: str) -> Answer:
-    return await call(site.http_port, "POST", f"/models/{version}/serve", f"instead_of={instead_of}".encode(), OURS)
+async def serve(site: Service, version: str, instead_of: str, admin: str = "ann") -> Answer:
+    body = f"instead_of={instead_of}&adminId={admin}".encode()
+    return await call(site.http_port, "POST", f"/models/{version}/serve", body, OURS)
+
+
+async def changes(database_url: str) -> list[Change]:
+    database = Database(database_url)
+    async with database.read() as connection:
+        found = await audit.list_newest(connection, 10)
+    await database.close()
+    return [each.change for each in found]
 
 
 async def test_trainings_are_shown_as_the_register_has_them(start: Start, register: None, store: BundleStore):
@@ -42,7 +54,9 @@ async def test_trainings_are_shown_as_the_register_has_them(start: Start, regist
 
 
 @ON_SQLITE
-async def test_another_model_serves_after_a_second_question(start: Start, register: None, store: BundleStore):
+async def test_another_model_serves_after_a_second_question(
+    start: Start, register: None, store: BundleStore, database_url: str
+):
     del register
     site = await start()
     assert "Roll back to m1" in await get(site)
@@ -51,8 +65,19 @@ async def test_another_model_serves_after_a_second_question(start: Start, regist
     assert 'name="instead_of" value="m2"' in asked
     done = await serve(site, "m3", "m2")
     assert (done.status, done.headers["location"], store.live()) == (303, "/models?done=serves", "m3")
+    assert await changes(database_url) == [
+        Change(Subject.MODEL, "m3", Action.SERVED, Actor("ann", Door.PAGE), {"instead_of": "m2"})
+    ]
     assert "It serves from now on" in await get(site, "/models?done=serves")
     assert "It serves from now on" not in await get(site, "/models?done=nonsense")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("admin", ["", "a" * 129, "ann%00"])
+async def test_nobody_changes_the_model_without_a_name(start: Start, store: BundleStore, database_url: str, admin: str):
+    answer = await serve(await start(), "m3", "m2", admin)
+    assert (answer.status, store.live(), await changes(database_url)) == (422, "m2", [])
+    assert "must be 1 to 128 characters" in answer.text
 
 
 @ON_SQLITE
@@ -74,12 +99,13 @@ async def test_what_was_asked_of_another_state_is_not_done(start: Start, store: 
 
 
 @ON_SQLITE
-async def test_a_damaged_model_never_serves(start: Start, store: BundleStore, tmp_path: Path):
+async def test_a_damaged_model_never_serves(start: Start, store: BundleStore, tmp_path: Path, database_url: str):
     site = await start()
     (tmp_path / "models" / "m3" / "arrays.npz").write_bytes(b"damaged")
     answer = await serve(site, "m3", "m2")
     assert (answer.status, store.live()) == (409, "m2")
     assert "Nothing was changed" in answer.text
+    assert await changes(database_url) == []
 
 
 @ON_SQLITE
