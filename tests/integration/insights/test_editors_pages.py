@@ -236,13 +236,13 @@ async def test_a_page_is_found_by_its_id_with_the_parts_of_its_scores(visitor: V
         " FROM recommendation_decisions JOIN prediction_outcomes USING (recommendation_id, position)"
         " WHERE recommendation_id = 'r1' ORDER BY position"
     )  # fmt: skip
-    shown = [row[:7] for row in await visitor.cells("videos")]
+    shown = [[*row[:3], *map(float, row[3:6]), row[6]] for row in await visitor.cells("videos")]
     assert shown == [
         [
             str(row[0]),
             row[1],
             row[2],
-            *(f"{value:g}" for value in row[3:6]),
+            *map(float, row[3:6]),
             NOTHING if row[6] is None else "5.0\u202f%",
         ]
         for row in rows
