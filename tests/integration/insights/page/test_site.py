@@ -97,7 +97,7 @@ async def test_the_api_and_the_process_keep_their_paths(site: Service):
 )
 async def test_only_a_page_of_ours_may_post(site: Service, store: BundleStore, headers: dict[str, str], status: int):
     told = {name: value.format(port=site.http_port) for name, value in headers.items()}
-    answer = await call(site.http_port, "POST", "/models/m3/serve", b"instead_of=m2", {**FORM, **told})
+    answer = await call(site.http_port, "POST", "/models/m3/serve", b"instead_of=m2&adminId=ann", {**FORM, **told})
     assert (answer.status, store.live()) == (status, "m3" if status == 303 else "m2")
 
 
