@@ -18,7 +18,7 @@ def audit_log(
     """List what was changed by hand, newest first."""
     kind, _, subject_id = subject.partition("/")
     if kind and kind not in set(Subject):
-        fail(f"--subject: must be {' or '.join(Subject)}, or one of them, such as experiment/calm", code=2)
+        fail(f"--subject: must be {', '.join(Subject)}, or one of them, such as experiment/calm", code=2)
     wanted = Subject(kind) if kind else None
     found = in_transaction(
         lambda connection: audit.list_newest(connection, limit, subject=wanted, subject_id=subject_id), {}

@@ -50,4 +50,4 @@ def test_changes_are_listed_newest_first(operator: "partial[Operator]", feed_aud
 def test_a_wrong_subject_is_refused_with_what_is_accepted(feed_audit: Operator) -> None:
     refused = feed_audit("--subject", "video/v1")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "--subject: must be correction or experiment, or one of them, such as experiment/calm" in refused.stderr
+    assert "--subject: must be correction, experiment, model, or one of them, such as experiment/calm" in refused.stderr
