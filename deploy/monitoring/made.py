@@ -15,6 +15,8 @@ from deploy.monitoring.rules import Group, Recorded, rule_file, scrape_file
 
 RULES: Final = Path("deploy/prometheus/rules")
 SCRAPES: Final = Path("deploy/prometheus/prometheus.yml")
+# Where `docker compose` gives each process a machine of its own, by its name.
+COMPOSE_SCRAPES: Final = Path("deploy/docker/prometheus.yml")
 DASHBOARD_FOLDER: Final = Path("deploy/grafana/dashboards")
 RUNBOOKS: Final = Path("docs/runbooks/README.md")
 REFERENCE: Final = Path("docs/metrics-reference.md")
@@ -68,7 +70,8 @@ class Monitoring:
         return {
             **{RULES / f"{group.name}.yml": rule_file(group) for group in self.groups},
             **{DASHBOARD_FOLDER / f"{each.name}.json": dashboard_file(each) for each in DASHBOARDS},
-            SCRAPES: scrape_file((process.job, process.http_port) for process in self.processes),
+            SCRAPES: scrape_file((each.job, f"localhost:{each.http_port}") for each in self.processes),
+            COMPOSE_SCRAPES: scrape_file((each.job, f"{each.name}:{each.http_port}") for each in self.processes),
             RUNBOOKS: _TABLE.sub(lambda _: "".join(_alert_table(self.groups)), runbooks),
             REFERENCE: page(self.metrics),
         }

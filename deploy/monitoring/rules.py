@@ -81,9 +81,9 @@ def rule_file(group: Group) -> str:
     return _MADE + dumped(content)
 
 
-def scrape_file(targets: Iterable[tuple[str, int]]) -> str:
-    """Returns the configuration of a Prometheus that asks each job at a port of this machine."""
-    jobs = [{"job_name": job, "static_configs": [{"targets": [f"localhost:{port}"]}]} for job, port in targets]
+def scrape_file(targets: Iterable[tuple[str, str]]) -> str:
+    """Returns the configuration of a Prometheus that asks each job at a `host:port`."""
+    jobs = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets]
     head = {"global": {"scrape_interval": "15s", "evaluation_interval": "15s"}, "rule_files": ["rules/*.yml"]}
     return _MADE + dumped({**head, "scrape_configs": jobs})
 

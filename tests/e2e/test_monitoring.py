@@ -58,7 +58,7 @@ def watching(system: System, tmp_path: Path) -> Iterator[Prometheus]:
     for group in groups(tuple(JOBS.values())):
         (tmp_path / "rules" / f"{group.name}.yml").write_text(rule_file(_impatient(group)))
     configuration = tmp_path / "prometheus.yml"
-    scrapes = scrape_file((job, system.http_port(name)) for name, job in JOBS.items())
+    scrapes = scrape_file((job, f"localhost:{system.http_port(name)}") for name, job in JOBS.items())
     configuration.write_text(scrapes.replace("15s", "500ms"))
     with prometheus(tmp_path, configuration) as server:
         yield server
