@@ -1,7 +1,7 @@
 """Follows who wants to be known and who does not, and forgets those who do not."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from bridge.documents import Document, DocumentFollower
 from bridge.domain.consent import Unpersonalised
@@ -9,22 +9,6 @@ from bridge.ports import Clock, ConsentReader, ListStore
 from bridge.telemetry import Observer
 
 CONSENT: Final = "consent"
-
-
-class Consents(Protocol):
-    """Knows who wants to be known."""
-
-    def personalised(self, user_id: str) -> bool:
-        """Says whether a user may be served personally."""
-
-
-class EverybodyAgrees:
-    """Knows nobody who does not."""
-
-    def personalised(self, user_id: str) -> bool:
-        """Says yes."""
-        del user_id
-        return True
 
 
 class ConsentFollower(DocumentFollower[Unpersonalised]):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge import wire
-from bridge.consent import Consents, EverybodyAgrees
 from bridge.corrections import Corrector, NothingCorrected
 from bridge.domain.corrections import Corrections
 from bridge.domain.experiments import UNTREATED, Treatment
@@ -19,6 +18,7 @@ from bridge.sessions import Session
 from bridge.strangers import NothingKnown, Strangers
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
+from runtime.consent import Consents, EverybodyAgrees
 from runtime.experiments import RankedBy
 
 # The contract's limit of what a scorer is asked for.

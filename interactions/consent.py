@@ -22,22 +22,6 @@ class ConsentReader(Protocol):
         """Returns who does not; raises ConsentUnavailableError."""
 
 
-class Consents(Protocol):
-    """Knows who wants to be known."""
-
-    def personalised(self, user_id: str) -> bool:
-        """Says whether what a user does may be kept."""
-
-
-class EverybodyAgrees:
-    """Knows nobody who does not."""
-
-    def personalised(self, user_id: str) -> bool:
-        """Says yes."""
-        del user_id
-        return True
-
-
 class ConsentWatch:
     """Asks again and again. What it does not know yet, or not any more, the sink keeps out of the database.
 
@@ -79,6 +63,8 @@ class ConsentWatch:
             self._withheld = await self._reader.unpersonalised()
         except ConsentUnavailableError as error:
             _LOG.debug("interactions.consent_unknown", error=str(error))
+        except Exception:  # noqa: BLE001  # a bug here must end neither the start nor the following
+            _LOG.exception("interactions.consent_failed")
 
     async def _follow(self, first: asyncio.Task[None]) -> None:
         await first

@@ -18,7 +18,6 @@ from eventlog.ports import (
 )
 from eventlog.topics import INTERACTIONS
 from feed.interactions.v1 import interactions_pb2 as pb
-from interactions.consent import Consents, EverybodyAgrees
 from interactions.domain import log_record
 from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.log_record import LogRecord
@@ -29,6 +28,7 @@ from interactions.flight import Flight, Sender
 from interactions.messages import read
 from interactions.system import System
 from interactions.telemetry import EventsRecorded, Telemetry
+from runtime.consent import Consents, EverybodyAgrees
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 from runtime.errors import RequestError, ResourceExhaustedError, UnavailableError
 
