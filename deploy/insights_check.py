@@ -36,6 +36,7 @@ _AGAIN_S: Final = 1.0
 _LIMITS: Final = Limits(statement_timeout_s=30.0, read_only=True)
 # Bridges that were started further apart than this had others before them, whose pages nobody counts.
 _TOGETHER_S: Final = 60.0
+_TABLES_KEEP_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,16 @@ async def _look(settings: BridgeSettings, urls: Sequence[str], tables: DatabaseQ
     log = await asyncio.to_thread(lambda: read_log(history(settings, SERVED, GROUP), min(before.started_s)))
     after = await asyncio.to_thread(read_counters, urls)
     notes = [*_incomparable(settings, log, after)]
+    stored = await tables.stored(log.videos)
+    since = datetime.fromtimestamp(min(before.started_s), UTC)
     books = PageBooks(
         before=None if notes else before.counters,
         after=None if notes else after.counters,
         videos=log.videos,
         contradicted=log.contradicted,
-        stored=await tables.stored(log.videos),
+        stored=stored,
         entries=await tables.entries(log.videos),
+        forgotten=max(0, await tables.stored_since(since) - len(stored)),
     )
     problems = {f"records of {SERVED}": log.problems}
     looked_at = {}
@@ -141,7 +145,9 @@ async def _look(settings: BridgeSettings, urls: Sequence[str], tables: DatabaseQ
 
 def _incomparable(settings: BridgeSettings, log: ServedLog, shown: Shown) -> Iterator[str]:
     age_s = time.time() - min(shown.started_s)
-    is_cut = age_s > _retention_s() if settings.kafka_bootstrap_servers else log.count >= JOURNAL_KEEP[SERVED]
+    # What the embedded log has let go of, the tables still have, for a day.
+    kept_s = _retention_s() if settings.kafka_bootstrap_servers else _TABLES_KEEP_S
+    is_cut = age_s > kept_s or (not settings.kafka_bootstrap_servers and log.count >= JOURNAL_KEEP[SERVED])
     if is_cut and not log.reaches_back:
         yield f"pages answered, since {SERVED} has not all of their records any more"
     if max(shown.started_s) - min(shown.started_s) > _TOGETHER_S:

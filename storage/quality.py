@@ -1,12 +1,13 @@
 """What the tables have of pages that somebody else knows, and their newest rows."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.dialect import among
-from storage.tables import prediction_outcomes
+from storage.tables import feed_cache, prediction_outcomes
 
 
 async def entries_of(connection: AsyncConnection, recommendation_ids: Collection[str]) -> dict[str, int]:
@@ -16,6 +17,12 @@ async def entries_of(connection: AsyncConnection, recommendation_ids: Collection
         sa.select(page, sa.func.count()).where(among(page, recommendation_ids, connection.dialect.name)).group_by(page)
     )
     return {row[0]: row[1] for row in await connection.execute(wanted)}
+
+
+async def pages_since(connection: AsyncConnection, time: datetime) -> int:
+    """Returns how many pages the cache has that were served at a time or later."""
+    wanted = sa.select(sa.func.count()).select_from(feed_cache).where(feed_cache.c.created_at >= time)
+    return await connection.scalar(wanted) or 0
 
 
 async def last_rows(connection: AsyncConnection, table: sa.Table, limit: int) -> tuple[int, int]:

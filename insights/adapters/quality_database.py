@@ -37,6 +37,11 @@ class DatabaseQuality:
                 found |= await served.known_pages(connection, some)
         return found
 
+    async def stored_since(self, time: datetime) -> int:
+        """Returns how many pages the tables have that were served at a time or later, less than a day ago."""
+        async with reading(self._database, _TIMEOUT_S) as connection:
+            return await quality.pages_since(connection, time)
+
     async def entries(self, recommendation_ids: Collection[str]) -> dict[str, int]:
         """Returns how many videos of each of these pages the ledger has."""
         found: dict[str, int] = {}

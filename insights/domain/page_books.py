@@ -30,6 +30,7 @@ class PageBooks:
         contradicted: Pages of which the log has records that are not copies of each other.
         stored: Those of them that the database has.
         entries: How many videos of each of them the ledger has.
+        forgotten: How many pages the database has beyond those: they came through the log, which has let go of them.
     """
 
     before: Counters | None
@@ -38,6 +39,7 @@ class PageBooks:
     contradicted: Collection[str]
     stored: Collection[str]
     entries: Mapping[str, int]
+    forgotten: int = 0
 
 
 class Difference(NamedTuple):
@@ -58,7 +60,7 @@ def differences(books: PageBooks) -> Iterator[Difference]:
     A copy of a record is no difference: who is not sure whether the log has it sends it again, and readers drop it.
     """
     if books.before and books.after:
-        yield from _against_counters(len(books.videos), books.before, books.after)
+        yield from _against_counters(len(books.videos), books.forgotten, books.before, books.after)
     if books.contradicted:
         yield Difference(f"{_pages(sorted(books.contradicted))} on the log with different records", may_settle=False)
     unstored = [page for page in books.videos if page not in books.stored]
@@ -70,11 +72,11 @@ def differences(books: PageBooks) -> Iterator[Difference]:
         yield Difference(f"{_pages(off_ledger)} not on the ledger with every video", may_settle=True)
 
 
-def _against_counters(recorded: int, before: Counters, after: Counters) -> Iterator[Difference]:
+def _against_counters(recorded: int, forgotten: int, before: Counters, after: Counters) -> Iterator[Difference]:
     if after.dropped:
         yield Difference(f"{after.dropped} records of answered pages were dropped by the bridges", may_settle=False)
     # Pages go on being answered while the log is read: what was published before it must be there.
-    least = before.answered - before.waiting - after.dropped
+    least = before.answered - before.waiting - after.dropped - forgotten
     if recorded < least:
         yield Difference(f"{least - recorded} answered pages have no record on the log", may_settle=True)
     if recorded > after.answered:

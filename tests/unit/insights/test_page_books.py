@@ -27,6 +27,12 @@ def test_books_that_agree_differ_in_nothing() -> None:
     assert found(before=None, after=None) == []
 
 
+def test_what_came_through_the_log_may_be_gone_from_it() -> None:
+    gone = {"before": Counters(5, 0, 0), "after": Counters(5, 0, 0)}
+    assert found(**gone, forgotten=2) == []
+    assert found(**gone, forgotten=1) == [("1 answered pages have no record on the log", True)]
+
+
 @pytest.mark.parametrize(
     ("changes", "text", "may_settle"),
     [
