@@ -23,10 +23,16 @@ class Answer:
 
 
 def call_now(
-    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    address: str = "127.0.0.1",
 ) -> Answer:
-    """Sends one request to a loopback port."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    """Sends one request to a port, of this machine if nothing else is said."""
+    connection = http.client.HTTPConnection(address, port, timeout=30)
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

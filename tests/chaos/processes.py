@@ -29,6 +29,19 @@ class Move:
     new: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process runs.
+
+    Args:
+        address: On which it listens.
+        prefix: What comes before a command that is to run there.
+    """
+
+    address: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
 class Running:
     """One process.
 
@@ -39,6 +52,7 @@ class Running:
         folder: Where its log goes.
         grpc_port: Where it serves.
         http_port: Where it says how it is.
+        place: Where it runs.
     """
 
     def __init__(
@@ -49,10 +63,12 @@ class Running:
         folder: Path,
         grpc_port: int,
         http_port: int,
+        place: Place = Place(),  # immutable
     ) -> None:
         self.grpc_port = grpc_port
         self.http_port = http_port
-        self._command = [sys.executable, *command]
+        self.place = place
+        self._command = [*place.prefix, sys.executable, *command]
         self._environ = {**{key: text for key, text in os.environ.items() if not key.startswith("FEED_")}, **environ}
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +76,7 @@ class Running:
     @property
     def target(self) -> str:
         """`host:port` of its gRPC server."""
-        return f"127.0.0.1:{self.grpc_port}"
+        return f"{self.place.address}:{self.grpc_port}"
 
     @property
     def pid(self) -> int:
@@ -134,7 +150,7 @@ class Running:
         assert self._process is not None
         assert self._process.poll() is None, f"it ended at its start:\n{self._log.read_text()[-4000:]}"
         try:
-            return call_now(self.http_port, "GET", "/readyz").status == 200
+            return call_now(self.http_port, "GET", "/readyz", address=self.place.address).status == 200
         except OSError:
             return False
 

@@ -6,6 +6,7 @@ Run by `sending.py`, in a process of its own, so that neither side waits for the
 
 import argparse
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -25,6 +26,8 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 # A service that comes back must not wait for its callers' patience.
 CHANNEL: Final = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
+# Holds the API key that callers show, where one is asked for.
+KEY_VARIABLE: Final = "CALLER_KEY"
 # No other attempt helps.
 HOPELESS: Final = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
 # How an attempt ends that was still under way when the sender had to.
@@ -67,6 +70,12 @@ class Attempt(msgspec.Struct, frozen=True):
         return self.start_s + self.latency_ms / 1000
 
 
+def proof() -> tuple[tuple[str, str], ...]:
+    """Returns the metadata by which a caller shows its key; nothing without one."""
+    key = os.environ.get(KEY_VARIABLE)
+    return (("authorization", f"Bearer {key}"),) if key else ()
+
+
 class Batches:
     """Sends batches.
 
@@ -84,6 +93,7 @@ class Batches:
         self._stream = stream
         self._size = size
         self._out = out
+        self._metadata = proof()
         self._open: set[asyncio.Task[None]] = set()
 
     async def run(self, rate: float, count: int, stopping: asyncio.Event) -> None:
@@ -137,7 +147,7 @@ class Batches:
     async def _call(self, request: pb.RecordInteractionsRequest) -> tuple[dict[str, str], bool]:
         """Returns what came of one call, and whether that is the end of it."""
         try:
-            answer = await self._stub.RecordInteractions(request, timeout=CALL_TIMEOUT_S)
+            answer = await self._stub.RecordInteractions(request, timeout=CALL_TIMEOUT_S, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             return {"code": error.code().name, "reason": error.details() or ""}, error.code() in HOPELESS
         rejected = [f"{each.field} {each.reason}" for each in answer.results if each.status == pb.REJECTED]

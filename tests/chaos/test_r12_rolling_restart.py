@@ -4,15 +4,15 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 from tests.chaos.callers import GoCaller, PythonCaller, documented_config
 from tests.chaos.conftest import Reporter
 from tests.chaos.name_server import NameServer
-from tests.chaos.processes import Running
+from tests.chaos.processes import Place, Running
 from tests.chaos.rig import LONG_RPS, SHORT_RPS
+from tests.http import call_now
 from tests.integration.bridge.conftest import fill
 from tests.polling import wait_for
 from tests.system import free_ports
@@ -36,24 +36,13 @@ class Gateway(Running):
             "FEED_BRIDGE_GRPC_PORT": str(ports[0]),
             "FEED_BRIDGE_HTTP_PORT": str(ports[1]),
         }
-        super().__init__(f"bridge-{host}", ("-m", "bridge"), environ, folder, *ports)
-        self._url = f"http://{host}:{ports[1]}"
+        super().__init__(f"bridge-{host}", ("-m", "bridge"), environ, folder, *ports, Place(host))
 
     def answered(self) -> float:
         """Returns how many calls it has answered."""
-        with urlopen(f"{self._url}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = call_now(self.http_port, "GET", "/metrics", address=self.place.address).text.splitlines()
         series = [line for line in lines if line.startswith("grpc_server_handled_total{")]
         return sum(float(line.rpartition(" ")[2]) for line in series if '"GetRecommendations"' in line)
-
-    def _is_ready(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, f"it ended at its start:\n{self._log.read_text()[-4000:]}"
-        try:
-            with urlopen(f"{self._url}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
 
 @pytest.fixture

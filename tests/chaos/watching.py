@@ -67,10 +67,10 @@ class Seen:
     model_version: str = ""
 
 
-def read_metrics(port: int) -> Sample:
+def read_metrics(port: int, address: str = "127.0.0.1") -> Sample:
     """Reads the metrics of a process."""
     asked = time.time()
-    answer = call_now(port, "GET", "/metrics")
+    answer = call_now(port, "GET", "/metrics", address=address)
     answered = time.time()
     lines = (line for line in answer.text.splitlines() if line and not line.startswith("#"))
     values = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
