@@ -250,6 +250,25 @@ def db_upgrade() -> None:
         _fail(str(error))
 
 
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="the last migration that the older release has, such as 0010")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Take the schema back to that of an older release; what that has no place for is lost."""
+    from storage.database import UnknownRevisionError, UnreachableDatabaseError, downgrade
+
+    if not yes:
+        typer.confirm(f"Drop every table and column that came after {revision}, with what is in them?", abort=True)
+    try:
+        downgrade(_database_url(), revision)
+    except UnknownRevisionError:
+        _fail(f"there is no migration {revision} to go back to: give one of storage/migrations/versions", code=2)
+    except UnreachableDatabaseError as error:
+        _fail(str(error))
+
+
 @db_app.command("prune")
 def db_prune() -> None:
     """Delete what is older than FEED_RETENTION_* say, and go on erasing who is to be erased; safe to repeat."""

@@ -1,7 +1,7 @@
 """Connections to the one database, PostgreSQL or SQLite."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ _SYNC_DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"
 
 class UnreachableDatabaseError(Exception):
     """The database does not answer, or refuses us; the operator mends the URL or the server."""
+
+
+class UnknownRevisionError(Exception):
+    """There is no migration of this name to go back to; the operator gives another one."""
 
 
 class Database:
@@ -101,6 +105,34 @@ def upgrade(url: str) -> None:
     Raises:
         UnreachableDatabaseError: When it cannot be opened.
     """
+    _migrate(url, lambda command, config: command.upgrade(config, "head"))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Takes the schema back to that of an older release; what that has no place for is lost.
+
+    Args:
+        url: Of the database.
+        revision: The last migration that the older release has, such as `0010`.
+
+    Raises:
+        UnknownRevisionError: When there is no such migration, or the database is older.
+        UnreachableDatabaseError: When it cannot be opened.
+    """
+
+    def back(command: Any, config: Any) -> None:
+        from alembic.util import CommandError  # noqa: PLC0415
+
+        try:
+            command.downgrade(config, revision)
+        except CommandError as error:
+            raise UnknownRevisionError(revision) from error
+
+    _migrate(url, back)
+
+
+def _migrate(url: str, act: Callable[[Any, Any], None]) -> None:
+    """Runs a command of alembic in one transaction."""
     # Servers never migrate, and alembic would cost each of them half a second at start.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -111,7 +143,7 @@ def upgrade(url: str) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            act(command, config)
     except sa.exc.OperationalError as error:
         shown = sa.make_url(url).render_as_string(hide_password=True)
         raise UnreachableDatabaseError(f"{shown}: {str(error.orig).splitlines()[0]}") from error
