@@ -7,10 +7,10 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring lock bench quality chaos screenshots clean
+.PHONY: help setup run test check format protos monitoring lock bench quality chaos bench-report screenshots clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo "  run takes BROKER=kafka, DATABASE=postgres and DATA=DIR (a KuaiRand log to import instead of simulated data)"
 
 setup: .venv/.in-step ## Make the virtual environment with the locked packages
@@ -59,6 +59,9 @@ quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR,
 
 chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
+
+bench-report: setup ## Run the speed and failure suites in full and write var/bench-report/index.html, with plots
+	$(PY) -m tests.bench.report
 
 screenshots: setup ## Take pictures of every page of the running system (SITE=URL) into docs/screenshots
 	$(PY) -m tests.screenshots $(SITE) docs/screenshots

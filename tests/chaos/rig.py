@@ -1,6 +1,7 @@
 """What a chaos test stands on: a bridge, scorers, load, and what was seen of them."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 from runtime import bundle_files
 from runtime.signing import load_or_create_private_key
+from tests.chaos import recorded
 from tests.chaos.figures import Figure
 from tests.chaos.load import USERS, Calls, Load, open_loop
 from tests.chaos.processes import FakeScorer, Running
@@ -216,12 +218,18 @@ class Rig:
                 load.stop()
                 raise
             run.calls = load.finish(long_s + GRACE_S) if self._long else load.end(GRACE_S)
+        recorded.keep(recorded.Recorded.of(_test(), run.calls, watch.pages, bridge.moves()))
 
     def _launched(self, process: RunningT) -> RunningT:
         self._closing.callback(process.stop)
         self._processes.append(process)
         process.launch()
         return process
+
+
+def _test() -> str:
+    """The test that runs, as pytest tells it: `tests/chaos/test_r01.py::test_it (call)`."""
+    return os.environ["PYTEST_CURRENT_TEST"].partition(" ")[0].rpartition("/")[2]
 
 
 def publish(folder: Path) -> None:
