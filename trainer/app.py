@@ -140,6 +140,8 @@ class SchedulerApp:
         return None if self._schedule.is_running else "the schedule is not running"
 
     async def _train(self) -> None:
+        if not self._settings.trainer_schedule_enabled:
+            return  # the clock only says when
         self._is_training = True
         try:
             self._metrics.run_ended(await run_training())
