@@ -7,10 +7,10 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring lock bench quality chaos screenshots clean
+.PHONY: help setup run test check format protos monitoring terraform lock bench quality chaos screenshots clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo "  run takes BROKER=kafka, DATABASE=postgres and DATA=DIR (a KuaiRand log to import instead of simulated data)"
 
 setup: .venv/.in-step ## Make the virtual environment with the locked packages
@@ -35,6 +35,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) protos/generate.py --check
 	$(PY) protos/openapi.py --check
 	$(PY) -m deploy.monitoring --check
+	$(PY) -m deploy.terraform --check
 	sh deploy/lock.sh --check
 
 format: setup ## Put the code into its form
@@ -47,6 +48,9 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 
 monitoring: setup ## Make rules, dashboards and the list of alerts out of the code's own metrics
 	$(PY) -m deploy.monitoring
+
+terraform: setup ## Make what Terraform reads out of topics.toml, the tables and the alerts
+	$(PY) -m deploy.terraform
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
