@@ -62,7 +62,7 @@ quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR,
 	$(PY) -m tests.quality $(DATA)
 
 chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
-	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
+	$(PY) -m pytest --long tests/chaos tests/integration/deploy/test_helm_system.py $(wildcard tests/unit/bridge/test_*_model.py)
 
 screenshots: setup ## Take pictures of every page of the running system (SITE=URL) into docs/screenshots
 	$(PY) -m tests.screenshots $(SITE) docs/screenshots

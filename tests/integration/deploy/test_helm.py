@@ -145,6 +145,18 @@ def test_what_a_process_reads_is_mounted(rendered: list[dict[str, Any]]) -> None
         assert all(any(path.startswith(f"{place}/") for place in mounted) for path in read), (read, mounted)
 
 
+def test_a_secret_of_ones_own_is_mounted_where_it_is_said() -> None:
+    """The nightly run tells Snowflake, and the schedule does what the run could not."""
+    key = {"FEED_TRAINER_SNOWFLAKE_PRIVATE_KEY_FILE": "/etc/feed/snowflake/key.p8"}
+    values = {"image": IMAGE, "trainer": {"secretFiles": {"snowflake": "of-snowflake"}, "settings": key}}
+    specs = pods(helm.template(["values-dev.yaml"], values))
+    for name in ("trainer", "retrain"):
+        assert {"name": "snowflake", "secret": {"secretName": "of-snowflake", "defaultMode": 0o440}} in specs[name][
+            "volumes"
+        ]
+        assert environ_of(specs[name]).items() >= key.items()
+
+
 def test_a_bridge_has_every_scorer_by_its_own_name(rendered: list[dict[str, Any]]) -> None:
     scorers = of_kind(rendered, "StatefulSet")["scorer"]
     name, service = scorers["metadata"]["name"], scorers["spec"]["serviceName"]

@@ -11,7 +11,7 @@
 {{- with include (printf "feed.settings.%s" .name) .root | fromYaml -}}
 {{- $settings = merge $settings . -}}
 {{- end -}}
-{{- $own := index $values (has .name (list "retrain") | ternary "trainer" .name) -}}
+{{- $own := index $values (eq .name "retrain" | ternary "trainer" .name) -}}
 {{- mergeOverwrite $settings $values.settings ($own.settings | default dict) | toYaml -}}
 {{- end -}}
 

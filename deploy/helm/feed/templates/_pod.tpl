@@ -22,6 +22,10 @@
 {{- if has .name (list "scorer" "insights") -}}
 {{- $mounts = append $mounts (dict "at" "model-signing" "secret" $secrets.modelSigning "keys" (list "model_signing.pub")) -}}
 {{- end -}}
+{{- $own := index .root.Values (eq .name "retrain" | ternary "trainer" .name) -}}
+{{- range $at, $secret := $own.secretFiles -}}
+{{- $mounts = append $mounts (dict "at" $at "secret" $secret) -}}
+{{- end -}}
 {{- $mounts | toYaml -}}
 {{- end -}}
 
