@@ -1,6 +1,7 @@
 """The Helm chart: what Kubernetes takes, what the processes take, and nothing that the code does not have."""
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -84,6 +85,11 @@ def settings_of(component: str) -> type[CommonSettings]:
 
 def test_helm_finds_nothing_wrong() -> None:
     assert "[ERROR]" not in helm.lint()
+
+
+def test_the_chart_is_of_this_release() -> None:
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_kubernetes_knows_every_field(rendered: list[dict[str, Any]]) -> None:
