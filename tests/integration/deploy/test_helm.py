@@ -295,6 +295,7 @@ def test_every_pod_has_a_policy_for_both_directions(rendered: list[dict[str, Any
         ({"kafka": {"bootstrapServers": ""}}, "kafka.bootstrapServers is needed"),
         ({"auth": {"mode": "off"}}, "auth"),
         ({"auth": {"mode": "jwt"}}, "auth.issuer is needed"),
+        ({"kafka": {"saslMechanism": "AWS_MSK_IAM"}}, "kafka.awsRegion is needed"),
         ({"brigde": {"replicas": 3}}, "brigde"),
         ({"bridge": {"settings": {"LOG_LEVEL": "DEBUG"}}}, "LOG_LEVEL"),
         ({"sink": {"replicas": "2"}}, "replicas"),

@@ -31,7 +31,7 @@ FEED_KAFKA_SECURITY_PROTOCOL: {{ .Values.kafka.securityProtocol }}
 {{- with .Values.kafka.saslMechanism }}
 FEED_KAFKA_SASL_MECHANISM: {{ . }}
 {{- if eq . "AWS_MSK_IAM" }}
-FEED_KAFKA_AWS_REGION: {{ $.Values.kafka.awsRegion | quote }}
+FEED_KAFKA_AWS_REGION: {{ required "kafka.awsRegion is needed with AWS_MSK_IAM" $.Values.kafka.awsRegion | quote }}
 {{- else }}
 FEED_KAFKA_SASL_USERNAME_FILE: /etc/feed/kafka/username
 FEED_KAFKA_SASL_PASSWORD_FILE: /etc/feed/kafka/password
