@@ -7,7 +7,7 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring lock bench quality chaos bench-report screenshots clean
+.PHONY: help setup run test check format protos monitoring terraform lock bench quality chaos bench-report screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) protos/generate.py --check
 	$(PY) protos/openapi.py --check
 	$(PY) -m deploy.monitoring --check
+	$(PY) -m deploy.terraform --check
 	sh deploy/lock.sh --check
 
 format: setup ## Put the code into its form
@@ -48,6 +49,9 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 monitoring: setup ## Make rules, dashboards and the list of alerts out of the code's own metrics
 	$(PY) -m deploy.monitoring
 
+terraform: setup ## Make what Terraform reads out of topics.toml, the tables and the alerts
+	$(PY) -m deploy.terraform
+
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
@@ -58,7 +62,7 @@ quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR,
 	$(PY) -m tests.quality $(DATA)
 
 chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
-	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
+	$(PY) -m pytest --long tests/chaos tests/integration/deploy/test_helm_system.py $(wildcard tests/unit/bridge/test_*_model.py)
 
 bench-report: setup ## Run the speed and failure suites in full and write var/bench-report/index.html, with plots
 	$(PY) -m tests.bench.report

@@ -128,8 +128,9 @@ def copy_context(target: Path) -> None:
     """Copies what `Dockerfile.dockerignore` lets Docker see."""
     lines = (ROOT / "deploy/docker/Dockerfile.dockerignore").read_text().splitlines()
     wanted = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    unwanted = [f":(exclude){line}" for line in lines[2:] if not line.startswith("!")]
     assert lines[1] == "*"
-    for path in _files(wanted):
+    for path in _files([*wanted, *unwanted]):
         copied = target / path
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes((ROOT / path).read_bytes())

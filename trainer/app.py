@@ -124,6 +124,8 @@ class SchedulerApp:
         started = _now()
         self._schedule.start()
         seen = await self._watch.look()
+        if not self._settings.trainer_schedule_enabled:
+            return
         hour, minute = self._settings.trainer_schedule_hour, self._settings.trainer_schedule_minute
         if seen and seen.register.last and was_missed(started, seen.register.last.started_at, hour, minute):
             _LOG.info("trainer.missed_run_begins", last_run=seen.register.last.started_at.isoformat())
@@ -140,6 +142,8 @@ class SchedulerApp:
         return None if self._schedule.is_running else "the schedule is not running"
 
     async def _train(self) -> None:
+        if not self._settings.trainer_schedule_enabled:
+            return  # the clock only says when
         self._is_training = True
         try:
             self._metrics.run_ended(await run_training())

@@ -29,6 +29,9 @@ class TrainerSettings(StatusSettings):
 
     trainer_host: str = Field("127.0.0.1", description="Address the scheduler listens on.")
     trainer_http_port: int = Field(8084, ge=0, le=65535)
+    trainer_schedule_enabled: bool = Field(
+        True, description="false: something else starts the nightly run, at the same hour, and what deletes old rows."
+    )
     trainer_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
     trainer_schedule_minute: int = Field(0, ge=0, le=59)
     trainer_models_dir: Path | None = Field(None, description="Where bundles live; empty: models in the data dir.")

@@ -134,3 +134,14 @@ async def test_what_could_not_be_told_is_told_by_the_scheduler(tmp_path: Path, m
     assert app.registry.get_sample_value("feed_trainer_statuses_waiting", {"destination": "snowflake"}) == 1
     app._database.close()
     database.close()
+
+
+async def test_a_clock_that_only_says_when_starts_nothing(tmp_path: Path) -> None:
+    """A CronJob trains; two that train would be in each other's way."""
+    environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_TRAINER_SCHEDULE_ENABLED": "false"}
+    app = build(load(TrainerSettings, environ))
+    await app._train()
+    counted = {
+        each: app.registry.get_sample_value("feed_trainer_runs_total", {"outcome": each.value}) for each in RunOutcome
+    }
+    assert counted == dict.fromkeys(RunOutcome, 0.0)

@@ -1,0 +1,1 @@
+"""What Terraform brings: topics, rights, tables and monitors, out of what the code declares."""
