@@ -5,7 +5,7 @@ BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
 SITE ?= http://127.0.0.1:8090
-OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
+OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests docs/clients/python protos/generate.py protos/openapi.py
 
 .PHONY: help setup run test check format protos monitoring lock bench quality chaos screenshots clean
 
