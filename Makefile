@@ -7,7 +7,7 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests docs/clients/python protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring lock bench quality chaos screenshots clean
+.PHONY: help setup run test check format protos monitoring docs lock bench quality chaos screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) protos/generate.py --check
 	$(PY) protos/openapi.py --check
 	$(PY) -m deploy.monitoring --check
+	$(PY) -m deploy.docs --check
 	sh deploy/lock.sh --check
 
 format: setup ## Put the code into its form
@@ -47,6 +48,9 @@ protos: setup ## Generate the code and the OpenAPI document of the contract
 
 monitoring: setup ## Make rules, dashboards and the list of alerts out of the code's own metrics
 	$(PY) -m deploy.monitoring
+
+docs: setup ## Make the reference pages out of the code, and all pages as a site: build/docs/site
+	$(PY) -m deploy.docs
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
