@@ -31,7 +31,9 @@ class Workshop:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        shutil.copytree(PAGE.parent, folder / "docs" / "clients", ignore=shutil.ignore_patterns("node_modules", "gen"))
+        shutil.copytree(
+            PAGE.parent, folder / "docs" / "clients", ignore=shutil.ignore_patterns("node_modules", "gen", "bin")
+        )
         shutil.copytree(ROOT / "protos", folder / "protos", ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
         self.build = cache(self._build)
 

@@ -35,7 +35,9 @@ FOLDERS: Final[Mapping[str, str]] = {"Runbooks": "runbooks", "Decisions": "decis
 
 _DECISIONS: Final = "decisions/README.md"
 # What the programs in other languages make of themselves.
-_BUILT: Final = shutil.ignore_patterns("gen", "node_modules", "dist", "__pycache__", "package-lock.json", "go.sum")
+_BUILT: Final = shutil.ignore_patterns(
+    "gen", "bin", "node_modules", "dist", "__pycache__", "package-lock.json", "go.sum"
+)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LINKS: Final = {"a": "href", "img": "src"}
 
