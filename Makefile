@@ -5,9 +5,9 @@ BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
 SITE ?= http://127.0.0.1:8090
-OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
+OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests docs/clients/python protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring terraform lock bench quality chaos bench-report screenshots clean
+.PHONY: help setup run test check format protos monitoring terraform docs lock bench quality chaos bench-report screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) protos/openapi.py --check
 	$(PY) -m deploy.monitoring --check
 	$(PY) -m deploy.terraform --check
+	$(PY) -m deploy.docs --check
 	sh deploy/lock.sh --check
 
 format: setup ## Put the code into its form
@@ -51,6 +52,9 @@ monitoring: setup ## Make rules, dashboards and the list of alerts out of the co
 
 terraform: setup ## Make what Terraform reads out of topics.toml, the tables and the alerts
 	$(PY) -m deploy.terraform
+
+docs: setup ## Make the reference pages out of the code, and all pages as a site: build/docs/site
+	$(PY) -m deploy.docs
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh

@@ -31,9 +31,9 @@ _NEVER = 2**62
 class BridgeSettings(CommonSettings):
     """What the bridge knows. The reasons for the numbers are in the policies that take them."""
 
-    bridge_host: str = "127.0.0.1"
-    bridge_grpc_port: int = Field(50051, ge=0, le=65535)
-    bridge_http_port: int = Field(8080, ge=0, le=65535)
+    bridge_host: str = Field("127.0.0.1", description="Address to listen on.")
+    bridge_grpc_port: int = Field(50051, ge=0, le=65535, description="Port of gRPC; 0: a free one.")
+    bridge_http_port: int = Field(8080, ge=0, le=65535, description="Port of HTTP; 0: a free one.")
     bridge_workers: int = Field(1, ge=1, le=64, description="Processes on the same ports; about one a core.")
 
     bridge_deadline_ms: int = Field(150, ge=20, le=10_000, description="Longest time from arrival to answer.")
@@ -44,7 +44,7 @@ class BridgeSettings(CommonSettings):
     bridge_fallback_reserve_ms: int = Field(10, ge=1, le=1_000, description="Kept back for the fallback page.")
     bridge_min_attempt_ms: int = Field(15, ge=1, le=1_000, description="No call is started with less.")
 
-    bridge_max_retries: int = Field(2, ge=0, le=2)
+    bridge_max_retries: int = Field(2, ge=0, le=2, description="Calls to scorers after the first, for one request.")
     bridge_retry_backoff_ms: int = Field(5, ge=0, le=1_000, description="Longest wait before the first retry.")
     bridge_retry_budget_ratio: float = Field(0.1, ge=0, le=1, description="Retries that a request earns.")
     bridge_retry_budget_per_s: float = Field(5.0, ge=0, le=1_000, description="Retries that a second earns.")
@@ -57,17 +57,29 @@ class BridgeSettings(CommonSettings):
     bridge_warm_up_ms: int = Field(5_000, ge=0, le=600_000, description="Until a returned scorer has its full load.")
 
     bridge_breaker_enabled: bool = Field(True, description="false: the breakers never open.")
-    bridge_breaker_window_calls: int = Field(50, ge=1, le=10_000)
-    bridge_breaker_window_ms: int = Field(10_000, ge=100, le=600_000)
-    bridge_breaker_min_calls: int = Field(20, ge=1, le=10_000)
-    bridge_breaker_consecutive_failures: int = Field(10, ge=1, le=10_000)
-    bridge_breaker_failure_share: float = Field(0.5, gt=0, le=1)
-    bridge_breaker_slow_share: float = Field(0.5, gt=0, le=1)
-    bridge_breaker_slow_ms: int = Field(100, ge=1, le=60_000)
+    bridge_breaker_window_calls: int = Field(
+        50, ge=1, le=10_000, description="How many past calls of a scorer are judged."
+    )
+    bridge_breaker_window_ms: int = Field(10_000, ge=100, le=600_000, description="How old a judged call may be.")
+    bridge_breaker_min_calls: int = Field(
+        20, ge=1, le=10_000, description="Fewer calls are not judged by their shares."
+    )
+    bridge_breaker_consecutive_failures: int = Field(
+        10, ge=1, le=10_000, description="So many failures in a row open the breaker."
+    )
+    bridge_breaker_failure_share: float = Field(
+        0.5, gt=0, le=1, description="This share of failures opens the breaker."
+    )
+    bridge_breaker_slow_share: float = Field(0.5, gt=0, le=1, description="This share of slow calls opens the breaker.")
+    bridge_breaker_slow_ms: int = Field(100, ge=1, le=60_000, description="A call that took longer is slow.")
     bridge_breaker_open_ms: int = Field(1_000, ge=10, le=600_000, description="First open time; it doubles.")
-    bridge_breaker_open_max_ms: int = Field(30_000, ge=10, le=600_000)
-    bridge_breaker_probes: int = Field(3, ge=1, le=100)
-    bridge_breaker_probe_ms: int = Field(1_000, ge=10, le=60_000)
+    bridge_breaker_open_max_ms: int = Field(30_000, ge=10, le=600_000, description="Longest open time.")
+    bridge_breaker_probes: int = Field(
+        3, ge=1, le=100, description="Calls let through at a time when half-open, and successes that close the breaker."
+    )
+    bridge_breaker_probe_ms: int = Field(
+        1_000, ge=10, le=60_000, description="A probe without an answer for longer has failed."
+    )
     bridge_health_check_ms: int = Field(250, ge=10, le=60_000, description="While a breaker is open.")
 
     bridge_candidates: int = Field(80, ge=1, le=1_000, description="Videos to come that a page token carries at most.")
@@ -137,9 +149,13 @@ class BridgeSettings(CommonSettings):
 
     bridge_editorial_path: str = Field("", description="JSON array of video ids; empty: the newest active videos.")
     bridge_list_videos: int = Field(500, ge=1, le=10_000, description="Most videos of a fallback list.")
-    bridge_trending_refresh_ms: int = Field(30_000, ge=100, le=3_600_000)
-    bridge_editorial_refresh_ms: int = Field(300_000, ge=100, le=86_400_000)
-    bridge_trending_half_life_s: int = Field(86_400, ge=60, le=31_536_000)
+    bridge_trending_refresh_ms: int = Field(30_000, ge=100, le=3_600_000, description="How often what trends is read.")
+    bridge_editorial_refresh_ms: int = Field(
+        300_000, ge=100, le=86_400_000, description="How often the shipped list is read."
+    )
+    bridge_trending_half_life_s: int = Field(
+        86_400, ge=60, le=31_536_000, description="Age at which an interaction counts half in trending."
+    )
     bridge_trending_buckets: int = Field(20_000, ge=1, le=1_000_000, description="Hourly sums taken of a segment.")
     bridge_trending_rising: float = Field(
         2.0, ge=0, le=10, description="How much what grows now comes before what is merely big; 0: not at all."

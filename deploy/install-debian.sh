@@ -7,6 +7,7 @@
 #   chromium         with --tests: the browser that tests of tracker.js drive
 #   default-jre-headless  with --tests: Java 17 or 21, on which Spark runs
 #   iproute2         with --tests: hosts of the tests' own, in network namespaces, that can be cut off
+#   nodejs, npm      with --tests: the example client in Node
 #   prometheus       with --tests: Prometheus and promtool, which try the alerts (20 MB to load, 100 MB on disk)
 set -eu
 
@@ -21,6 +22,8 @@ if [ "${1:-}" = --tests ]; then
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
     command -v java >/dev/null 2>&1 || missing="$missing default-jre-headless"
     command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+    command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+    command -v npm >/dev/null 2>&1 || missing="$missing npm"
     command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 fi
 

@@ -31,6 +31,8 @@ _PROCESSES: Final = {
     "trainer": _Process(("trainer", "schedule"), "trainer.settings", "TrainerSettings"),
 }
 NAMES: Final = tuple(_PROCESSES)
+# Module and class of the settings of each.
+SETTINGS: Final = {name: (process.module, process.settings) for name, process in _PROCESSES.items()}
 
 # Who listens everywhere is asked from here.
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # compared, not listened on

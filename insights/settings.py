@@ -16,8 +16,8 @@ class InsightsSettings(CommonSettings):
     """What the insights need to know."""
 
     insights_host: str = Field("127.0.0.1", description="Address to listen on.")
-    insights_grpc_port: int = Field(50054, ge=0, le=65535)
-    insights_http_port: int = Field(8090, ge=0, le=65535)
+    insights_grpc_port: int = Field(50054, ge=0, le=65535, description="Port of gRPC; 0: a free one.")
+    insights_http_port: int = Field(8090, ge=0, le=65535, description="Port of HTTP; 0: a free one.")
     insights_outcome_window_min: int = Field(
         1_440, ge=1, le=43_200, description="Minutes after which a served video that nobody touched counts as ignored."
     )

@@ -12,8 +12,8 @@ class InteractionsSettings(CommonSettings):
     """What the ingest service needs to know."""
 
     interactions_host: str = Field("127.0.0.1", description="Address to listen on.")
-    interactions_grpc_port: int = Field(50053, ge=0, le=65535)
-    interactions_http_port: int = Field(8081, ge=0, le=65535)
+    interactions_grpc_port: int = Field(50053, ge=0, le=65535, description="Port of gRPC; 0: a free one.")
+    interactions_http_port: int = Field(8081, ge=0, le=65535, description="Port of HTTP; 0: a free one.")
     interactions_publish_timeout_ms: int = Field(
         5_000, ge=10, le=60_000, description="Longest wait until events are durable, in milliseconds."
     )

@@ -20,7 +20,10 @@ class AuthSettings(BaseSettings):
     keys; with `jwt` users do, too.
     """
 
-    auth: Literal["off", "keys", "jwt"] = "off"
+    auth: Literal["off", "keys", "jwt"] = Field(
+        "off",
+        description="Whom callers must prove to be: off nobody, keys services by API keys, jwt users by tokens, too.",
+    )
     auth_issuer: str = Field("", description="Who issues the tokens (iss).")
     auth_audience: str = Field("", description="Whom tokens must be meant for (aud).")
     auth_jwks_file: str = Field("", description="Path of the issuer's JSON Web Key Set; read again as it changes.")

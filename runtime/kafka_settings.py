@@ -21,25 +21,31 @@ class KafkaSettings(BaseSettings):
     """The brokers and the credentials. A name that ends in `_file` is read again every few seconds."""
 
     kafka_bootstrap_servers: str = Field("", description="host:port,… ; empty: the embedded journal.")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = ""
-    kafka_sasl_username: str = ""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How brokers are spoken to."
+    )
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = Field(
+        "", description="How this client says who it is; empty: it does not."
+    )
+    kafka_sasl_username: str = Field("", description="Name, for PLAIN and SCRAM.")
     kafka_sasl_username_file: str = Field("", description="Path of a file that holds the name.")
-    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Password, for PLAIN and SCRAM.")
     kafka_sasl_password_file: str = Field("", description="Path of a file that holds the password.")
     kafka_oauth_token_file: str = Field("", description="Path of a file that holds a token, kept fresh by others.")
     kafka_oauth_token_endpoint_url: str = Field(
         "", pattern=r"^$|^https?://\S+$", description="Where tokens come from for a client id and secret (OIDC)."
     )
-    kafka_oauth_client_id: str = ""
-    kafka_oauth_client_secret: SecretStr = SecretStr("")
-    kafka_oauth_scope: str = ""
+    kafka_oauth_client_id: str = Field("", description="Client id, for OAUTHBEARER.")
+    kafka_oauth_client_secret: SecretStr = Field(SecretStr(""), description="Its secret.")
+    kafka_oauth_scope: str = Field("", description="What the token is to be good for; empty: what the issuer gives.")
     kafka_oauth_ca_location: str = Field("", description="PEM file of who signs the endpoint; empty: the system's.")
     kafka_aws_region: str = Field("", description="Region of the brokers, for AWS_MSK_IAM.")
     kafka_ssl_ca_location: str = Field("", description="PEM file of who signs the brokers; empty: the system's.")
     kafka_ssl_certificate_location: str = Field("", description="PEM file of this client's certificate (mTLS).")
     kafka_ssl_key_location: str = Field("", description="PEM file of this client's key (mTLS).")
-    kafka_ssl_key_password: SecretStr = SecretStr("")
+    kafka_ssl_key_password: SecretStr = Field(
+        SecretStr(""), description="Password of this client's key; empty: it has none."
+    )
 
     def kafka_config(self) -> dict[str, str]:
         """Returns the connection part of a librdkafka configuration, without what files and callbacks add."""

@@ -45,7 +45,7 @@ class CommonSettings(KafkaSettings, AuthSettings):
     scorer_targets: str = Field(
         "127.0.0.1:50052", pattern=r"^[^,\s]+:\d+(,[^,\s]+:\d+)*$", description="host:port,… of the scorers."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
     drain_s: float = Field(10.0, ge=0, le=300, description="Longest wait for running requests at shutdown, seconds.")
     drain_delay_ms: int = Field(
         1_000, ge=0, le=60_000, description="Of it, how long new requests are still answered while health says no."

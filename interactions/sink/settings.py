@@ -9,4 +9,4 @@ class SinkSettings(CommonSettings):
     """What the sink needs to know."""
 
     sink_host: str = Field("127.0.0.1", description="Address to listen on.")
-    sink_http_port: int = Field(8083, ge=0, le=65535)
+    sink_http_port: int = Field(8083, ge=0, le=65535, description="Port of HTTP; 0: a free one.")

@@ -58,9 +58,11 @@ class StatusSettings(CommonSettings):
     trainer_snowflake_private_key_password_file: Path | None = Field(
         None, description="Path of a file that holds the key's password; empty: it has none."
     )
-    trainer_snowflake_database: str = Field("", pattern=_IDENTIFIER)
-    trainer_snowflake_schema: str = Field("", pattern=_IDENTIFIER)
-    trainer_snowflake_table: str = Field("MODEL_TRAININGS", pattern=_IDENTIFIER, min_length=1)
+    trainer_snowflake_database: str = Field("", pattern=_IDENTIFIER, description="Database of the table.")
+    trainer_snowflake_schema: str = Field("", pattern=_IDENTIFIER, description="Schema of the table.")
+    trainer_snowflake_table: str = Field(
+        "MODEL_TRAININGS", pattern=_IDENTIFIER, min_length=1, description="Name of the table."
+    )
     trainer_snowflake_warehouse: str = Field("", pattern=_IDENTIFIER, description="Empty: the user's own.")
     trainer_snowflake_role: str = Field("", pattern=_IDENTIFIER, description="Empty: the user's own.")
 

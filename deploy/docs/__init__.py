@@ -1,0 +1,1 @@
+"""The documentation: reference pages made of the code, and all pages as a site."""
