@@ -45,11 +45,15 @@ from insights.settings import InsightsSettings
 from insights.telemetry import Listeners
 from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
-from runtime.signing import load_or_create_secret
+from runtime.guard import api_keys_of
+from runtime.secret_ring import SecretRing
+from runtime.settings import SettingsError
+from runtime.signing import KeyFileError, load_or_create_secret
 from storage.database import Database
 
 if TYPE_CHECKING:
     from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry
+    from insights.page.sign_in import SignIn
 
 # One connection keeps the ledger and looks for what is new, one tells others of it, two track.
 _WRITERS: Final = 4
@@ -150,7 +154,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, answers, _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    site = Site(_pages(settings, databases, watcher, metrics, corrections))
+    site = Site(_pages(settings, databases, watcher, metrics, corrections), _sign_in(settings))
     offer = _Offer(
         (outcomes_grpc.grpc_service(outcomes), corrections_grpc.grpc_service(corrections)),
         (*outcomes_rest.routes(outcomes), *corrections_rest.routes(corrections), *site.routes()),
@@ -185,6 +189,20 @@ def _pages(
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
         ExplanationPage(DatabasePages(shown)),
     )
+
+
+def _sign_in(settings: InsightsSettings) -> "SignIn | None":
+    if settings.auth == "off":
+        return None
+    # Only those who ask callers pay for the library's import.
+    from insights.page.sessions import Sessions  # noqa: PLC0415
+    from insights.page.sign_in import SignIn  # noqa: PLC0415
+
+    try:
+        ring = SecretRing(settings.session_key_path)
+    except KeyFileError as error:
+        raise SettingsError([f"the key that signs sessions: {error}"]) from error
+    return SignIn(api_keys_of(settings), Sessions(ring))
 
 
 def _destinations(

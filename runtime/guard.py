@@ -71,7 +71,11 @@ class Gate:
         scheme, _, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != _SCHEME:
             raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
-        entry = enter(self._rule, await self._authenticator.caller(token))
+        return self.let_in(await self._authenticator.caller(token))
+
+    def let_in(self, caller: Caller) -> str:
+        """Lets somebody in of whom it is known who he is; the same as `enter`, but for that."""
+        entry = enter(self._rule, caller)
         return (self._rule.user_ids or "") if entry.user_id else ""
 
 
@@ -157,11 +161,16 @@ def guard_of(settings: CommonSettings) -> Guard:
     """
     if settings.auth == "off":
         return Guard()
+    keys = KeyBearers(api_keys_of(settings))
+    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
+
+
+def api_keys_of(settings: CommonSettings) -> ApiKeys:
+    """Returns the API keys; raises SettingsError when their file cannot be used."""
     try:
-        keys = KeyBearers(ApiKeys(settings.api_keys_path))
+        return ApiKeys(settings.api_keys_path)
     except ApiKeysError as error:
         raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
-    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
 
 
 def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:

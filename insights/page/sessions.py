@@ -1,0 +1,108 @@
+"""Sessions of the page: signed cookies, which the server keeps nothing of but who has signed out."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Final
+
+import jwt
+import msgspec
+from jwt.exceptions import PyJWTError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from insights.domain.session import IDLE_S, LIFETIME_S, Session, is_over, renewed
+from runtime.secret_ring import SecretRing
+
+_ALGORITHM: Final = "HS256"
+# A browser takes the first only from an encrypted connection, for this host alone, and lets no other host replace it.
+_SECURE_NAME: Final = "__Host-feed_session"
+_NAME: Final = "feed_session"
+_MAX_CHARS: Final = 4_096
+_ID_BYTES: Final = 16
+_CSRF_BYTES: Final = 32
+
+
+class Sessions:
+    """Begins, reads and ends sessions.
+
+    Args:
+        ring: The secrets that sign them.
+        now: The wall time, Unix seconds.
+    """
+
+    def __init__(self, ring: SecretRing, now: Callable[[], float] = time.time) -> None:
+        self._ring = ring
+        self._now = now
+        # Sessions that were ended before their time, and when nobody could use them any more.
+        self._ended: dict[str, float] = {}
+
+    def begin(self, actor: str, *, key: tuple[str, str] = ("", ""), scopes: tuple[str, ...] = ()) -> Session:
+        """Returns a new session.
+
+        Args:
+            actor: How the audit trail calls who has signed in.
+            key: Name and stamp of his API key.
+            scopes: What the issuer gave him.
+        """
+        now = self._now()
+        session_id, csrf = secrets.token_urlsafe(_ID_BYTES), secrets.token_urlsafe(_CSRF_BYTES)
+        return Session(session_id, actor, csrf, now, now, now + LIFETIME_S, *key, scopes)
+
+    def read(self, request: Request) -> Session | None:
+        """Returns the session that a browser shows; None: none, or none that holds."""
+        session = self._opened(request.cookies.get(_cookie_name(request), ""))
+        if session is None or session.session_id in self._ended or is_over(session, self._now()):
+            return None
+        return session
+
+    def end(self, session: Session) -> None:
+        """Makes copies of a session's cookie worthless, as long as this process runs."""
+        now = self._now()
+        self._ended = {each: until for each, until in self._ended.items() if until > now}
+        self._ended[session.session_id] = min(session.ends_time, now + IDLE_S)
+
+    def give(self, request: Request, response: Response, session: Session) -> None:
+        """Hands the cookie of a session to a browser."""
+        secure = is_secure(request)
+        response.set_cookie(
+            _cookie_name(request), self._sealed(session), path="/", secure=secure, httponly=True, samesite="lax"
+        )
+
+    def renew(self, request: Request, response: Response, session: Session) -> None:
+        """Hands it out again when it was used; what a page asks for by itself is no use of it."""
+        used = None if "hx-request" in request.headers else renewed(session, self._now())
+        if used is not None:
+            self.give(request, response, used)
+
+    def take_back(self, request: Request, response: Response) -> None:
+        """Takes the cookie away from a browser."""
+        response.delete_cookie(
+            _cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax"
+        )
+
+    def _sealed(self, session: Session) -> str:
+        return jwt.encode(asdict(session), self._ring.secrets()[0], _ALGORITHM)
+
+    def _opened(self, cookie: str) -> Session | None:
+        if not 0 < len(cookie) <= _MAX_CHARS:
+            return None
+        for secret in self._ring.secrets():
+            try:
+                return msgspec.convert(jwt.decode(cookie, secret, [_ALGORITHM]), Session)
+            except (PyJWTError, msgspec.ValidationError):
+                continue
+        return None
+
+
+def is_secure(request: Request) -> bool:
+    """Says whether the browser's connection is encrypted, up to us or to what stands in front of us.
+
+    Who claims that falsely harms only himself: his browser does not keep the cookie.
+    """
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
+
+
+def _cookie_name(request: Request) -> str:
+    return _SECURE_NAME if is_secure(request) else _NAME

@@ -1,0 +1,221 @@
+"""Signing in and out, and who has signed in: by an API key, and by the issuer where there is one."""
+
+import hmac
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from insights.domain.session import READ_SCOPE, Session, role
+from insights.page.forms import given_form
+from insights.page.sessions import Sessions, is_secure
+from insights.page.views import Door, SeeOther, View
+from runtime.access import ADMIN, Caller, recognise
+from runtime.api_keys import KEY_PREFIX, ApiKey, ApiKeys
+from runtime.errors import RequestError, UnauthenticatedError
+from runtime.throttle import Throttle
+
+_LOG = structlog.get_logger(__name__)
+
+PATH: Final = "/sign-in"
+OUT_PATH: Final = "/sign-out"
+_HOME: Final = "/"
+_MOST_PATH_CHARS: Final = 1_024
+# Attempts to sign in that are looked at in any such time, in seconds, whoever makes them.
+_ATTEMPTS: Final = 5
+_ATTEMPTS_S: Final = 1.0
+_STAMP_CHARS: Final = 16
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_WRONG_KEY: Final = "This is no key that holds. Ask who keeps the keys for one."
+_NO_PAGES: Final = f"This key opens no page: it needs the scope {READ_SCOPE}."
+_TOO_MANY: Final = "Too many try to sign in at once. Try again in a second."
+_PLAIN: Final = "This page was asked for over a connection that others can read. Sign in over https."
+_NOBODY: Final = Caller("", "", frozenset())
+
+
+class FormTokenError(RequestError):
+    """A form that is not of the session that sends it; nothing was done."""
+
+    http_status = HTTPStatus.FORBIDDEN
+
+
+class Visitor(NamedTuple):
+    """Who looks at a page, as it shows him.
+
+    Args:
+        name: How he is called.
+        role: What he is.
+        csrf: What his forms carry.
+    """
+
+    name: str
+    role: str
+    csrf: str
+
+
+class SignIn:
+    """The doors of signing in and out.
+
+    Args:
+        keys: The API keys.
+        sessions: Who has signed in.
+        monotonic: The clock of attempts.
+    """
+
+    def __init__(self, keys: ApiKeys, sessions: Sessions, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._sessions = sessions
+        self._monotonic = monotonic
+        self._attempts: deque[float] = deque([float("-inf")] * _ATTEMPTS, maxlen=_ATTEMPTS)
+        self._refusals: Throttle[str] = Throttle()
+        self.doors: Sequence[Door] = (
+            Door(PATH, self._ask),
+            Door(PATH, self._take, "POST"),
+            Door(OUT_PATH, self._leave, "POST"),
+        )
+
+    def caller(self, request: Request) -> Caller:
+        """Returns who has signed in; raises UnauthenticatedError when nobody has, or not any more."""
+        found = self._recognised(request)
+        if found is None:
+            raise UnauthenticatedError("TOKEN_MISSING", "nobody has signed in, or the session is over")
+        return found
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Returns who looks at a page; None: nobody who has signed in."""
+        session, caller = _known(request)
+        if session is None or caller is None:
+            return None
+        return Visitor(session.actor, role(caller.scopes), session.csrf)
+
+    def look(self, request: Request) -> None:
+        """Finds out who looks at what everybody may see."""
+        recognise(self._recognised(request) or _NOBODY)
+
+    def checked(self, request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
+        """Holds a form to the session that sends it.
+
+        Returns:
+            The form, with who has signed in as who does what it says. Who comes with a bearer token, which no other
+            site can make a browser send, has no session, and says himself who he is.
+
+        Raises:
+            FormTokenError: It is of another session, or of none.
+        """
+        session, _ = _known(request)
+        if session is None:
+            return form
+        if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
+            raise FormTokenError("FORM_TOKEN", "This form is of another session. Nothing was done; load the page anew.")
+        return {**form, "adminId": session.actor}
+
+    def keep(self, request: Request, response: Response) -> None:
+        """Hands the browser the cookie that it is to have from now on."""
+        session, _ = _known(request)
+        if hasattr(request.state, "begun"):
+            self._sessions.give(request, response, request.state.begun)
+        elif hasattr(request.state, "ended"):
+            self._sessions.take_back(request, response)
+        elif session is not None:
+            self._sessions.renew(request, response, session)
+
+    def begin(self, request: Request, session: Session, caller: Caller) -> None:
+        """Lets somebody in who has proven who he is."""
+        request.state.begun = session
+        _LOG.info("page.signed_in", caller=caller.name, role=role(caller.scopes))
+
+    async def _ask(self, request: Request) -> View:
+        self.look(request)
+        return self._form(request, request.query_params.get("to", ""))
+
+    async def _take(self, request: Request) -> View | SeeOther:
+        form = given_form(request)
+        to = form.get("to", "")
+        if not _is_safe(request):
+            return self._form(request, to)
+        if not self._admit_attempt():
+            return self._form(request, to, _TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS)
+        caller = self._keys.caller(form.get("key", ""))
+        if caller is None or not caller.scopes & {READ_SCOPE, ADMIN}:
+            self._tell_refused(caller)
+            return self._form(request, to, _WRONG_KEY if caller is None else _NO_PAGES)
+        key = self._keys.find(form["key"].removeprefix(KEY_PREFIX).partition(".")[0])
+        if key is None:
+            return self._form(request, to, _WRONG_KEY)
+        self.begin(request, self._sessions.begin(caller.name, key=(key.key_id, _stamp(key))), caller)
+        return SeeOther(local(to))
+
+    async def _leave(self, request: Request) -> SeeOther:
+        session, _ = _known(request)
+        if session is not None:
+            self._sessions.end(session)
+            _LOG.info("page.signed_out", caller=session.actor)
+        request.state.ended = True
+        return SeeOther(PATH, "out")
+
+    def _recognised(self, request: Request) -> Caller | None:
+        session = self._sessions.read(request)
+        caller = self._caller(session) if session is not None else None
+        if caller is not None:
+            request.state.session, request.state.caller = session, caller
+        return caller
+
+    def _caller(self, session: Session) -> Caller | None:
+        """Returns what somebody may now; None: the key that he showed is gone."""
+        if not session.key_id:
+            return Caller(session.actor, "", frozenset(session.scopes))
+        key = self._keys.find(session.key_id)
+        if key is None or _stamp(key) != session.key_stamp:
+            return None
+        return Caller(session.actor, "", frozenset(key.scopes))
+
+    def _admit_attempt(self) -> bool:
+        now = self._monotonic()
+        is_early = now - self._attempts[0] < _ATTEMPTS_S
+        if not is_early:
+            self._attempts.append(now)
+        return not is_early
+
+    def _tell_refused(self, caller: Caller | None) -> None:
+        held_back = self._refusals.admit(PATH, PATH, self._monotonic())
+        if held_back is not None:
+            reason = "SCOPE_MISSING" if caller else "KEY_INVALID"
+            name = caller.name if caller else ""
+            _LOG.warning("page.sign_in_refused", caller=name, reason=reason, held_back=held_back)
+
+    def _form(self, request: Request, to: str, error: str = "", status: HTTPStatus = HTTPStatus.FORBIDDEN) -> View:
+        values = {
+            "to": local(to),
+            "error": error,
+            "done": "You have signed out." if request.query_params.get("done") == "out" else None,
+            "plain": "" if _is_safe(request) else _PLAIN,
+        }
+        return View("sign_in.html", values, int(status if error else HTTPStatus.OK))
+
+
+def local(path: str) -> str:
+    """Returns a path of this site; of anything else, that of the first page."""
+    parts = urlsplit(path) if len(path) <= _MOST_PATH_CHARS and path.isprintable() and "\\" not in path else None
+    if parts is None or parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//"):
+        return _HOME
+    return path
+
+
+def _known(request: Request) -> tuple[Session | None, Caller | None]:
+    return getattr(request.state, "session", None), getattr(request.state, "caller", None)
+
+
+def _is_safe(request: Request) -> bool:
+    """Whether nobody in between can read what is typed."""
+    return is_secure(request) or request.url.hostname in _LOOPBACK
+
+
+def _stamp(key: ApiKey) -> str:
+    return key.sha256[:_STAMP_CHARS]
