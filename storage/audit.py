@@ -30,6 +30,8 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     SERVED = "served"
+    TRIED = "tried"
+    WITHDRAWN = "withdrawn"
 
 
 class Door(StrEnum):
@@ -88,6 +90,11 @@ class Recorded:
 
 async def record(connection: AsyncConnection, change: Change, now: datetime) -> None:
     """Adds a change; belongs into the transaction that makes it."""
+    await connection.execute(adding(change, now))
+
+
+def adding(change: Change, now: datetime) -> sa.Insert:
+    """Returns the statement that adds a change."""
     values = {
         "created_at": now,
         "subject": change.subject.value,
@@ -97,7 +104,7 @@ async def record(connection: AsyncConnection, change: Change, now: datetime) -> 
         "door": change.actor.door.value,
         "details": dict(change.details),
     }
-    await connection.execute(sa.insert(audit_log).values(values))
+    return sa.insert(audit_log).values(values)
 
 
 async def list_newest(
