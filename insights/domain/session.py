@@ -11,11 +11,16 @@ IDLE_S: Final = 30 * 60.0
 _RENEWAL_S: Final = 60.0
 
 READ_SCOPE: Final = "insights:read"
-_ROLES: Final = (
-    ("admin", frozenset({"admin", "models:promote"})),
-    ("editor", frozenset({"corrections:write", "experiments:write"})),
-    ("viewer", frozenset({READ_SCOPE})),
-)
+_EDITING: Final = frozenset({"corrections:write", "experiments:write"})
+_DECIDING: Final = frozenset({"models:promote"})
+# What is given to people of each role; of the page, an admin may do everything.
+ROLE_SCOPES: Final = {
+    "viewer": frozenset({READ_SCOPE}),
+    "editor": frozenset({READ_SCOPE}) | _EDITING,
+    "admin": frozenset({READ_SCOPE}) | _EDITING | _DECIDING,
+}
+# The first of which somebody holds a scope is what he is called.
+_ROLES: Final = (("admin", _DECIDING | {"admin"}), ("editor", _EDITING), ("viewer", frozenset({READ_SCOPE})))
 
 
 @dataclass(frozen=True, slots=True)

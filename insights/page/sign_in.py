@@ -190,7 +190,9 @@ class SignIn:
             name = caller.name if caller else ""
             _LOG.warning("page.sign_in_refused", caller=name, reason=reason, held_back=held_back)
 
-    def _form(self, request: Request, to: str, error: str = "", status: HTTPStatus = HTTPStatus.FORBIDDEN) -> View:
+    def _form(
+        self, request: Request, to: str, error: str = "", status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY
+    ) -> View:
         values = {
             "to": local(to),
             "error": error,

@@ -268,7 +268,7 @@ async def test_what_is_refused_is_told_without_the_key_and_only_so_often(
     person = Person(site)
     wrong = f"{keys['admin'][:-2]}xx"
     answers = [await person.sign_in(key) for key in (wrong, "", keys["ingest"])]
-    assert [each.status for each in answers] == [403] * 3
+    assert [each.status for each in answers] == [422] * 3
     assert "This key opens no page" in answers[2].text
     lines = [each for each in logs if each["event"] == "page.sign_in_refused"]
     assert [(each["reason"], each["caller"]) for each in lines] == [("KEY_INVALID", "")]
