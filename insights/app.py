@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -26,6 +26,7 @@ from insights.checking import QualityCheck
 from insights.correction_service import CorrectionService
 from insights.domain.analytics import Destination
 from insights.domain.wellness import METRICS
+from insights.entrance import entrance_of
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
@@ -45,15 +46,11 @@ from insights.settings import InsightsSettings
 from insights.telemetry import Listeners
 from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
-from runtime.guard import api_keys_of
-from runtime.secret_ring import SecretRing
-from runtime.settings import SettingsError
-from runtime.signing import KeyFileError, load_or_create_secret
+from runtime.signing import load_or_create_secret
 from storage.database import Database
 
 if TYPE_CHECKING:
     from insights.adapters.telemetry_dogstatsd import DogStatsdTelemetry
-    from insights.page.sign_in import SignIn
 
 # One connection keeps the ledger and looks for what is new, one tells others of it, two track.
 _WRITERS: Final = 4
@@ -61,7 +58,12 @@ _READERS: Final = 2
 # Pages have their own, so that one that is slow holds up no answer.
 _PAGE_READERS: Final = 2
 
-_Other: TypeAlias = Guardian | Forwarder | Watcher
+
+class _Other(Protocol):
+    """What runs beside the keeper."""
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
 
 
 class _Databases(NamedTuple):
@@ -154,7 +156,9 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, answers, _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    site = Site(_pages(settings, databases, watcher, metrics, corrections), _sign_in(settings))
+    entrance = entrance_of(settings)
+    site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
+    others.extend(entrance.others)
     offer = _Offer(
         (outcomes_grpc.grpc_service(outcomes), corrections_grpc.grpc_service(corrections)),
         (*outcomes_rest.routes(outcomes), *corrections_rest.routes(corrections), *site.routes()),
@@ -189,20 +193,6 @@ def _pages(
         CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
         ExplanationPage(DatabasePages(shown)),
     )
-
-
-def _sign_in(settings: InsightsSettings) -> "SignIn | None":
-    if settings.auth == "off":
-        return None
-    # Only those who ask callers pay for the library's import.
-    from insights.page.sessions import Sessions  # noqa: PLC0415
-    from insights.page.sign_in import SignIn  # noqa: PLC0415
-
-    try:
-        ring = SecretRing(settings.session_key_path)
-    except KeyFileError as error:
-        raise SettingsError([f"the key that signs sessions: {error}"]) from error
-    return SignIn(api_keys_of(settings), Sessions(ring))
 
 
 def _destinations(

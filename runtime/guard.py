@@ -4,7 +4,7 @@ import ipaddress
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -14,6 +14,9 @@ from runtime.errors import PermissionDeniedError, UnauthenticatedError
 from runtime.policy import POLICY, Policy
 from runtime.settings import CommonSettings, SettingsError
 from runtime.throttle import Throttle
+
+if TYPE_CHECKING:
+    from runtime.jwks import SigningKeys
 
 _LOG = structlog.get_logger(__name__)
 
@@ -173,16 +176,21 @@ def api_keys_of(settings: CommonSettings) -> ApiKeys:
         raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
 
 
+def signing_keys_of(settings: CommonSettings) -> "SigningKeys":
+    """Returns the issuer's keys, of FEED_AUTH=jwt."""
+    from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
+
+    if settings.auth_jwks_file:
+        return SigningKeys(file_fetch(Path(settings.auth_jwks_file)), _FILE_REFRESH_S)
+    return SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
+
+
 def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
     # Only those who need the library pay for its import.
     from runtime.authentication import Bearers  # noqa: PLC0415
-    from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
     from runtime.tokens import TokenPolicy, Tokens  # noqa: PLC0415
 
-    if settings.auth_jwks_file:
-        keys = SigningKeys(file_fetch(Path(settings.auth_jwks_file)), _FILE_REFRESH_S)
-    else:
-        keys = SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
+    keys = signing_keys_of(settings)
     policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
     return Bearers(keys, Tokens(keys, policy), api_keys)
 

@@ -7,6 +7,10 @@ from typing import Final
 # Longest session, and longest time in which nothing is asked for, in seconds: OWASP's for pages that change things.
 LIFETIME_S: Final = 8 * 3_600.0
 IDLE_S: Final = 30 * 60.0
+# Whom the issuer has let in is asked of it again after this time, in seconds: until then it cannot take it back.
+ISSUED_LIFETIME_S: Final = 3_600.0
+# Longest time that somebody may take at the issuer, in seconds.
+LOGIN_S: Final = 600.0
 # A session is told that it was used at most as often as this, in seconds.
 _RENEWAL_S: Final = 60.0
 

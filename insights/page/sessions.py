@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Final
+from typing import Final, TypeVar
 
 import jwt
 import msgspec
@@ -12,13 +12,17 @@ from jwt.exceptions import PyJWTError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from insights.domain.session import IDLE_S, LIFETIME_S, Session, is_over, renewed
+from insights.domain.session import IDLE_S, LIFETIME_S, LOGIN_S, Session, is_over, renewed
+from insights.page.sign_in_ports import Login
 from runtime.secret_ring import SecretRing
 
+ContentT = TypeVar("ContentT", Session, Login)
+
 _ALGORITHM: Final = "HS256"
-# A browser takes the first only from an encrypted connection, for this host alone, and lets no other host replace it.
-_SECURE_NAME: Final = "__Host-feed_session"
+# A browser takes what is called so only from an encrypted connection, and lets no other host replace it.
+_SECURE: Final = "__Host-"
 _NAME: Final = "feed_session"
+_LOGIN_NAME: Final = "feed_login"
 _MAX_CHARS: Final = 4_096
 _ID_BYTES: Final = 16
 _CSRF_BYTES: Final = 32
@@ -38,21 +42,29 @@ class Sessions:
         # Sessions that were ended before their time, and when nobody could use them any more.
         self._ended: dict[str, float] = {}
 
-    def begin(self, actor: str, *, key: tuple[str, str] = ("", ""), scopes: tuple[str, ...] = ()) -> Session:
+    def begin(
+        self,
+        actor: str,
+        *,
+        key: tuple[str, str] = ("", ""),
+        scopes: tuple[str, ...] = (),
+        lifetime_s: float = LIFETIME_S,
+    ) -> Session:
         """Returns a new session.
 
         Args:
             actor: How the audit trail calls who has signed in.
             key: Name and stamp of his API key.
             scopes: What the issuer gave him.
+            lifetime_s: How long it lasts at most, in seconds.
         """
         now = self._now()
         session_id, csrf = secrets.token_urlsafe(_ID_BYTES), secrets.token_urlsafe(_CSRF_BYTES)
-        return Session(session_id, actor, csrf, now, now, now + LIFETIME_S, *key, scopes)
+        return Session(session_id, actor, csrf, now, now, now + lifetime_s, *key, scopes)
 
     def read(self, request: Request) -> Session | None:
         """Returns the session that a browser shows; None: none, or none that holds."""
-        session = self._opened(request.cookies.get(_cookie_name(request), ""))
+        session = self._opened(request, _NAME, Session)
         if session is None or session.session_id in self._ended or is_over(session, self._now()):
             return None
         return session
@@ -65,10 +77,7 @@ class Sessions:
 
     def give(self, request: Request, response: Response, session: Session) -> None:
         """Hands the cookie of a session to a browser."""
-        secure = is_secure(request)
-        response.set_cookie(
-            _cookie_name(request), self._sealed(session), path="/", secure=secure, httponly=True, samesite="lax"
-        )
+        self._give(request, response, _NAME, self._sealed(session))
 
     def renew(self, request: Request, response: Response, session: Session) -> None:
         """Hands it out again when it was used; what a page asks for by itself is no use of it."""
@@ -78,19 +87,37 @@ class Sessions:
 
     def take_back(self, request: Request, response: Response) -> None:
         """Takes the cookie away from a browser."""
-        response.delete_cookie(
-            _cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax"
-        )
+        self._give(request, response, _NAME, "")
 
-    def _sealed(self, session: Session) -> str:
-        return jwt.encode(asdict(session), self._ring.secrets()[0], _ALGORITHM)
+    def login_end(self) -> float:
+        """Returns until when somebody who is sent to the issuer now may come back, Unix seconds."""
+        return self._now() + LOGIN_S
 
-    def _opened(self, cookie: str) -> Session | None:
+    def give_login(self, request: Request, response: Response, login: Login | None) -> None:
+        """Hands a browser the cookie of a sign-in that has begun at the issuer; None: takes it away."""
+        self._give(request, response, _LOGIN_NAME, "" if login is None else self._sealed(login))
+
+    def read_login(self, request: Request) -> Login | None:
+        """Returns the sign-in that a browser has begun at the issuer; None: none, or too long ago."""
+        login = self._opened(request, _LOGIN_NAME, Login)
+        return login if login is not None and self._now() < login.ends_time else None
+
+    def _give(self, request: Request, response: Response, name: str, value: str) -> None:
+        """Hands out a cookie for this browser session; without a value, takes it away."""
+        secure, age_s = is_secure(request), None if value else 0
+        named = _called(request, name)
+        response.set_cookie(named, value, age_s, path="/", secure=secure, httponly=True, samesite="lax")
+
+    def _sealed(self, content: Session | Login) -> str:
+        return jwt.encode(asdict(content), self._ring.secrets()[0], _ALGORITHM)
+
+    def _opened(self, request: Request, name: str, kind: type[ContentT]) -> ContentT | None:
+        cookie = request.cookies.get(_called(request, name), "")
         if not 0 < len(cookie) <= _MAX_CHARS:
             return None
         for secret in self._ring.secrets():
             try:
-                return msgspec.convert(jwt.decode(cookie, secret, [_ALGORITHM]), Session)
+                return msgspec.convert(jwt.decode(cookie, secret, [_ALGORITHM]), kind)
             except (PyJWTError, msgspec.ValidationError):
                 continue
         return None
@@ -104,5 +131,5 @@ def is_secure(request: Request) -> bool:
     return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
 
 
-def _cookie_name(request: Request) -> str:
-    return _SECURE_NAME if is_secure(request) else _NAME
+def _called(request: Request, name: str) -> str:
+    return f"{_SECURE}{name}" if is_secure(request) else name

@@ -33,7 +33,7 @@ _ATTEMPTS_S: Final = 1.0
 _STAMP_CHARS: Final = 16
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
-_WRONG_KEY: Final = "This is no key that holds. Ask who keeps the keys for one."
+_WRONG_KEY: Final = "This key is not valid."
 _NO_PAGES: Final = f"This key opens no page: it needs the scope {READ_SCOPE}."
 _TOO_MANY: Final = "Too many try to sign in at once. Try again in a second."
 _PLAIN: Final = "This page was asked for over a connection that others can read. Sign in over https."
@@ -66,12 +66,20 @@ class SignIn:
     Args:
         keys: The API keys.
         sessions: Who has signed in.
+        issuer: Where people sign in without a key; empty: nowhere.
         monotonic: The clock of attempts.
     """
 
-    def __init__(self, keys: ApiKeys, sessions: Sessions, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keys: ApiKeys,
+        sessions: Sessions,
+        issuer: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sessions = sessions
         self._keys = keys
-        self._sessions = sessions
+        self._issuer = issuer
         self._monotonic = monotonic
         self._attempts: deque[float] = deque([float("-inf")] * _ATTEMPTS, maxlen=_ATTEMPTS)
         self._refusals: Throttle[str] = Throttle()
@@ -120,11 +128,15 @@ class SignIn:
         """Hands the browser the cookie that it is to have from now on."""
         session, _ = _known(request)
         if hasattr(request.state, "begun"):
-            self._sessions.give(request, response, request.state.begun)
+            self.sessions.give(request, response, request.state.begun)
+            if self.sessions.read_login(request) is not None:
+                self.sessions.give_login(request, response, None)
+        elif hasattr(request.state, "login"):
+            self.sessions.give_login(request, response, request.state.login)
         elif hasattr(request.state, "ended"):
-            self._sessions.take_back(request, response)
+            self.sessions.take_back(request, response)
         elif session is not None:
-            self._sessions.renew(request, response, session)
+            self.sessions.renew(request, response, session)
 
     def begin(self, request: Request, session: Session, caller: Caller) -> None:
         """Lets somebody in who has proven who he is."""
@@ -133,35 +145,34 @@ class SignIn:
 
     async def _ask(self, request: Request) -> View:
         self.look(request)
-        return self._form(request, request.query_params.get("to", ""))
+        return self.form(request, request.query_params.get("to", ""))
 
     async def _take(self, request: Request) -> View | SeeOther:
         form = given_form(request)
         to = form.get("to", "")
-        if not _is_safe(request):
-            return self._form(request, to)
-        if not self._admit_attempt():
-            return self._form(request, to, _TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS)
+        turned_away = self.turned_away(request, to)
+        if turned_away is not None:
+            return turned_away
         caller = self._keys.caller(form.get("key", ""))
         if caller is None or not caller.scopes & {READ_SCOPE, ADMIN}:
-            self._tell_refused(caller)
-            return self._form(request, to, _WRONG_KEY if caller is None else _NO_PAGES)
+            self.tell_refused(caller.name if caller else "", "SCOPE_MISSING" if caller else "KEY_INVALID")
+            return self.form(request, to, _WRONG_KEY if caller is None else _NO_PAGES)
         key = self._keys.find(form["key"].removeprefix(KEY_PREFIX).partition(".")[0])
         if key is None:
-            return self._form(request, to, _WRONG_KEY)
-        self.begin(request, self._sessions.begin(caller.name, key=(key.key_id, _stamp(key))), caller)
+            return self.form(request, to, _WRONG_KEY)
+        self.begin(request, self.sessions.begin(caller.name, key=(key.key_id, _stamp(key))), caller)
         return SeeOther(local(to))
 
     async def _leave(self, request: Request) -> SeeOther:
         session, _ = _known(request)
         if session is not None:
-            self._sessions.end(session)
+            self.sessions.end(session)
             _LOG.info("page.signed_out", caller=session.actor)
         request.state.ended = True
         return SeeOther(PATH, "out")
 
     def _recognised(self, request: Request) -> Caller | None:
-        session = self._sessions.read(request)
+        session = self.sessions.read(request)
         caller = self._caller(session) if session is not None else None
         if caller is not None:
             request.state.session, request.state.caller = session, caller
@@ -176,25 +187,36 @@ class SignIn:
             return None
         return Caller(session.actor, "", frozenset(key.scopes))
 
-    def _admit_attempt(self) -> bool:
+    def turned_away(self, request: Request, to: str) -> View | None:
+        """Returns the form after an attempt that is not looked at; None: it is, and counts."""
+        if not _is_safe(request):
+            return self.form(request, to)
         now = self._monotonic()
-        is_early = now - self._attempts[0] < _ATTEMPTS_S
-        if not is_early:
-            self._attempts.append(now)
-        return not is_early
+        if now - self._attempts[0] < _ATTEMPTS_S:
+            return self.form(request, to, _TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS)
+        self._attempts.append(now)
+        return None
 
-    def _tell_refused(self, caller: Caller | None) -> None:
+    def tell_refused(self, name: str, reason: str) -> None:
+        """Writes the audit line of somebody who may not sign in, at most one a second."""
         held_back = self._refusals.admit(PATH, PATH, self._monotonic())
         if held_back is not None:
-            reason = "SCOPE_MISSING" if caller else "KEY_INVALID"
-            name = caller.name if caller else ""
             _LOG.warning("page.sign_in_refused", caller=name, reason=reason, held_back=held_back)
 
-    def _form(
+    def form(
         self, request: Request, to: str, error: str = "", status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY
     ) -> View:
+        """Returns the form.
+
+        Args:
+            request: Who asks for it.
+            to: Where it leads to.
+            error: Why it is shown again; empty: for the first time.
+            status: What the answer is then.
+        """
         values = {
             "to": local(to),
+            "issuer": self._issuer,
             "error": error,
             "done": "You have signed out." if request.query_params.get("done") == "out" else None,
             "plain": "" if _is_safe(request) else _PLAIN,

@@ -64,10 +64,12 @@ class Site:
     Args:
         pages: In the order of the navigation.
         sign_in: Who looks at them; None: nobody is asked.
+        more: Other doors, which the navigation does not name.
     """
 
-    def __init__(self, pages: Sequence[Page], sign_in: "SignIn | None" = None) -> None:
+    def __init__(self, pages: Sequence[Page], sign_in: "SignIn | None" = None, more: Sequence[Door] = ()) -> None:
         self._pages = pages
+        self._more = more
         self._sign_in = sign_in
         self._browsers = self if sign_in is not None else None
         self._assets = Assets()
@@ -90,7 +92,7 @@ class Site:
     def routes(self) -> list[BaseRoute]:
         """Returns the routes for the process's server; the last of them takes what no other does."""
         doors = [door for page in self._pages for door in page.doors]
-        own = [self._route(door) for door in (*doors, *(self._sign_in.doors if self._sign_in else ()))]
+        own = [self._route(door) for door in (*doors, *self._more)]
         elsewhere = _Elsewhere("/{path:path}", self._nowhere, methods=["GET"], browsers=self._browsers)
         return [*own, self._assets.route(), elsewhere]
 

@@ -43,7 +43,8 @@ def pages(tmp_path: Path) -> set[str]:
     environ = {
         "FEED_DATA_DIR": str(tmp_path),
         "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}",
-        "FEED_AUTH": "keys",
+        **Issuer(tmp_path / "jwks.json").environ,
+        "FEED_INSIGHTS_OIDC_CLIENT_ID": "page",
     }
     return {name for name in route_names(build(load(InsightsSettings, environ)).http_routes) if " /feed/" not in name}
 
@@ -116,6 +117,8 @@ def test_what_everybody_may_call_names_nobody():
         "OPTIONS /api/track",
         "GET /sign-in",
         "POST /sign-in",
+        "GET /sign-in/issuer",
+        "GET /sign-in/issuer/back",
         "GET /assets/{digest}/{name:path}",
         "GET /{path:path}",
     }
