@@ -96,6 +96,11 @@ def may(rule: Rule) -> bool:
     return holds(rule, _ENTRY.get().scopes)
 
 
+def acting_name() -> str:
+    """Returns who makes the request being served, as far as it was proven; empty: nobody was asked."""
+    return _ENTRY.get().name
+
+
 def acting_user() -> str:
     """Returns the only user that the request being served may act for; empty: it may act for all."""
     return _ENTRY.get().user_id

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runtime.access import acting_name
 from storage.tables import audit_log
 
 _ROW: Final = audit_log.c
@@ -94,7 +95,8 @@ async def record(connection: AsyncConnection, change: Change, now: datetime) -> 
 
 
 def adding(change: Change, now: datetime) -> sa.Insert:
-    """Returns the statement that adds a change."""
+    """Returns the statement that adds a change, with who has proven to make it, where he calls himself otherwise."""
+    proven = acting_name()
     values = {
         "created_at": now,
         "subject": change.subject.value,
@@ -102,7 +104,7 @@ def adding(change: Change, now: datetime) -> sa.Insert:
         "action": change.action.value,
         "actor": change.actor.name,
         "door": change.actor.door.value,
-        "details": dict(change.details),
+        "details": {**change.details, **({"caller": proven} if proven not in {"", change.actor.name} else {})},
     }
     return sa.insert(audit_log).values(values)
 

@@ -1,5 +1,6 @@
 """Signing in: who may look and change, from where forms are taken, when a session ends, and what the log tells."""
 
+import json
 import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -176,6 +177,16 @@ async def test_a_change_is_told_under_the_name_of_who_has_signed_in(
     assert await changes(database_url) == [
         Change(Subject.MODEL, "m3", Action.SERVED, Actor("key:admin", Door.PAGE), {"instead_of": "m2"})
     ]
+
+
+async def test_who_calls_the_api_under_another_name_is_told_by_his_own_too(
+    site: Service, keys: dict[str, str], database_url: str
+):
+    body = json.dumps({"correctionType": "BLOCK", "videoId": "v7", "reason": "spam", "adminId": "ann"}).encode()
+    headers = {"content-type": "application/json", "authorization": f"Bearer {keys['editor']}"}
+    assert (await call(site.http_port, "POST", "/feed/corrections", body, headers)).status == 200
+    [change] = await changes(database_url)
+    assert (change.actor, change.details["caller"]) == (Actor("ann", Door.REST), "key:editor")
 
 
 async def test_a_form_of_another_session_or_another_site_changes_nothing(
