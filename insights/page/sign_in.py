@@ -1,12 +1,12 @@
 """Signing in and out, and who has signed in: by an API key, and by the issuer where there is one."""
 
 import hmac
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -26,6 +26,8 @@ _LOG = structlog.get_logger(__name__)
 PATH: Final = "/sign-in"
 OUT_PATH: Final = "/sign-out"
 _HOME: Final = "/"
+# With a second slash it would be another host, and browsers take a backslash for one.
+_LOCAL: Final = re.compile(r"/(?:[^/\\][^\\]*)?")
 _MOST_PATH_CHARS: Final = 1_024
 # Attempts to sign in that are looked at in any such time, in seconds, whoever makes them.
 _ATTEMPTS: Final = 5
@@ -226,10 +228,7 @@ class SignIn:
 
 def local(path: str) -> str:
     """Returns a path of this site; of anything else, that of the first page."""
-    parts = urlsplit(path) if len(path) <= _MOST_PATH_CHARS and path.isprintable() and "\\" not in path else None
-    if parts is None or parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//"):
-        return _HOME
-    return path
+    return path if len(path) <= _MOST_PATH_CHARS and path.isprintable() and _LOCAL.fullmatch(path) else _HOME
 
 
 def _known(request: Request) -> tuple[Session | None, Caller | None]:
