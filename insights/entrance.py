@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from insights.domain.session import ROLE_SCOPES
 from insights.page.views import Door
@@ -48,7 +49,7 @@ def entrance_of(settings: InsightsSettings) -> Entrance:
         return Entrance(sign_in, sign_in.doors, ())
     from insights.page.issued import IssuedSignIn  # noqa: PLC0415
 
-    sign_in = SignIn(keys, sessions, settings.auth_issuer)
+    sign_in = SignIn(keys, sessions, urlsplit(settings.auth_issuer).netloc)
     return Entrance(sign_in, (*sign_in.doors, *IssuedSignIn(sign_in, issuer).doors), (issuer,))
 
 
