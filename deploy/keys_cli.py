@@ -8,11 +8,13 @@ from typing import Annotated, Final
 import typer
 
 from deploy.database_command import fail
-from runtime import api_keys
+from insights.domain.session import ROLE_SCOPES
+from runtime import api_keys, secret_ring
 from runtime.access import ADMIN
 from runtime.api_keys import ApiKeysError
 from runtime.policy import POLICY
 from runtime.settings import CommonSettings, SettingsError, load
+from runtime.signing import KeyFileError
 
 app = typer.Typer(
     help="API keys of services (FEED_AUTH=keys or jwt): running processes follow within seconds.",
@@ -28,17 +30,23 @@ _KEY_ID: Final = re.compile(r"[a-z0-9-]{1,64}")
 def create(
     key_id: Annotated[str, typer.Argument(help="its name: 1 to 64 of a-z 0-9 -")],
     *,
-    scope: Annotated[list[str], typer.Option(help="what its holder may do; may be given several times")],
+    scope: Annotated[list[str] | None, typer.Option(help="what its holder may do; may be given several times")] = None,
+    role: Annotated[str, typer.Option(help="viewer, editor or admin: what people sign in to the page with")] = "",
 ) -> None:
     """Make a key and print it. It is shown this once; only its hash is kept."""
     if not _KEY_ID.fullmatch(key_id):
         fail(f"the name must be 1 to 64 characters of a-z 0-9 -, not {key_id!r}", code=2)
     known = {rule.scope for rule in POLICY.values() if rule.scope} | {ADMIN}
-    unknown = sorted(set(scope) - known)
+    if role and role not in ROLE_SCOPES:
+        fail(f"--role must be {', '.join(ROLE_SCOPES)}, not {role}", code=2)
+    scopes = {*(scope or ()), *ROLE_SCOPES.get(role, ())}
+    if not scopes:
+        fail("--scope or --role: what may its holder do?", code=2)
+    unknown = sorted(scopes - known)
     if unknown:
         fail(f"--scope must be of {', '.join(sorted(known))}, not {', '.join(unknown)}", code=2)
     try:
-        typer.echo(api_keys.create(_path(), key_id, sorted(set(scope))))
+        typer.echo(api_keys.create(_path(), key_id, sorted(scopes)))
     except (ApiKeysError, OSError) as error:
         fail(str(error))
 
@@ -65,8 +73,23 @@ def remove(key_id: Annotated[str, typer.Argument(help="as `list` prints it")]) -
         fail(f"there is no key {key_id}")
 
 
-def _path() -> Path:
+@app.command("rotate-sessions")
+def rotate_sessions(
+    *, end_all: Annotated[bool, typer.Option("--end-all", help="and sign everybody out of the page")] = False
+) -> None:
+    """Sign sessions of the page with a new key; those that have begun go on until the next time."""
     try:
-        return load(CommonSettings, os.environ).api_keys_path
+        secret_ring.rotate(_settings().session_key_path, keep=not end_all)
+    except (KeyFileError, OSError) as error:
+        fail(str(error))
+
+
+def _path() -> Path:
+    return _settings().api_keys_path
+
+
+def _settings() -> CommonSettings:
+    try:
+        return load(CommonSettings, os.environ)
     except SettingsError as error:
         fail(f"wrong settings:\n{error}", code=2)

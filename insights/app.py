@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -26,6 +26,7 @@ from insights.checking import QualityCheck
 from insights.correction_service import CorrectionService
 from insights.domain.analytics import Destination
 from insights.domain.wellness import METRICS
+from insights.entrance import entrance_of
 from insights.forwarder import Forwarder
 from insights.guardian import Guardian
 from insights.keeper import Keeper
@@ -57,7 +58,12 @@ _READERS: Final = 2
 # Pages have their own, so that one that is slow holds up no answer.
 _PAGE_READERS: Final = 2
 
-_Other: TypeAlias = Guardian | Forwarder | Watcher
+
+class _Other(Protocol):
+    """What runs beside the keeper."""
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
 
 
 class _Databases(NamedTuple):
@@ -150,7 +156,9 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, answers, _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    site = Site(_pages(settings, databases, watcher, metrics, corrections))
+    entrance = entrance_of(settings)
+    site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
+    others.extend(entrance.others)
     offer = _Offer(
         (outcomes_grpc.grpc_service(outcomes), corrections_grpc.grpc_service(corrections)),
         (*outcomes_rest.routes(outcomes), *corrections_rest.routes(corrections), *site.routes()),

@@ -49,7 +49,14 @@ class InsightsSettings(CommonSettings):
         None, description="Public half of the key that signs bundles; empty: keys/model_signing.pub in the data dir."
     )
 
-    @field_validator("insights_segment_write_key_file")
+    insights_oidc_client_id: str = Field(
+        "", description="The page's name at the issuer (FEED_AUTH_ISSUER); empty: people sign in by API keys only."
+    )
+    insights_oidc_client_secret_file: str = Field(
+        "", description="Path of a file with what it proves that with; empty: PKCE alone."
+    )
+
+    @field_validator("insights_segment_write_key_file", "insights_oidc_client_secret_file")
     @classmethod
     def _holds_a_key(cls, value: str) -> str:
         try:
@@ -63,6 +70,12 @@ class InsightsSettings(CommonSettings):
     def segment_write_key(self) -> str:
         """Whose source of Segment is told; empty: nobody's."""
         path = self.insights_segment_write_key_file
+        return Path(path).read_text(encoding="utf-8").strip() if path else ""
+
+    @property
+    def oidc_client_secret(self) -> str:
+        """What the page proves to the issuer who it is with; empty: nothing."""
+        path = self.insights_oidc_client_secret_file
         return Path(path).read_text(encoding="utf-8").strip() if path else ""
 
     @property

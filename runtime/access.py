@@ -52,14 +52,16 @@ class Entry(NamedTuple):
     Args:
         name: Who calls.
         user_id: The only user that he may act for; empty: he may act for all.
+        scopes: What he was given.
     """
 
     name: str
     user_id: str
+    scopes: frozenset[str]
 
 
-# Where nobody is asked who he is, everybody may act for all.
-_ANYBODY: Final = Entry("", "")
+# Where nobody is asked who he is, everybody may do everything.
+_ANYBODY: Final = Entry("", "", frozenset({ADMIN}))
 _ENTRY: ContextVar[Entry] = ContextVar("entry", default=_ANYBODY)
 
 
@@ -69,14 +71,34 @@ def enter(rule: Rule, caller: Caller) -> Entry:
     Raises:
         PermissionDeniedError: When he may not call at all.
     """
-    if rule.scope in caller.scopes or ADMIN in caller.scopes:
-        entry = Entry(caller.name, "")
+    if holds(rule, caller.scopes):
+        entry = Entry(caller.name, "", caller.scopes)
     elif rule.user_ids is not None and caller.user_id:
-        entry = Entry(caller.name, caller.user_id)
+        entry = Entry(caller.name, caller.user_id, caller.scopes)
     else:
         raise PermissionDeniedError("SCOPE_MISSING", f"this needs the scope {rule.scope}", caller.name)
     _ENTRY.set(entry)
     return entry
+
+
+def recognise(caller: Caller) -> None:
+    """Remembers who calls what everybody may call, so that he is shown what else he may."""
+    _ENTRY.set(Entry(caller.name, caller.user_id, caller.scopes))
+
+
+def holds(rule: Rule, scopes: frozenset[str]) -> bool:
+    """Says whether somebody with these scopes may call for everybody."""
+    return rule == PUBLIC or rule.scope in scopes or ADMIN in scopes
+
+
+def may(rule: Rule) -> bool:
+    """Says whether who makes the request being served may call something else, for everybody."""
+    return holds(rule, _ENTRY.get().scopes)
+
+
+def acting_name() -> str:
+    """Returns who makes the request being served, as far as it was proven; empty: nobody was asked."""
+    return _ENTRY.get().name
 
 
 def acting_user() -> str:

@@ -111,12 +111,16 @@ class ApiKeys:
 
     def caller(self, key: str) -> Caller | None:
         """Returns whose key it is; None: nobody's."""
-        self._follow()
         key_id, _, secret = key.removeprefix(KEY_PREFIX).partition(".")
-        kept = self._keys.get(key_id)
+        kept = self.find(key_id)
         if not hmac.compare_digest(_hash(secret), kept.sha256 if kept else _NOBODY) or kept is None:
             return None
         return Caller(f"key:{key_id}", "", frozenset(kept.scopes))
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """Returns the key of a name; None: there is none, or no more."""
+        self._follow()
+        return self._keys.get(key_id)
 
     def _follow(self) -> None:
         now = self._monotonic()

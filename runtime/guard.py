@@ -4,7 +4,7 @@ import ipaddress
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -14,6 +14,9 @@ from runtime.errors import PermissionDeniedError, UnauthenticatedError
 from runtime.policy import POLICY, Policy
 from runtime.settings import CommonSettings, SettingsError
 from runtime.throttle import Throttle
+
+if TYPE_CHECKING:
+    from runtime.jwks import SigningKeys
 
 _LOG = structlog.get_logger(__name__)
 
@@ -71,7 +74,11 @@ class Gate:
         scheme, _, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != _SCHEME:
             raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
-        entry = enter(self._rule, await self._authenticator.caller(token))
+        return self.let_in(await self._authenticator.caller(token))
+
+    def let_in(self, caller: Caller) -> str:
+        """Lets somebody in of whom it is known who he is; the same as `enter`, but for that."""
+        entry = enter(self._rule, caller)
         return (self._rule.user_ids or "") if entry.user_id else ""
 
 
@@ -157,23 +164,33 @@ def guard_of(settings: CommonSettings) -> Guard:
     """
     if settings.auth == "off":
         return Guard()
+    keys = KeyBearers(api_keys_of(settings))
+    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
+
+
+def api_keys_of(settings: CommonSettings) -> ApiKeys:
+    """Returns the API keys; raises SettingsError when their file cannot be used."""
     try:
-        keys = KeyBearers(ApiKeys(settings.api_keys_path))
+        return ApiKeys(settings.api_keys_path)
     except ApiKeysError as error:
         raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
-    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
+
+
+def signing_keys_of(settings: CommonSettings) -> "SigningKeys":
+    """Returns the issuer's keys, of FEED_AUTH=jwt."""
+    from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
+
+    if settings.auth_jwks_file:
+        return SigningKeys(file_fetch(Path(settings.auth_jwks_file)), _FILE_REFRESH_S)
+    return SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
 
 
 def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
     # Only those who need the library pay for its import.
     from runtime.authentication import Bearers  # noqa: PLC0415
-    from runtime.jwks import SigningKeys, file_fetch, url_fetch  # noqa: PLC0415
     from runtime.tokens import TokenPolicy, Tokens  # noqa: PLC0415
 
-    if settings.auth_jwks_file:
-        keys = SigningKeys(file_fetch(Path(settings.auth_jwks_file)), _FILE_REFRESH_S)
-    else:
-        keys = SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
+    keys = signing_keys_of(settings)
     policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
     return Bearers(keys, Tokens(keys, policy), api_keys)
 

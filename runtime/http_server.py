@@ -20,8 +20,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runtime.browser_route import BrowserRoute, Browsers
 from runtime.errors import PermissionDeniedError, RequestError
-from runtime.guard import AUTHORIZATION, Guard, PolicyError
+from runtime.guard import AUTHORIZATION, Gate, Guard, PolicyError
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
@@ -85,11 +86,13 @@ class GuardedRoute:
         app: The route's own.
         names: How the policy names it, by method; HEAD is GET.
         guard: Says who may call.
+        browsers: Who comes with a cookie; None: nobody does.
     """
 
-    def __init__(self, app: ASGIApp, names: Mapping[str, str], guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, names: Mapping[str, str], guard: Guard, browsers: Browsers | None) -> None:
         self._app = app
         self._names = names
+        self._browsers = browsers
         self._gates = {method: guard.gate(name) for method, name in names.items()}
         self._guard = guard
 
@@ -99,12 +102,23 @@ class GuardedRoute:
         gate = self._gates[method]
         try:
             if gate is not None:
-                given = [value.decode("latin-1") for name, value in scope["headers"] if name == AUTHORIZATION.encode()]
-                await gate.enter(given)
+                await self._enter(gate, scope)
         except RequestError as error:
-            await _refusal(self._guard, self._names[method], error)(scope, receive, send)
+            await self._refused(scope, self._names[method], error)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _enter(self, gate: Gate, scope: Scope) -> None:
+        given = _given(scope)
+        if self._browsers is None or given:
+            await gate.enter(given)
+        else:
+            gate.let_in(await self._browsers.caller(Request(scope)))
+
+    def _refused(self, scope: Scope, name: str, error: RequestError) -> Response:
+        answer = _refusal(self._guard, name, error)
+        shown = None if self._browsers is None or _given(scope) else self._browsers.refused(Request(scope), error)
+        return shown or answer
 
 
 def route_names(routes: Iterable[BaseRoute]) -> list[str]:
@@ -115,16 +129,17 @@ def route_names(routes: Iterable[BaseRoute]) -> list[str]:
 def guarded(route: BaseRoute, guard: Guard) -> BaseRoute:
     """Returns a route behind the guard."""
     made = copy(route)
-    made.app = _behind(made.app, _names(route), guard)  # type: ignore[attr-defined]  # `_names` refuses routes without
+    browsers = route.browsers if isinstance(route, BrowserRoute) else None
+    made.app = _behind(made.app, _names(route), guard, browsers)  # type: ignore[attr-defined]  # `_names` refuses routes without
     return made
 
 
-def _behind(app: ASGIApp, names: Mapping[str, str], guard: Guard) -> ASGIApp:
+def _behind(app: ASGIApp, names: Mapping[str, str], guard: Guard, browsers: Browsers | None) -> ASGIApp:
     """Puts the guard behind what lets browsers read answers: a refusal is one."""
     if not isinstance(app, CORSMiddleware):
-        return GuardedRoute(app, names, guard)
+        return GuardedRoute(app, names, guard, browsers)
     outer = copy(app)
-    outer.app = _behind(app.app, names, guard)
+    outer.app = _behind(app.app, names, guard, browsers)
     return outer
 
 
@@ -205,6 +220,10 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals alone."""
         yield
+
+
+def _given(scope: Scope) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == AUTHORIZATION.encode()]
 
 
 def _refusal(guard: Guard, name: str, error: RequestError) -> Response:

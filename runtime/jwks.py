@@ -128,8 +128,8 @@ def file_fetch(path: Path) -> Callable[[], bytes]:
     return fetch
 
 
-def url_fetch(url: str) -> Callable[[], bytes]:
-    """Returns what asks a URL for a key set; it follows no redirect."""
+def url_fetch(url: str | urllib.request.Request) -> Callable[[], bytes]:
+    """Returns what asks a URL for a key set, or for something else of that size; it follows no redirect."""
     opener = urllib.request.build_opener(_NoRedirect)
 
     def fetch() -> bytes:

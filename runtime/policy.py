@@ -88,6 +88,11 @@ POLICY: Final[Policy] = {
     "POST /corrections/{correction_id}/off": _CORRECTIONS,
     "GET /explain": _INSIGHTS,
     "GET /explain/{recommendation_id}": _INSIGHTS,
+    "GET /sign-in": PUBLIC,
+    "POST /sign-in": PUBLIC,
+    "GET /sign-in/issuer": PUBLIC,
+    "GET /sign-in/issuer/back": PUBLIC,
+    "POST /sign-out": _INSIGHTS,
     "GET /assets/{digest}/{name:path}": PUBLIC,
     "GET /{path:path}": PUBLIC,  # says that there is no such page
     # scorer

@@ -71,6 +71,11 @@ class CommonSettings(KafkaSettings, AuthSettings):
         return Path(given) if given else self.data_dir / "keys" / "api_keys.json"
 
     @property
+    def session_key_path(self) -> Path:
+        """Where the secrets are that sign who has signed in to the page."""
+        return self.data_dir / "keys" / "session.key"
+
+    @property
     def scorer_target_list(self) -> tuple[str, ...]:
         """Targets of the scorers, in order."""
         return tuple(self.scorer_targets.split(","))

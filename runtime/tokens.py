@@ -83,19 +83,23 @@ class Tokens:
         return found.caller
 
     async def _verified(self, token: str, digest: bytes) -> Caller:
-        if len(token) > MAX_TOKEN_CHARS:
-            raise _invalid()
-        try:
-            claims = await self._claims(token)
-        except ExpiredSignatureError as error:
-            raise UnauthenticatedError("TOKEN_EXPIRED", "the bearer token has expired") from error
-        except (PyJWTError, ValueError, OverflowError) as error:
-            raise _invalid() from error
+        claims = await self.claims(token)
         caller = _caller(claims)
         self._remembered[digest] = _Remembered(caller, float(claims["exp"]) + self._policy.leeway_s)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return caller
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """Returns what a token claims, without remembering it; raises as `caller` does."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise _invalid()
+        try:
+            return await self._claims(token)
+        except ExpiredSignatureError as error:
+            raise UnauthenticatedError("TOKEN_EXPIRED", "the bearer token has expired") from error
+        except (PyJWTError, ValueError, OverflowError) as error:
+            raise _invalid() from error
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         key_id = jwt.get_unverified_header(token).get("kid")

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runtime.access import acting_name
 from storage.tables import audit_log
 
 _ROW: Final = audit_log.c
@@ -30,6 +31,8 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     SERVED = "served"
+    TRIED = "tried"
+    WITHDRAWN = "withdrawn"
 
 
 class Door(StrEnum):
@@ -88,6 +91,12 @@ class Recorded:
 
 async def record(connection: AsyncConnection, change: Change, now: datetime) -> None:
     """Adds a change; belongs into the transaction that makes it."""
+    await connection.execute(adding(change, now))
+
+
+def adding(change: Change, now: datetime) -> sa.Insert:
+    """Returns the statement that adds a change, with who has proven to make it, where he calls himself otherwise."""
+    proven = acting_name()
     values = {
         "created_at": now,
         "subject": change.subject.value,
@@ -95,9 +104,9 @@ async def record(connection: AsyncConnection, change: Change, now: datetime) -> 
         "action": change.action.value,
         "actor": change.actor.name,
         "door": change.actor.door.value,
-        "details": dict(change.details),
+        "details": {**change.details, **({"caller": proven} if proven not in {"", change.actor.name} else {})},
     }
-    await connection.execute(sa.insert(audit_log).values(values))
+    return sa.insert(audit_log).values(values)
 
 
 async def list_newest(

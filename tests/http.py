@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; header names in lower case."""
+    """What came back; header names in lower case, those that are given several times joined by commas."""
 
     status: int
     headers: dict[str, str]
@@ -36,9 +36,11 @@ def call_now(
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()
-        return Answer(
-            answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
-        )
+        found: dict[str, str] = {}
+        for name, value in answer.getheaders():
+            known = found.get(name.lower())
+            found[name.lower()] = value if known is None else f"{known}, {value}"
+        return Answer(answer.status, found, answer.read().decode())
     finally:
         connection.close()
 

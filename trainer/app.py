@@ -14,6 +14,8 @@ from rich.console import Console
 from starlette.routing import BaseRoute
 
 from runtime.grpc_server import GrpcService
+from storage.audit import Actor, Door
+from storage.database import sync_engine, upgrade
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.export_parquet import ParquetExport
@@ -21,6 +23,7 @@ from trainer.adapters.progress import BarProgress, LogProgress
 from trainer.adapters.report_store import ReportStore
 from trainer.adapters.run_subprocess import count_popularity, prune, run_training, tell
 from trainer.adapters.schedule_apscheduler import NightlySchedule
+from trainer.changes import ModelChanges
 from trainer.domain.runs import was_missed
 from trainer.fitters import fitter_of
 from trainer.metrics import TrainerMetrics
@@ -82,6 +85,30 @@ def popularity_count(settings: TrainerSettings) -> Iterator[PopularityCount]:
         )
     finally:
         database.close()
+
+
+@contextmanager
+def model_changes(settings: TrainerSettings, name: str, *, is_kept: bool) -> Iterator[ModelChanges]:
+    """Opens what is needed to change by hand which model serves, and closes it at the end.
+
+    Args:
+        settings: All settings of the trainer.
+        name: Who changes it.
+        is_kept: Whether it is kept in the audit trail, without which it is not done.
+
+    Raises:
+        UnreachableDatabaseError: It is to be kept, and cannot be.
+    """
+    store, actor = bundle_store(settings), Actor(name, Door.CLI)
+    if not is_kept:
+        yield ModelChanges(store, None, actor, _now)
+        return
+    upgrade(settings.effective_database_url)
+    engine = sync_engine(settings.effective_database_url)
+    try:
+        yield ModelChanges(store, engine, actor, _now)
+    finally:
+        engine.dispose()
 
 
 def bundle_store(settings: TrainerSettings) -> BundleStore:

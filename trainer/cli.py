@@ -1,5 +1,6 @@
 """`feed trainer …`: the nightly job, its parts, and which model serves."""
 
+import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from trainer.adapters.bundle_store import ServesAlreadyError
 from trainer.adapters.parquet_files import ExportError
 from trainer.adapters.run_subprocess import EXIT_FAILED, EXIT_REFUSED, tell_and_wait
 from trainer.adapters.spark import SparkUnavailableError
-from trainer.app import build, bundle_store, popularity_count, progress_for, telling, training
+from trainer.app import build, bundle_store, model_changes, popularity_count, progress_for, telling, training
+from trainer.changes import ModelChanges
 from trainer.comparing import NotComparableError, compare_models
 from trainer.domain.cold import NothingToLearnError
 from trainer.domain.search_space import NotTunableError
@@ -58,6 +60,10 @@ _EXPECTED = (
     SparkUnavailableError,
 )
 
+_By = Annotated[str, typer.Option(help="Who does it, for the audit trail; default: the system's user.")]
+_Unkept = Annotated[
+    bool, typer.Option("--without-audit", help="Do it although the database, which keeps the audit trail, is down.")
+]
 _Share = Annotated[float, typer.Option(min=0, max=1, help="Share of the users, 0 to 1.")]
 
 
@@ -158,38 +164,38 @@ def tell() -> None:
 
 
 @app.command()
-def promote(model_version: str) -> None:
+def promote(model_version: str, *, by: _By = "", without_audit: _Unkept = False) -> None:
     """Make a published model serve."""
-    with _settings() as settings:
-        bundle_store(settings).promote(model_version)
+    with _changes(by, is_kept=not without_audit) as changes:
+        changes.promote(model_version)
     typer.echo(f"serving: {model_version}")
 
 
 @app.command()
-def rollback() -> None:
+def rollback(*, by: _By = "", without_audit: _Unkept = False) -> None:
     """Make the newest model older than the serving one serve."""
-    with _settings() as settings:
-        version = bundle_store(settings).rollback()
+    with _changes(by, is_kept=not without_audit) as changes:
+        version = changes.rollback()
     typer.echo(f"serving: {version}")
 
 
 @app.command()
-def shadow(model_version: str, share: _Share = 0.1) -> None:
+def shadow(model_version: str, share: _Share = 0.1, *, by: _By = "") -> None:
     """Let a published model rank beside the one that serves, for nobody to see: metrics tell how they differ."""
-    _try_out(Candidate(model_version, Mode.SHADOW, share))
+    _try_out(Candidate(model_version, Mode.SHADOW, share), by)
 
 
 @app.command()
-def canary(model_version: str, share: _Share = 0.05) -> None:
+def canary(model_version: str, share: _Share = 0.05, *, by: _By = "") -> None:
     """Let a published model serve a share of the users, always the same ones."""
-    _try_out(Candidate(model_version, Mode.CANARY, share))
+    _try_out(Candidate(model_version, Mode.CANARY, share), by)
 
 
 @app.command()
-def withdraw() -> None:
+def withdraw(*, by: _By = "", without_audit: _Unkept = False) -> None:
     """End what `shadow` or `canary` began: all users are served by the live model again."""
-    with _settings() as settings:
-        bundle_store(settings).withdraw()
+    with _changes(by, is_kept=not without_audit) as changes:
+        changes.withdraw()
     typer.echo("no model is tried")
 
 
@@ -206,9 +212,9 @@ def schedule(context: typer.Context) -> None:
     raise typer.Exit(process.main("trainer", TrainerSettings, build, context.args))
 
 
-def _try_out(candidate: Candidate) -> None:
-    with _settings() as settings:
-        bundle_store(settings).try_out(candidate)
+def _try_out(candidate: Candidate, by: str) -> None:
+    with _changes(by) as changes:
+        changes.try_out(candidate)
     typer.echo(f"{candidate.mode}: {candidate.model_version}, {candidate.share * 100:g}% of users")
 
 
@@ -231,6 +237,18 @@ def _with_training(work: Callable[[Training], T]) -> T:
         upgrade(settings.effective_database_url)
         with training(settings, progress_for(Console())) as job:
             return work(job)
+
+
+@contextmanager
+def _changes(by: str, *, is_kept: bool = True) -> Iterator[ModelChanges]:
+    with _settings() as settings:
+        try:
+            with model_changes(settings, by or getpass.getuser(), is_kept=is_kept) as made:
+                yield made
+        except UnreachableDatabaseError as error:
+            _fail(f"{error}; promote, rollback and withdraw can do without it: --without-audit", EXIT_FAILED)
+    if not is_kept:
+        typer.echo("trainer: the audit trail does not tell of it", err=True)
 
 
 @contextmanager

@@ -19,10 +19,16 @@ How a page is added:
 3. What goes wrong is raised: a `RequestError` becomes a page with its status and text, `LedgerUnavailableError` a 503
    that tries again by itself, anything else a 500 that shows the request id. A handler catches none of them.
 
-Forms are plain: `<form method="post">`, no script needed. A POST is taken only from a page of ours (`forms.py`, by
-Sec-Fetch-Site or Origin) and ends in a `SeeOther`, so that to reload never repeats it; its `done` is one of the page's
-own words, for which the page shows a text. One with errors returns its `View` again with the status 422 and the errors
-by field. What cannot be taken back asks once more, on a page of its own.
+Forms are plain: `<form method="post">`, no script needed. Each has `{% include "signed.html" %}`: who has signed in,
+and the token of his session; or a field for the name, where nobody signs in. The site reads and checks a form before
+its handler gets it (`given_form`): it must come from a page of ours (`forms.py`, by Sec-Fetch-Site or Origin), with
+that token (`sign_in.py`), and has in `adminId` who does it. A POST ends in a `SeeOther`, so that to reload never
+repeats it; its `done` is one of the page's own words, for which the page shows a text. One with errors returns its
+`View` again with the status 422 and the errors by field. What cannot be taken back asks once more, on a page of its
+own.
+
+Each door has a row in `runtime/policy.py`. What leads to a door that not everybody may use stands within
+`{% if may("POST /the/{door}") %}`.
 
 There is no inline script and no inline style: the Content-Security-Policy refuses both. What is to be looked at anew by
 itself is marked with `hx-get`, `hx-trigger="every 10s"`, `hx-select` and `hx-swap="outerMorph"` (which leaves the focus

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from feed.insights.v1 import corrections_pb2 as pb
 from insights.correction_service import CorrectionService
-from insights.page.forms import read_form
+from insights.page.forms import given_form
 from insights.page.views import Door, Entry, SeeOther, View
 from insights.ports import CorrectionEffect, Corrections, CorrectionStory, LedgerUnavailableError
 from runtime.errors import InvalidArgumentError, NotFoundError
@@ -72,7 +72,7 @@ class CorrectionsPage:
         return _form({}, {})
 
     async def _create(self, request: Request) -> View | SeeOther:
-        given = await read_form(request)
+        given = given_form(request)
         try:
             asked = pb.CreateCorrectionRequest(correction=_correction(given))
             made = await self._service.create_correction(asked, Through.PAGE)
@@ -98,7 +98,7 @@ class CorrectionsPage:
 
     async def _switch_off(self, request: Request) -> View | SeeOther:
         story = await self._story(request)
-        given = await read_form(request)
+        given = given_form(request)
         correction_id = story.correction.correction_id
         asked = pb.DeactivateCorrectionRequest(correction_id=correction_id, admin_id=given.get("adminId", ""))
         try:

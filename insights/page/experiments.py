@@ -9,7 +9,7 @@ from starlette.requests import Request
 from insights.domain.experiment_report import METRICS, ExperimentReport, Metric
 from insights.domain.statistics import Difference
 from insights.page.experiment_form import definition_of, errors_of, field_of, shown_variants
-from insights.page.forms import read_form, wrong_admin
+from insights.page.forms import given_form, wrong_admin
 from insights.page.views import Door, Entry, SeeOther, View
 from insights.page.whiskers import WIDTH, Whisker, whiskers
 from insights.ports import ExperimentDesk, ExperimentStory, LedgerUnavailableError
@@ -122,7 +122,7 @@ class ExperimentsPage:
         return _form(_BLANK, {})
 
     async def _create(self, request: Request) -> View | SeeOther:
-        given = await _given(request)
+        given = _given(request)
         if "more" in given:
             return _form(given, {})
         definition = definition_of(given)
@@ -156,7 +156,7 @@ class ExperimentsPage:
         return _asked("experiment_start.html", await self._story(request), {}, {})
 
     async def _start(self, request: Request) -> View | SeeOther:
-        story, given = await self._story(request), await _given(request)
+        story, given = await self._story(request), _given(request)
         name, admin = story.experiment.definition.name, given.get("adminId", "")
         errors = dict(wrong_admin(admin))
         if not errors:
@@ -172,7 +172,7 @@ class ExperimentsPage:
         return _asked("experiment_stop.html", await self._story(request), {}, {})
 
     async def _stop(self, request: Request) -> View | SeeOther:
-        story, given = await self._story(request), await _given(request)
+        story, given = await self._story(request), _given(request)
         name, admin, reason = story.experiment.definition.name, given.get("adminId", ""), given.get("reason", "")
         errors = {**dict(wrong_admin(admin)), **dict(_wrong_reason(reason))}
         if errors:
@@ -266,9 +266,9 @@ def _asked(template: str, story: ExperimentStory, given: Mapping[str, str], erro
     return View(template, {**_told(story), "given": given, "errors": errors}, 422 if errors else 200)
 
 
-async def _given(request: Request) -> Mapping[str, str]:
+def _given(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form without NUL, which no database takes in a text."""
-    return {name: value.replace("\0", "") for name, value in (await read_form(request)).items()}
+    return {name: value.replace("\0", "") for name, value in given_form(request).items()}
 
 
 def _wrong_reason(reason: str) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,12 @@ def require_same_origin(request: Request) -> None:
         raise ForeignOriginError("FOREIGN_ORIGIN", "This can only be done from a page of this site.")
 
 
+def given_form(request: Request) -> Mapping[str, str]:
+    """Returns the fields of the form that is posted; the site has read them, and held them to who sends it."""
+    form: Mapping[str, str] = request.state.form
+    return form
+
+
 async def read_form(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form, stripped; of those that are given twice the last.
 

@@ -7,7 +7,7 @@ import structlog
 from starlette.requests import Request
 
 from insights.page.charts import Chart, Series, Unit
-from insights.page.forms import read_form, wrong_admin
+from insights.page.forms import given_form, wrong_admin
 from insights.page.views import Door, Entry, SeeOther, View
 from insights.ports import Models, ModelsError, PublishedModels, Training, Trainings
 from runtime.errors import NotFoundError
@@ -75,7 +75,7 @@ class ModelsPage:
     async def _serve(self, request: Request) -> View | SeeOther:
         version = request.path_params["version"]
         published = await self._published(version)
-        form = await read_form(request)
+        form = given_form(request)
         if form.get("instead_of", "") != (published.live or ""):
             error = "another model serves since this was asked; look again"
             return View("models_serve.html", self._asked(version, published, error), status=409)

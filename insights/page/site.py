@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import structlog
@@ -11,17 +11,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from insights.page import text
 from insights.page.assets import Assets
-from insights.page.forms import require_same_origin
+from insights.page.forms import read_form, require_same_origin
 from insights.page.views import Door, Handler, Page, SeeOther, View
 from insights.ports import LedgerUnavailableError
-from runtime.errors import RequestError
+from runtime.access import Caller, may
+from runtime.browser_route import BrowserRoute
+from runtime.errors import RequestError, UnauthenticatedError
 from runtime.json_http import INTERNAL_TEXT
+from runtime.policy import POLICY
 from runtime.request_context import request_id
+
+if TYPE_CHECKING:
+    from insights.page.sign_in import SignIn
 
 _LOG = structlog.get_logger(__name__)
 
@@ -42,7 +48,7 @@ _RETRY_S: Final = 5
 _API: Final = "/feed"
 
 
-class _Elsewhere(Route):
+class _Elsewhere(BrowserRoute):
     """Takes what nobody else does, and leaves the API to itself."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -57,10 +63,15 @@ class Site:
 
     Args:
         pages: In the order of the navigation.
+        sign_in: Who looks at them; None: nobody is asked.
+        more: Other doors, which the navigation does not name.
     """
 
-    def __init__(self, pages: Sequence[Page]) -> None:
+    def __init__(self, pages: Sequence[Page], sign_in: "SignIn | None" = None, more: Sequence[Door] = ()) -> None:
         self._pages = pages
+        self._more = more
+        self._sign_in = sign_in
+        self._browsers = self if sign_in is not None else None
         self._assets = Assets()
         self._templates = Environment(
             loader=PackageLoader("insights.page"),
@@ -71,24 +82,51 @@ class Site:
         )
         self._templates.filters.update(text.FILTERS)
         self._templates.globals.update(
-            asset=self._assets.url, navigation=[page.entry for page in pages], infinity=math.inf
+            asset=self._assets.url,
+            navigation=[page.entry for page in pages],
+            infinity=math.inf,
+            signs_in=sign_in is not None,
+            may=lambda name: may(POLICY[name]),
         )
 
     def routes(self) -> list[BaseRoute]:
         """Returns the routes for the process's server; the last of them takes what no other does."""
-        own = [self._route(door) for page in self._pages for door in page.doors]
-        return [*own, self._assets.route(), _Elsewhere("/{path:path}", self._nowhere, methods=["GET"])]
+        doors = [door for page in self._pages for door in page.doors]
+        own = [self._route(door) for door in (*doors, *self._more)]
+        elsewhere = _Elsewhere("/{path:path}", self._nowhere, methods=["GET"], browsers=self._browsers)
+        return [*own, self._assets.route(), elsewhere]
 
-    def _route(self, door: Door) -> Route:
+    async def caller(self, request: Request) -> Caller:
+        """Returns who has signed in; raises UnauthenticatedError when nobody has."""
+        if self._sign_in is None:
+            raise UnauthenticatedError("TOKEN_MISSING", "nobody signs in here")
+        return self._sign_in.caller(request)
+
+    def refused(self, request: Request, error: RequestError) -> Response | None:
+        """Shows a browser why it is refused; where nobody has signed in, it shows where one does."""
+        if not _is_read_by_people(request):
+            return None
+        if not isinstance(error, UnauthenticatedError):
+            self._look(request)
+            return self._shown(request, _refused(error))
+        if request.method != "POST" and "hx-request" not in request.headers:
+            return RedirectResponse(sign_in_path(request), int(HTTPStatus.SEE_OTHER), _HEADERS)
+        view = _error(HTTPStatus.UNAUTHORIZED, "You are not signed in", "Nothing was done. Sign in, and do it again.")
+        return self._shown(request, view)
+
+    def _route(self, door: Door) -> BrowserRoute:
         async def answer(request: Request) -> Response:
-            return await self._answer(request, door.handler)
+            response = await self._answer(request, door.handler)
+            if self._sign_in is not None:
+                self._sign_in.keep(request, response)
+            return response
 
-        return Route(door.path, answer, methods=[door.method])
+        return BrowserRoute(door.path, answer, methods=[door.method], browsers=self._browsers)
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
         try:
             if request.method == "POST":
-                require_same_origin(request)
+                await self._take_form(request)
             found = await handler(request)
             if isinstance(found, View):
                 return self._shown(request, found)
@@ -102,18 +140,41 @@ class Site:
             found = _error(HTTPStatus.INTERNAL_SERVER_ERROR, "This page has failed", INTERNAL_TEXT)
         return self._shown(request, found) if isinstance(found, View) else _sent(found)
 
+    async def _take_form(self, request: Request) -> None:
+        """Reads what is posted, once it is known to come from a page of ours, and holds it to who sends it."""
+        require_same_origin(request)
+        form = await read_form(request)
+        request.state.form = form if self._sign_in is None else self._sign_in.checked(request, form)
+
     async def _nowhere(self, request: Request) -> Response:
-        if "text/html" not in request.headers.get("accept", ""):
+        if not _is_read_by_people(request):
             raise HTTPException(HTTPStatus.NOT_FOUND)
+        self._look(request)
         found = _error(HTTPStatus.NOT_FOUND, "There is no such page", "The navigation lists all there are.")
         return self._shown(request, found)
+
+    def _look(self, request: Request) -> None:
+        if self._sign_in is not None:
+            self._sign_in.look(request)
 
     def _shown(self, request: Request, view: View) -> Response:
         retry = view.retry_after_s
         template = self._templates.get_template(view.template)
-        body = template.render(path=request.url.path, retry_after_s=retry, request_id=request_id(), **view.values)
+        visitor = self._sign_in.visitor(request) if self._sign_in is not None else None
+        told = {"path": request.url.path, "retry_after_s": retry, "request_id": request_id(), "visitor": visitor}
+        body = template.render(**told, **view.values)
         headers = _HEADERS if retry is None else {**_HEADERS, "retry-after": str(retry)}
         return HTMLResponse(body, view.status, headers)
+
+
+def sign_in_path(request: Request) -> str:
+    """Returns the address of the form that brings back to what was asked for."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return "/sign-in" if asked == "/" else f"/sign-in?{urlencode({'to': asked})}"
+
+
+def _is_read_by_people(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _sent(target: SeeOther) -> Response:

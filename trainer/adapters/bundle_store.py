@@ -99,6 +99,14 @@ class BundleStore:
         """
         return candidate_file.read(self._models_dir)
 
+    def tried(self) -> str | None:
+        """Returns the candidate's version. A file that holds something else keeps no other command from its work."""
+        try:
+            candidate = self.candidate()
+        except BundleError:
+            return None
+        return candidate.model_version if candidate else None
+
     def manifest(self, model_version: str) -> Manifest:
         """Reads the signed facts of a published model, without its arrays.
 
@@ -128,7 +136,7 @@ class BundleStore:
 
         Only while nobody else publishes.
         """
-        kept, known = {self.live(), self._tried()}, set()
+        kept, known = {self.live(), self.tried()}, set()
         for version in self.versions():
             found = self._known(version, user_ids)
             if version in kept:
@@ -144,14 +152,6 @@ class BundleStore:
         except BundleError:
             return set(user_ids)
         return {user_id for user_id, row in zip(user_ids, found, strict=True) if row != UNKNOWN_CODE}
-
-    def _tried(self) -> str | None:
-        """Returns the candidate's version. A file that holds something else keeps no other command from its work."""
-        try:
-            candidate = self.candidate()
-        except BundleError:
-            return None
-        return candidate.model_version if candidate else None
 
     def _public_key(self) -> Ed25519PublicKey:
         return load_or_create_private_key(self._key_path).public_key()

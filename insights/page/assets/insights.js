@@ -105,7 +105,13 @@
   document.addEventListener("htmx:after:swap", drawAll);
   const stale = (is) => document.body.classList.toggle("is-stale", is);
   document.addEventListener("htmx:error", () => stale(true));
-  document.addEventListener("htmx:response:error", () => stale(true));
+  document.addEventListener("htmx:response:error", (event) => {
+    // The session is over: loaded anew, the page leads to where one signs in.
+    if (event.detail?.ctx?.response?.status === 401) {
+      location.reload();
+    }
+    stale(true);
+  });
   document.addEventListener("htmx:after:swap", (event) => stale((event.detail?.ctx?.response?.status ?? 200) >= 400));
   drawAll();
 })();

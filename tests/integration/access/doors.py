@@ -124,12 +124,19 @@ class Door:
             return _CODES.get(failed.code(), Answer.LET_IN)
         return Answer.LET_IN
 
-    def _rest(self, given: Mapping[str, str]) -> Answer:
+    def visit(self, cookie: str, csrf: str) -> Answer:
+        """Calls a route once as a browser does, which sends its cookie, and with a POST a form."""
+        given = {"cookie": cookie}
+        if not self.name.startswith("POST"):
+            return self._rest(given)
+        return self._rest({**given, "content-type": "application/x-www-form-urlencoded"}, f"csrf={csrf}")
+
+    def _rest(self, given: Mapping[str, str], form: str | None = None) -> Answer:
         verb, path = self.name.split(" ")
         named = _PARAMETER.sub("nothing", path)
-        body = json.dumps(BODIES[self.name]) if self.name in BODIES else None
+        body = form or (json.dumps(BODIES[self.name]) if self.name in BODIES else None)
         # Forms of the pages are taken only from pages of ours.
-        headers = {**given, "sec-fetch-site": "same-origin", **({"content-type": "application/json"} if body else {})}
+        headers = {"sec-fetch-site": "same-origin", **({"content-type": "application/json"} if body else {}), **given}
         connection = http.client.HTTPConnection("127.0.0.1", self.service.http_port, timeout=30)
         try:
             connection.request(verb, f"{named}?{QUERIES.get(self.name, '')}", body, headers)

@@ -5,8 +5,9 @@ What is offered is read from descriptors and routes, what should come of a call 
 
 import asyncio
 import json
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from eventlog.topics import INTERACTIONS
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1.interactions_pb2_grpc import InteractionServiceStub
 from insights.adapters.answers_database import DatabaseAnswers
+from insights.domain.session import ROLE_SCOPES
 from runtime import api_keys
 from runtime.access import ADMIN, PUBLIC, Rule
 from runtime.policy import POLICY
@@ -182,6 +184,54 @@ async def test_everybody_at_every_door_is_answered_as_the_policy_says(site: Site
     )
     assert wrong == []
     assert min(site.written()) > 0, "what may be written is: else the test above could not fail"
+
+
+async def test_who_has_signed_in_may_on_pages_what_his_key_may_and_nothing_elsewhere(site: Site):
+    """By the cookie alone: pages as the policy says, the API never; and no form without the session's token."""
+    port = site.services["insights"].http_port
+    doors_of_insights = [door for door in site.doors if door.method is None and door.service.http_port == port]
+    # It ends the session, so it comes last.
+    doors_of_insights.sort(key=lambda door: door.name == "POST /sign-out")
+    wrong, calls = [], 0
+    for name, scopes in {"nobody": (), **{role: sorted(given) for role, given in ROLE_SCOPES.items()}}.items():
+        cookie, csrf = await signed_in(site, name, scopes) if scopes else ("feed_session=x", "x")
+        for door in doors_of_insights:
+            rule = POLICY[door.name]
+            is_page = not door.name.partition(" ")[2].startswith("/feed/")
+            expected = (
+                Answer.LET_IN
+                if rule == PUBLIC or (is_page and rule.scope in scopes)
+                else Answer.DENIED
+                if is_page and scopes
+                else Answer.UNKNOWN
+            )
+            calls += 1
+            answer = await asyncio.to_thread(door.visit, cookie, csrf)
+            if answer is not expected:
+                wrong.append(f"{door.name} as {name}: {answer}, not {expected}")
+    assert (wrong, site.written()) == ([], (0, 0))
+    assert calls > 100
+
+
+async def signed_in(site: Site, name: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Returns the cookie of somebody who has signed in, and what his forms carry."""
+    key = api_keys.create(site.folder / "keys" / "api_keys.json", f"page-{name}", scopes)
+    port = site.services["insights"].http_port
+    form = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
+    cookie = ""
+
+    async def status() -> int:
+        nonlocal cookie
+        answer = await call(port, "POST", "/sign-in", f"key={key}".encode(), form)
+        cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+        return answer.status
+
+    # The process looks for new keys once a second.
+    await until(status, 303)
+    page = await call(port, "GET", "/models", headers={"cookie": cookie})
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found
+    return cookie, found[1]
 
 
 async def test_what_a_request_may_look_like_makes_no_difference(site: Site):

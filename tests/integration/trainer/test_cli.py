@@ -1,15 +1,17 @@
 """`feed trainer …` as an operator uses it: what it says and how it ends."""
 
+import getpass
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from storage.database import sync_engine, upgrade
-from storage.tables import user_interactions, videos
+from storage.tables import audit_log, user_interactions, videos
 from tests.commands import bare_environ
 from tests.integration.trainer.conftest import SMALL, VIDEOS, two_tastes
 
@@ -48,6 +50,17 @@ def live(folder: Path) -> str:
     return (folder / "models" / "LIVE").read_text().strip()
 
 
+def changes(folder: Path) -> list[tuple[Any, ...]]:
+    """What the audit trail tells, newest first."""
+    engine = sync_engine(f"sqlite:///{folder / 'feed.db'}")
+    wanted = ("subject", "subject_id", "action", "actor", "door", "details")
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(*(audit_log.c[name] for name in wanted)).order_by(audit_log.c.id.desc()))
+        found = [tuple(row) for row in rows]
+    engine.dispose()
+    return found
+
+
 def test_run_fit_promote_and_rollback(folder: Path) -> None:
     first = trainer(folder, "run")
     assert first.returncode == 0, first.stderr
@@ -70,16 +83,21 @@ def test_run_fit_promote_and_rollback(folder: Path) -> None:
     assert fitted.returncode == 0, fitted.stderr
     assert live(folder) == before
     version = fitted.stdout.splitlines()[-1].removeprefix("published: ")
-    assert trainer(folder, "promote", version).stdout == f"serving: {version}\n"
+    assert trainer(folder, "promote", version, "--by", "ann").stdout == f"serving: {version}\n"
     assert live(folder) == version
     assert trainer(folder, "rollback").stdout == f"serving: {before}\n"
     assert live(folder) == before
+    assert changes(folder) == [
+        ("model", before, "served", getpass.getuser(), "cli", {"instead_of": version}),
+        ("model", version, "served", "ann", "cli", {"instead_of": before}),
+    ]
 
     nowhere = trainer(folder, "rollback")
     assert (nowhere.returncode, nowhere.stderr) == (1, "trainer: missing: no older model is on disk\n")
     unknown = trainer(folder, "promote", "nothing")
     assert (unknown.returncode, unknown.stderr) == (1, "trainer: missing: no manifest.json\n")
     assert live(folder) == before
+    assert len(changes(folder)) == 2
 
 
 def test_who_cannot_be_told_fails_no_run(folder: Path) -> None:

@@ -40,7 +40,12 @@ def methods() -> Iterator[tuple[str, MethodDescriptor]]:
 @pytest.fixture
 def pages(tmp_path: Path) -> set[str]:
     """The routes of the insights that are for people."""
-    environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}"}
+    environ = {
+        "FEED_DATA_DIR": str(tmp_path),
+        "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}",
+        **Issuer(tmp_path / "jwks.json").environ,
+        "FEED_INSIGHTS_OIDC_CLIENT_ID": "page",
+    }
     return {name for name in route_names(build(load(InsightsSettings, environ)).http_routes) if " /feed/" not in name}
 
 
@@ -110,6 +115,10 @@ def test_what_everybody_may_call_names_nobody():
         *(f"/grpc.health.v1.Health/{name}" for name in ("Check", "List", "Watch")),
         *(f"GET /{name}" for name in ("healthz", "readyz", "metrics", "openapi.json", "tracker.js")),
         "OPTIONS /api/track",
+        "GET /sign-in",
+        "POST /sign-in",
+        "GET /sign-in/issuer",
+        "GET /sign-in/issuer/back",
         "GET /assets/{digest}/{name:path}",
         "GET /{path:path}",
     }

@@ -10,6 +10,7 @@ import pytest
 from insights.app import build
 from insights.settings import InsightsSettings
 from interactions.domain.event import InteractionType
+from runtime.guard import guard_of
 from runtime.process import Service
 from runtime.settings import load
 from storage import trainings
@@ -40,7 +41,8 @@ async def start(database_url: str, tmp_path: Path) -> AsyncIterator[Start]:
 
     async def started_with(**more: str) -> Service:
         environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url, **QUIET, **more}
-        service = Service("insights", build(load(InsightsSettings, environ)))
+        settings = load(InsightsSettings, environ)
+        service = Service("insights", build(settings), guard=guard_of(settings))
         await service.__aenter__()
         started.append(service)
 
