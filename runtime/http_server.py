@@ -20,9 +20,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime.errors import PermissionDeniedError, RequestError
+from runtime.errors import RequestError
 from runtime.guard import AUTHORIZATION, Guard, PolicyError
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
+from runtime.limits import network_of
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
@@ -100,7 +101,7 @@ class GuardedRoute:
         try:
             if gate is not None:
                 given = [value.decode("latin-1") for name, value in scope["headers"] if name == AUTHORIZATION.encode()]
-                await gate.enter(given)
+                await gate.enter(network_of(scope["client"][0]) if scope["client"] else "", given)
         except RequestError as error:
             await _refusal(self._guard, self._names[method], error)(scope, receive, send)
         else:
@@ -208,8 +209,7 @@ class HttpServer(uvicorn.Server):
 
 
 def _refusal(guard: Guard, name: str, error: RequestError) -> Response:
-    if isinstance(error, PermissionDeniedError):
-        guard.tell_denied(name, error)
+    guard.tell_refused(name, error)
     return problem(error)
 
 

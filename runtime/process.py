@@ -112,6 +112,7 @@ class Service:
         services, routes = self._app.grpc_services, self._app.http_routes
         self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
+        self._guard.watch(self._metrics.throttled)
         self._grpc, self._health = build_server(
             self._metrics, services, self._guard, shared_port=self._worker is not None
         )

@@ -101,7 +101,7 @@ async def _measured(folder: Path) -> tuple[float, float, float, float]:
         assert gate is not None
         start = time.process_time()
         for token in tokens:
-            await gate.enter([f"Bearer {token}"])
+            await gate.enter("", [f"Bearer {token}"])
         first_us = (time.process_time() - start) / USERS * 1e6
         rounds = [
             (await _us(asked.grpc_port, tokens), await _us(free.grpc_port, ()), await _us(pages, ()))
