@@ -36,7 +36,14 @@ SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A peer is closed that has neither acknowledged our settings after 5 s (gRPC's default: 60 s) nor, idle for 3 s,
+    # answers a ping within 6 s. `grpc.keepalive_timeout_ms` would wait for gRPC's 60 s of the latter all the same.
+    ("grpc.http2.settings_timeout", 5_000),
+    ("grpc.keepalive_time_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 6_000),
     ("grpc.max_connection_idle_ms", 900_000),
+    ("grpc.max_connection_age_ms", 1_800_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
 )
 
 # Typed for mypy only: grpc's class takes no parameters at run time.
@@ -213,7 +220,12 @@ _SHAPES: Final = {
 
 
 def build_server(
-    metrics: ServerMetrics, services: Sequence[GrpcService], guard: Guard, *, shared_port: bool = False
+    metrics: ServerMetrics,
+    services: Sequence[GrpcService],
+    guard: Guard,
+    *,
+    shared_port: bool = False,
+    max_connections: int = 4_000,
 ) -> tuple[grpc.aio.Server, "Health"]:
     """Makes a server with health, and reflection where nobody is asked who he is; it neither listens nor runs yet.
 
@@ -222,8 +234,10 @@ def build_server(
         services: What it offers.
         guard: Says who may call.
         shared_port: Whether others may listen on its port. gRPC's own default is that any process may, unnoticed.
+        max_connections: Of more than that, the newest are closed at once.
     """
-    options = (("grpc.so_reuseport", int(shared_port)), *_waiting_options(services), *SERVER_OPTIONS)
+    own = (("grpc.so_reuseport", int(shared_port)), ("grpc.max_allowed_incoming_connections", max_connections))
+    options = (*own, *_waiting_options(services), *SERVER_OPTIONS)
     server = grpc.aio.server(options=options)
     names = [service.name for service in services]
     for service in services:

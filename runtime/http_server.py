@@ -1,13 +1,15 @@
 """The HTTP side of a process: its routes, health, readiness, metrics, and one place where errors become problems."""
 
+import asyncio
 import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 import uvicorn
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.errors import RequestError
 from runtime.guard import AUTHORIZATION, Guard, PolicyError
+from runtime.http_protocol import BoundedProtocol, Bounds
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.limits import network_of
 from runtime.metrics import ServerMetrics
@@ -180,12 +183,19 @@ def build_http(
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn on a socket of ours; signals are the process's business."""
+    """Uvicorn on a socket of ours; signals are the process's business.
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    Args:
+        app: Answers.
+        listener: The socket.
+        bounds: What connections are held to.
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, bounds: Bounds) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -193,7 +203,6 @@ class HttpServer(uvicorn.Server):
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=5,
                 ws="none",
-                h11_max_incomplete_event_size=16_384,
             )
         )
         self._listener = listener
