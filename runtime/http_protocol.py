@@ -28,6 +28,8 @@ MAX_REQUEST_BYTES: Final = 16 * 1_048_576
 # The parser is fed so many bytes at a time, so that a head is noticed to be too large before all of it is kept.
 _PIECE_BYTES: Final = 16_384
 _RETRY_S: Final = 1.0
+# So long is read, and dropped, what a peer still sends when it was refused, in seconds.
+_LINGER_S: Final = 1.0
 
 
 class RefusedConnectionError(RequestError):
@@ -77,6 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = False
         self._begun = False
         self._in_head = True
+        self._said = False
         self._received = 0
         self._receipt: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
@@ -89,7 +92,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = not beyond
         if beyond:
             self._bounds.told(beyond)
-            self._end(HTTPStatus.SERVICE_UNAVAILABLE, beyond.upper(), "there are too many connections", _RETRY_S)
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, beyond.upper(), "there are too many connections", _RETRY_S)
+            transport.close()
         else:
             self._begin_receipt()
 
@@ -103,10 +107,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes, by the piece."""
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._said and (self.cycle is None or self.cycle.response_complete):
             self._begin_receipt()
         for start in range(0, len(data), _PIECE_BYTES):
-            if self.transport.is_closing():
+            if self._said or self.transport.is_closing():
                 return
             piece = data[start : start + _PIECE_BYTES]
             self._received += len(piece)
@@ -178,10 +182,19 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._received > MAX_REQUEST_BYTES:
             self.transport.abort()
 
-    def _end(self, status: HTTPStatus, reason: str, message: str, retry_after_s: float | None = None) -> None:
-        """Says why and ends the connection."""
+    def _end(self, status: HTTPStatus, reason: str, message: str) -> None:
+        """Says why and ends the connection, a little later: one that ends while its peer sends loses what was said."""
+        self._said = True
+        self._say(status, reason, message)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._end_receipt()
+            self._receipt = self.loop.call_later(_LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
+
+    def _say(self, status: HTTPStatus, reason: str, message: str, retry_after_s: float | None = None) -> None:
         self.transport.write(_raw(problem(RefusedConnectionError(status, reason, message, retry_after_s))))
-        self.transport.close()
 
 
 def _raw(response: Response) -> bytes:

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 # Callers that mean well come from 127.0.0.1. Linux answers on all of 127.0.0.0/8.
 ADDRESS: Final = "127.0.0.66"
-# So many connections are opened at a time.
-_OPENING: Final = 100
+# So many connections of a kind are opened a second.
+_OPENED_PER_S: Final = 200
 _FLUSH_S: Final = 5.0
 
 
@@ -27,7 +27,6 @@ class Attackers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="attackers")
         self._tasks: list[asyncio.Task[None]] = []
-        self._opening = asyncio.Semaphore(_OPENING)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,7 +39,7 @@ class Attackers:
         self._loop.close()
 
     def hold(self, count: int, port: int, opening: bytes = b"", slowly: bytes = b"") -> None:
-        """Begins to hold connections, each again as soon as it is ended.
+        """Begins to hold connections, each until the other side ends it.
 
         Args:
             count: How many.
@@ -48,7 +47,7 @@ class Attackers:
             opening: What is sent at once.
             slowly: What is sent then, a byte a second.
         """
-        self._begin([self._held(port, opening, slowly) for _ in range(count)])
+        self._begin([self._held(number / _OPENED_PER_S, port, opening, slowly) for number in range(count)])
 
     def flood(self, count: int, port: int, opening: bytes, frames: Callable[[], Iterator[bytes]]) -> None:
         """Begins to send as much as is taken, over some connections."""
@@ -67,19 +66,18 @@ class Attackers:
         broken = [end for end in ends if isinstance(end, Exception)]
         assert broken == []
 
-    async def _held(self, port: int, opening: bytes, slowly: bytes) -> None:
-        while True:
-            async with self._opening:
-                reader, writer = await self._connected(port)
-            start = time.monotonic()
-            writer.write(opening)
-            trickle = asyncio.create_task(_trickle(writer, slowly))
-            try:
-                await _ended(reader)
-                self.held_s.append(time.monotonic() - start)
-            finally:
-                trickle.cancel()
-                writer.transport.abort()
+    async def _held(self, delay_s: float, port: int, opening: bytes, slowly: bytes) -> None:
+        await asyncio.sleep(delay_s)
+        reader, writer = await self._connected(port)
+        start = time.monotonic()
+        writer.write(opening)
+        trickle = asyncio.create_task(_trickle(writer, slowly))
+        try:
+            await _ended(reader)
+            self.held_s.append(time.monotonic() - start)
+        finally:
+            trickle.cancel()
+            writer.transport.abort()
 
     async def _flooded(self, port: int, opening: bytes, frames: Callable[[], Iterator[bytes]]) -> None:
         while True:
@@ -108,7 +106,8 @@ class Attackers:
                 writer.write(some)
                 self.sent += len(some)
                 # One that is not read any more is left, as whoever floods would.
-                await asyncio.wait_for(writer.drain(), _FLUSH_S)
+                async with asyncio.timeout(_FLUSH_S):
+                    await writer.drain()
                 await asyncio.sleep(0)
 
     async def _connected(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,5 +1,6 @@
-"""How much memory a process takes, watched while something happens to it."""
+"""How much memory and processor time a process takes."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,12 @@ def rss_mb(pid: int) -> float:
     """Resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("VmRSS:"))) * 1024 / 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class MemoryWatch:
