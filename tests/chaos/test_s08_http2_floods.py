@@ -13,7 +13,7 @@ from tests.chaos.raw_http2 import FLOODS, GREETING
 from tests.chaos.rig import GRACE_S, Rig
 
 TARGET = "alive; RSS +<= 100 MB; success of others >= 99 % from 5 s after its end"
-# Each costs gRPC some 25 MB in a flood of continuations, and no more however long it lasts (docs/security.md).
+# Each costs gRPC 20 to 70 MB in a flood of continuations, however long it lasts (docs/security.md).
 CONNECTIONS = 2
 RPS = 50
 SETTLED_S = 5.0
