@@ -65,7 +65,7 @@ bench: setup ## Measure P01 to P10 against their bare references, a JSON line ea
 quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR, else the one beside), a JSON line each
 	$(PY) -m tests.quality $(DATA)
 
-chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
+chaos: setup ## Run the fault targets R01 to R26, and S04 to S13, in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos tests/integration/deploy/test_helm_system.py $(wildcard tests/unit/bridge/test_*_model.py)
 
 bench-report: setup ## Run the speed and failure suites in full and write var/bench-report/index.html, with plots

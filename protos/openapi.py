@@ -226,7 +226,7 @@ def _recommendations(contract: Contract) -> Schema:
             "description": "A valid request is answered with a valid page within 150 ms. Arrays are repeated: "
             "`includeTags=a&includeTags=b`. Unknown parameters are refused.",
             "parameters": list(contract.parameters(_REQUEST)),
-            "responses": {"200": _json("A page.", page), **_problems(400, 429, 500, 503)},
+            "responses": {"200": _json("A page.", page), **_problems(400, 500, 503)},
         },
     }
 
@@ -272,7 +272,7 @@ def _interactions(contract: Contract) -> Schema:
             "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
             "responses": {
                 "200": _json("`result` for one event, `results` for a batch.", {"oneOf": [result, results]}),
-                **_problems(400, 413, 415, 422, 429, 500, 503),
+                **_problems(400, 413, 415, 422, 500, 503),
             },
         },
     }
@@ -441,8 +441,11 @@ _PROBLEM_SCHEMAS: Final[dict[str, Schema]] = {
 
 
 def _problems(*statuses: int) -> Schema:
+    """Returns some answers, and the one that every caller may get who calls too often."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": _PROBLEM_TEXTS[status], "content": content} for status in statuses}
+    return {
+        str(status): {"description": _PROBLEM_TEXTS[status], "content": content} for status in sorted({*statuses, 429})
+    }
 
 
 def _read() -> FileDescriptorSet:

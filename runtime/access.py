@@ -1,6 +1,6 @@
 """Who calls, what a rule asks of him, and for whom he may act; the same for gRPC and REST."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -53,37 +53,52 @@ class Entry(NamedTuple):
         name: Who calls.
         user_id: The only user that he may act for; empty: he may act for all.
         scopes: What he was given.
+        admit: Called with the user whose request it is; raises ThrottledError when these are too many.
     """
 
     name: str
     user_id: str
     scopes: frozenset[str]
+    admit: Callable[[str], None]
+
+
+def _unlimited(_user_id: str) -> None:
+    """Lets everybody call as often as he likes."""
 
 
 # Where nobody is asked who he is, everybody may do everything.
-_ANYBODY: Final = Entry("", "", frozenset({ADMIN}))
+_ANYBODY: Final = Entry("", "", frozenset({ADMIN}), _unlimited)
 _ENTRY: ContextVar[Entry] = ContextVar("entry", default=_ANYBODY)
 
 
-def enter(rule: Rule, caller: Caller) -> Entry:
+def enter(rule: Rule, caller: Caller | None, admit: Callable[[str], None] = _unlimited) -> None:
     """Lets a caller in, and remembers for whom he may act as long as his request, which is its own task, is served.
+
+    Args:
+        rule: Who may pass.
+        caller: Who comes; None: nobody was asked.
+        admit: As Entry says.
 
     Raises:
         PermissionDeniedError: When he may not call at all.
+        ThrottledError: When he, who will name no user, calls too often.
     """
+    _ENTRY.set(_ANYBODY._replace(admit=admit) if caller is None else _entry(rule, caller, admit))
+    if rule.user_ids == "":
+        admit(acting_user())
+
+
+def _entry(rule: Rule, caller: Caller, admit: Callable[[str], None]) -> Entry:
     if holds(rule, caller.scopes):
-        entry = Entry(caller.name, "", caller.scopes)
-    elif rule.user_ids is not None and caller.user_id:
-        entry = Entry(caller.name, caller.user_id, caller.scopes)
-    else:
-        raise PermissionDeniedError("SCOPE_MISSING", f"this needs the scope {rule.scope}", caller.name)
-    _ENTRY.set(entry)
-    return entry
+        return Entry(caller.name, "", caller.scopes, admit)
+    if rule.user_ids is not None and caller.user_id:
+        return Entry(caller.name, caller.user_id, caller.scopes, admit)
+    raise PermissionDeniedError("SCOPE_MISSING", f"this needs the scope {rule.scope}", caller.name)
 
 
 def recognise(caller: Caller) -> None:
     """Remembers who calls what everybody may call, so that he is shown what else he may."""
-    _ENTRY.set(Entry(caller.name, caller.user_id, caller.scopes))
+    _ENTRY.set(Entry(caller.name, caller.user_id, caller.scopes, _unlimited))
 
 
 def holds(rule: Rule, scopes: frozenset[str]) -> bool:
@@ -107,10 +122,27 @@ def acting_user() -> str:
 
 
 def require_acting_for(user_ids: Iterable[str]) -> None:
-    """Raises PermissionDeniedError when the request being served names somebody that it may not act for."""
+    """Holds the request being served to the users whom it names.
+
+    Args:
+        user_ids: They. A request of one user counts as his; one of several is a service's, which sends for many.
+
+    Raises:
+        PermissionDeniedError: It names somebody that it may not act for.
+        ThrottledError: It is one too many of its user.
+    """
+    named = require_right_for(user_ids)
+    if len(named) == 1:
+        _ENTRY.get().admit(*named)
+
+
+def require_right_for(user_ids: Iterable[str]) -> set[str]:
+    """Returns whom a message names; raises PermissionDeniedError as `require_acting_for` does, and counts nothing."""
     entry = _ENTRY.get()
-    if entry.user_id and any(user_id != entry.user_id for user_id in user_ids):
+    named = set(user_ids)
+    if entry.user_id and named - {entry.user_id}:
         raise refusal(entry.name)
+    return named
 
 
 def refusal(name: str = "") -> PermissionDeniedError:

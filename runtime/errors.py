@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import grpc
 
@@ -118,6 +118,19 @@ class ResourceExhaustedError(RequestError):
 
     grpc_code = grpc.StatusCode.RESOURCE_EXHAUSTED
     http_status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class ThrottledError(ResourceExhaustedError):
+    """The caller's fault: he calls more often than he may. Nothing was done. Try again after `retry_after_s`.
+
+    Args:
+        who: Whose calls are too many.
+        retry_after_s: When the next one is let through, in seconds.
+    """
+
+    def __init__(self, who: Literal["user", "peer"], retry_after_s: float) -> None:
+        super().__init__(f"{who.upper()}_RATE", f"this {who} calls too often", retry_after_s=retry_after_s)
+        self.kind = f"{who}_rate"
 
 
 class UnavailableError(RequestError):

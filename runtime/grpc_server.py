@@ -13,11 +13,12 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from runtime.access import require_acting_for, user_ids
-from runtime.errors import InvalidArgumentError, PermissionDeniedError, RequestError, UnavailableError, Violation
+from runtime.access import require_acting_for, require_right_for, user_ids
+from runtime.errors import InvalidArgumentError, RequestError, ThrottledError, UnavailableError, Violation
 from runtime.front_door import KNOCK, KNOCK_CODE, FrontDoor
 from runtime.guard import AUTHORIZATION, Gate, Guard
 from runtime.json_http import INTERNAL_TEXT
+from runtime.limits import address_of
 from runtime.metrics import RpcMeter, ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
@@ -35,13 +36,23 @@ SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A peer is closed that has neither acknowledged our settings after 5 s (gRPC's default: 60 s) nor, idle for 3 s,
+    # answers a ping within 6 s. `grpc.keepalive_timeout_ms` would wait for gRPC's 60 s of the latter all the same.
+    ("grpc.http2.settings_timeout", 5_000),
+    ("grpc.keepalive_time_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 6_000),
     ("grpc.max_connection_idle_ms", 900_000),
+    ("grpc.max_connection_age_ms", 1_800_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
 )
 
 # Typed for mypy only: grpc's class takes no parameters at run time.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _KNOCK: Final = object()
+
+# So many messages of a stream count as one request, as those of a batch do.
+_STREAMED_AS_ONE: Final = 100
 
 _WATCH: Final = f"/{health.SERVICE_NAME}/Watch"
 
@@ -146,7 +157,8 @@ class _Method:
     async def _enter(self, context: Any) -> str:
         if self.gate is None:
             return ""
-        return await self.gate.enter([str(value) for key, value in _metadata(context) if key == AUTHORIZATION])
+        given = [str(value) for key, value in _metadata(context) if key == AUTHORIZATION]
+        return await self.gate.enter(address_of(context.peer()), given)
 
 
 class _Call:
@@ -177,9 +189,8 @@ class _Call:
 
     async def _tell(self, error: BaseException) -> None:
         """Ends the call by an error in our words; returns when the error is to go its own way."""
-        if isinstance(error, PermissionDeniedError):
-            self._method.guard.tell_denied(self._method.path, error)
         if isinstance(error, RequestError):
+            self._method.guard.tell_refused(self._method.path, error)
             await _abort(self._context, error, self._request_id)
         elif isinstance(error, asyncio.CancelledError):
             if not _cancelled_by_caller():
@@ -209,7 +220,12 @@ _SHAPES: Final = {
 
 
 def build_server(
-    metrics: ServerMetrics, services: Sequence[GrpcService], guard: Guard, *, shared_port: bool = False
+    metrics: ServerMetrics,
+    services: Sequence[GrpcService],
+    guard: Guard,
+    *,
+    shared_port: bool = False,
+    max_connections: int = 4_000,
 ) -> tuple[grpc.aio.Server, "Health"]:
     """Makes a server with health, and reflection where nobody is asked who he is; it neither listens nor runs yet.
 
@@ -218,8 +234,10 @@ def build_server(
         services: What it offers.
         guard: Says who may call.
         shared_port: Whether others may listen on its port. gRPC's own default is that any process may, unnoticed.
+        max_connections: Of more than that, the newest are closed at once.
     """
-    options = (("grpc.so_reuseport", int(shared_port)), *_waiting_options(services), *SERVER_OPTIONS)
+    own = (("grpc.so_reuseport", int(shared_port)), ("grpc.max_allowed_incoming_connections", max_connections))
+    options = (*own, *_waiting_options(services), *SERVER_OPTIONS)
     server = grpc.aio.server(options=options)
     names = [service.name for service in services]
     for service in services:
@@ -294,17 +312,32 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None, max_bytes: int) -> Cal
     return read
 
 
-def _checked(request: Any, users_at: str) -> Any:
+def _checked(request: Any, users_at: str, require: Callable[[Iterable[str]], object] = require_acting_for) -> Any:
     if isinstance(request, RequestError):
         raise request
     if users_at:
-        require_acting_for(user_ids(request, users_at))
+        require(user_ids(request, users_at))
     return request
 
 
 async def _checked_stream(requests: AsyncIterator[Any], users_at: str) -> AsyncIterator[Any]:
+    count = 0
     async for request in requests:
-        yield _checked(request, users_at)
+        if count % _STREAMED_AS_ONE == 0:
+            await _wait_for_turn(request, users_at)
+        count += 1
+        yield _checked(request, users_at, require_right_for)
+
+
+async def _wait_for_turn(request: Any, users_at: str) -> None:
+    """Waits where a single request would be refused: what comes behind waits with its sender."""
+    while True:
+        try:
+            _checked(request, users_at)
+        except ThrottledError as error:
+            await asyncio.sleep(error.retry_after_s or 0.0)
+        else:
+            return
 
 
 def _code(error: BaseException) -> grpc.StatusCode:

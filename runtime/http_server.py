@@ -1,13 +1,15 @@
 """The HTTP side of a process: its routes, health, readiness, metrics, and one place where errors become problems."""
 
+import asyncio
 import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 import uvicorn
@@ -21,9 +23,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.browser_route import BrowserRoute, Browsers
-from runtime.errors import PermissionDeniedError, RequestError
+from runtime.errors import RequestError
 from runtime.guard import AUTHORIZATION, Gate, Guard, PolicyError
+from runtime.http_protocol import BoundedProtocol, Bounds
 from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
+from runtime.limits import network_of
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
 
@@ -109,10 +113,11 @@ class GuardedRoute:
             await self._app(scope, receive, send)
 
     async def _enter(self, gate: Gate, scope: Scope) -> None:
-        given = _given(scope)
+        given, address = _given(scope), network_of(scope["client"][0]) if scope["client"] else ""
         if self._browsers is None or given:
-            await gate.enter(given)
+            await gate.enter(address, given)
         else:
+            gate.admit_peer(address)
             gate.let_in(await self._browsers.caller(Request(scope)))
 
     def _refused(self, scope: Scope, name: str, error: RequestError) -> Response:
@@ -194,12 +199,19 @@ def build_http(
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn on a socket of ours; signals are the process's business."""
+    """Uvicorn on a socket of ours; signals are the process's business.
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    Args:
+        app: Answers.
+        listener: The socket.
+        bounds: What connections are held to.
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, bounds: Bounds) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -207,7 +219,6 @@ class HttpServer(uvicorn.Server):
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=5,
                 ws="none",
-                h11_max_incomplete_event_size=16_384,
             )
         )
         self._listener = listener
@@ -227,8 +238,7 @@ def _given(scope: Scope) -> list[str]:
 
 
 def _refusal(guard: Guard, name: str, error: RequestError) -> Response:
-    if isinstance(error, PermissionDeniedError):
-        guard.tell_denied(name, error)
+    guard.tell_refused(name, error)
     return problem(error)
 
 

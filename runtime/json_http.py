@@ -5,10 +5,17 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runtime.errors import RequestError, TooLargeError, UnauthenticatedError, UnsupportedMediaTypeError, Violation
+from runtime.errors import (
+    InvalidArgumentError,
+    RequestError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnsupportedMediaTypeError,
+    Violation,
+)
 from runtime.request_context import request_id
 
 # A body above this is refused unread: 100 events of 640 bytes fit (facts: 64 KiB a message).
@@ -78,11 +85,19 @@ async def read_json(
 
 
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Returns the body of a request of any kind; raises TooLargeError as soon as it exceeds `max_bytes`."""
+    """Returns the body of a request of any kind.
+
+    Raises:
+        TooLargeError: As soon as it exceeds `max_bytes`.
+        InvalidArgumentError: It ended early; nobody hears that, but it is counted as what it is.
+    """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            reason = f"must be at most {max_bytes} bytes"
-            raise TooLargeError("BODY_TOO_LARGE", f"the body {reason}", [Violation("body", reason)])
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                reason = f"must be at most {max_bytes} bytes"
+                raise TooLargeError("BODY_TOO_LARGE", f"the body {reason}", [Violation("body", reason)])
+    except ClientDisconnect as error:
+        raise InvalidArgumentError([Violation("body", "must be sent whole")]) from error
     return bytes(body)

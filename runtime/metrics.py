@@ -13,6 +13,10 @@ LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125,
 WAIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.3, 1.0)
 
 
+# What a process refuses or closes: requests beyond a rate; HTTP connections beyond a number, or that are too slow.
+THROTTLED = ("user_rate", "peer_rate", "connections", "peer_connections", "slow_request", "slow_reader")
+
+
 class RpcMeter:
     """Counts the calls of one method; looking its labels up each time would cost more than counting.
 
@@ -78,12 +82,20 @@ class ServerMetrics:
             buckets=WAIT_BUCKETS_S,
             registry=registry,
         )
+        throttled = Counter(
+            "feed_process_throttled", "What was refused or closed for a limit.", ("kind",), registry=registry
+        )
+        self._throttled = {kind: throttled.labels(kind) for kind in THROTTLED}
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
     def rpc(self, kind: str, service: str, method: str) -> RpcMeter:
         """Returns what counts the calls of a method."""
         return RpcMeter(kind, service, method, self._handled, self._seconds)
+
+    def throttled(self, kind: str) -> None:
+        """Counts what was refused or closed for a limit, one of THROTTLED."""
+        self._throttled[kind].inc()
 
     def http_ended(self, method: str, route: str, status: int, elapsed_s: float) -> None:
         """Counts one HTTP request; `route` is the path template, never the path."""

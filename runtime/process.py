@@ -19,10 +19,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.routing import BaseRoute
 
 from runtime import logs
+from runtime.connections import Connections
 from runtime.exit_codes import EXIT_FAILED, EXIT_WRONG_SETTINGS
 from runtime.front_door import watched
 from runtime.grpc_server import GrpcService, build_server, rpc_names
 from runtime.guard import Guard, PolicyError, guard_of
+from runtime.http_protocol import Bounds
 from runtime.http_server import Exposition, HttpServer, build_http, route_names
 from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
@@ -74,6 +76,7 @@ class Service:
         drain_delay_s: How long of it new requests are still answered, so that callers see NOT_SERVING and go elsewhere.
         worker: Which worker this is when several processes share the ports; None: it is alone.
         guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
+        connections: Counts those over HTTP, and says how many there may be.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -88,8 +91,10 @@ class Service:
         drain_delay_s: float = 0.0,
         worker: Worker | None = None,
         guard: Guard | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self._guard = guard or Guard()
+        self._connections = connections or Connections()
         self._name = name
         self._app = app
         self._host = host
@@ -112,8 +117,13 @@ class Service:
         services, routes = self._app.grpc_services, self._app.http_routes
         self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
+        self._guard.watch(self._metrics.throttled)
         self._grpc, self._health = build_server(
-            self._metrics, services, self._guard, shared_port=self._worker is not None
+            self._metrics,
+            services,
+            self._guard,
+            shared_port=self._worker is not None,
+            max_connections=self._connections.most,
         )
         async with AsyncExitStack() as undo:
             if self._worker is None:
@@ -128,7 +138,7 @@ class Service:
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
                 self._keep_above(undo)
-            self._http = HttpServer(app, self._listener)
+            self._http = HttpServer(app, self._listener, Bounds(self._connections, self._metrics.throttled))
             await self._grpc.start()
             self._undo = undo.pop_all()
         self._http_task = asyncio.create_task(self._http.run_until_stopped(), name="http")
@@ -268,6 +278,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         drain_delay_s=settings.drain_delay_ms / 1000,
         worker=worker,
         guard=guard_of(settings),
+        connections=Connections(settings.limit_connections, settings.limit_peer_connections),
     )
     if worker:
         worker.when_parent_ends(stopped.set)

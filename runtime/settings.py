@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from runtime import auth_settings, kafka_settings
 from runtime.auth_settings import AuthSettings
 from runtime.kafka_settings import KafkaSettings
+from runtime.limit_settings import LimitSettings
 
 PREFIX = "FEED_"
 
@@ -31,7 +32,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-class CommonSettings(KafkaSettings, AuthSettings):
+class CommonSettings(KafkaSettings, AuthSettings, LimitSettings):
     """What every process knows. A process adds its own as `<process>_<name>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)

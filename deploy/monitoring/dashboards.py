@@ -124,6 +124,7 @@ _HEALTH: Final = Dashboard(
                 ),
                 _rate("HTTP by status", "feed_http_requests_total", "job", "status", unit="reqps"),
                 _graph("p99 of HTTP", "s", (_slowest("feed_http_request_duration_seconds", "route"), "{{route}}")),
+                _rate("Refused for a limit", "feed_process_throttled_total", "job", "kind"),
             ),
         ),
         Row(

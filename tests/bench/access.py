@@ -1,4 +1,7 @@
-"""What it costs to ask who calls, against what a page costs: processor time, because the clock also counts others."""
+"""What it costs to ask who calls, and to count how often, against what a page costs.
+
+Processor time, because the clock also counts others.
+"""
 
 import asyncio
 import itertools
@@ -35,6 +38,8 @@ USERS = 2_000
 ROUND_S = 0.25
 # The least of several is what the work takes; the rest is what other programs did to the caches.
 ROUNDS = 24
+# Each costs by itself.
+UNLIMITED = {"FEED_LIMIT_USER_RPS": "0", "FEED_LIMIT_PEER_RPS": "0"}
 # Pages are the scorer's, however slow the machine: one from trending costs less.
 PATIENT = {"FEED_BRIDGE_DEADLINE_MS": "10000", "FEED_BRIDGE_ATTEMPT_TIMEOUT_MS": "9000"}
 
@@ -70,7 +75,7 @@ class NothingApp:
 def figure(folder: Path) -> None:
     """Measures what a call with a user's token costs more, and what a page costs, callers and scorer included."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("ERROR"))
-    asked_us, free_us, page_us, first_us = uvloop.run(_measured(folder))
+    asked_us, limited_us, free_us, page_us, first_us = uvloop.run(_measured(folder))
     share = (asked_us - free_us) / page_us
     figures.show(
         "access",
@@ -82,17 +87,21 @@ def figure(folder: Path) -> None:
         target="<= 0.1 x",
         met=share <= 0.1,
         call_with_token_us=asked_us,
+        call_with_limits_us=limited_us,
+        limits_share=(limited_us - free_us) / page_us,
         call_without_us=free_us,
         first_call_of_a_token_us=first_us,
     )
 
 
-async def _measured(folder: Path) -> tuple[float, float, float, float]:
+async def _measured(folder: Path) -> tuple[float, ...]:
     issuer = Issuer(folder / "jwks.json")
     tokens = [issuer.token(f"u{number}") for number in range(USERS)]
-    guard = guard_of(load(CommonSettings, {**issuer.environ, "FEED_DATA_DIR": str(folder)}))
+    guard = guard_of(load(CommonSettings, {**issuer.environ, **UNLIMITED, "FEED_DATA_DIR": str(folder)}))
+    limited = guard_of(load(CommonSettings, {}))
     async with (
         Service("guarded", NothingApp(), guard=guard) as asked,
+        Service("limited", NothingApp(), guard=limited) as counted,
         Service("bare", NothingApp(), guard=Guard()) as free,
         _bridge(folder) as pages,
     ):
@@ -101,14 +110,18 @@ async def _measured(folder: Path) -> tuple[float, float, float, float]:
         assert gate is not None
         start = time.process_time()
         for token in tokens:
-            await gate.enter([f"Bearer {token}"])
+            await gate.enter("", [f"Bearer {token}"])
         first_us = (time.process_time() - start) / USERS * 1e6
         rounds = [
-            (await _us(asked.grpc_port, tokens), await _us(free.grpc_port, ()), await _us(pages, ()))
+            [
+                await _us(asked.grpc_port, tokens),
+                await _us(counted.grpc_port, ()),
+                await _us(free.grpc_port, ()),
+                await _us(pages, ()),
+            ]
             for _ in range(ROUNDS)
         ]
-    asked_us, free_us, page_us = (min(each) for each in zip(*rounds, strict=True))
-    return asked_us, free_us, page_us, first_us
+    return (*(min(each) for each in zip(*rounds, strict=True)), first_us)
 
 
 @asynccontextmanager

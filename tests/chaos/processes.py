@@ -133,6 +133,10 @@ class Running:
             self._process.kill()
             self._process.wait()
 
+    def answers(self) -> bool:
+        """Whether it lives and answers."""
+        return call_now(self.http_port, "GET", "/healthz").status == 200
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Returns the log lines of one event."""
         lines = self._log.read_text().splitlines()

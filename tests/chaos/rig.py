@@ -198,6 +198,20 @@ class Rig:
         name = f"bridge-{grpc_port}"
         return self._launched(Running(name, ("-m", "bridge"), environ, self.folder, grpc_port, http_port))
 
+    def interactions(self) -> Running:
+        """An ingest service on the embedded journal, once it is ready."""
+        grpc_port, http_port = next(self._ports), next(self._ports)
+        environ = {
+            **COMMON,
+            "FEED_DATA_DIR": str(self.folder),
+            "FEED_INTERACTIONS_GRPC_PORT": str(grpc_port),
+            "FEED_INTERACTIONS_HTTP_PORT": str(http_port),
+        }
+        command = ("-m", "interactions")
+        made = self._launched(Running("interactions", command, environ, self.folder, grpc_port, http_port))
+        made.wait_until_ready()
+        return made
+
     def proxy(self, upstream: int) -> Proxy:
         """A proxy in front of a port."""
         return self._closing.enter_context(toxiproxy(self.folder, upstream))

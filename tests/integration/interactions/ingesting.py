@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -24,6 +24,7 @@ from interactions.metrics import InteractionsMetrics
 from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
 from interactions.system import System
+from runtime.guard import Guard, guard_of
 from runtime.process import Service
 from tests.http import Answer, call
 from tests.polling import wait_for
@@ -45,6 +46,14 @@ class Ingest:
     ) -> Answer:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         return await call(self.service.http_port, "POST", path, body, JSON if headers is None else headers)
+
+    async def get(self, path: str) -> Answer:
+        return await call(self.service.http_port, "GET", path)
+
+    async def metric(self, sample: str) -> float:
+        """The value of a line of /metrics."""
+        lines = (await self.get("/metrics")).text.splitlines()
+        return next(float(line.removeprefix(sample)) for line in lines if line.startswith(f"{sample} "))
 
     async def one(self, message: pb.Interaction) -> pb.RecordInteractionResponse:
         answer: pb.RecordInteractionResponse = await self.stub.RecordInteraction(
@@ -76,7 +85,7 @@ class Ingest:
 async def running(tmp_path: Path, **settings: Any) -> AsyncIterator[Ingest]:
     """Runs the service as it is built from settings."""
     known = InteractionsSettings(data_dir=tmp_path, **settings)
-    async with serving(build(known), journal_path(known)) as ingest:
+    async with serving(build(known), journal_path(known), guard_of(known)) as ingest:
         yield ingest
 
 
@@ -90,9 +99,9 @@ async def on_publisher(publisher: Publisher) -> AsyncIterator[Ingest]:
 
 
 @asynccontextmanager
-async def serving(app: InteractionsApp, journal: Path) -> AsyncIterator[Ingest]:
+async def serving(app: InteractionsApp, journal: Path, guard: Guard | None = None) -> AsyncIterator[Ingest]:
     async with (
-        Service("interactions", app, grpc_port=0, http_port=0) as service,
+        Service("interactions", app, grpc_port=0, http_port=0, guard=guard) as service,
         grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel,
     ):
         stub = interactions_pb2_grpc.InteractionServiceStub(channel)
@@ -114,6 +123,25 @@ def event(**fields: Any) -> dict[str, Any]:
 
 def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Refused(NamedTuple):
+    """A refusal for too much: its reason, and when to come again by both hints."""
+
+    reason: str
+    retry_s: float
+    pushback_ms: int
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refused:
+    """What the error says of when to come again."""
+    trailers = dict(tuple(error.trailing_metadata()))
+    found, delay = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status_pb2.Status.FromString(trailers["grpc-status-details-bin"]).details:
+        for kind in (found, delay):
+            if detail.Is(kind.DESCRIPTOR):
+                detail.Unpack(kind)
+    return Refused(found.reason, delay.retry_delay.ToMilliseconds() / 1000, int(trailers["grpc-retry-pushback-ms"]))
 
 
 def broken_rules(error: grpc.aio.AioRpcError) -> dict[str, str]:

@@ -18,18 +18,23 @@ ENDING = {"abort", "abort_with_status"}
 SETTING = {"set_code", "set_details"}
 
 
+def of_socket(node: ast.Attribute) -> bool:
+    """A transport of asyncio has an `abort` of its own."""
+    return ast.unparse(node.value) == "self.transport"
+
+
 def aborts_unawaited(tree: ast.AST) -> Iterator[int]:
     awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or id(node) in awaited:
             continue
-        if isinstance(node.func, ast.Attribute) and node.func.attr in ENDING:
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ENDING and not of_socket(node.func):
             yield node.lineno
 
 
 def status_by_hand(tree: ast.AST) -> Iterator[int]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ENDING | SETTING:
+        if isinstance(node, ast.Attribute) and node.attr in ENDING | SETTING and not of_socket(node):
             yield node.lineno
 
 
