@@ -9,9 +9,8 @@ import typer
 
 from deploy.database_command import fail
 from runtime import api_keys
-from runtime.access import ADMIN
 from runtime.api_keys import ApiKeysError
-from runtime.policy import POLICY
+from runtime.policy import SCOPES
 from runtime.settings import CommonSettings, SettingsError, load
 
 app = typer.Typer(
@@ -33,10 +32,9 @@ def create(
     """Make a key and print it. It is shown this once; only its hash is kept."""
     if not _KEY_ID.fullmatch(key_id):
         fail(f"the name must be 1 to 64 characters of a-z 0-9 -, not {key_id!r}", code=2)
-    known = {rule.scope for rule in POLICY.values() if rule.scope} | {ADMIN}
-    unknown = sorted(set(scope) - known)
+    unknown = sorted(set(scope) - SCOPES)
     if unknown:
-        fail(f"--scope must be of {', '.join(sorted(known))}, not {', '.join(unknown)}", code=2)
+        fail(f"--scope must be of {', '.join(sorted(SCOPES))}, not {', '.join(unknown)}", code=2)
     try:
         typer.echo(api_keys.create(_path(), key_id, sorted(set(scope))))
     except (ApiKeysError, OSError) as error:

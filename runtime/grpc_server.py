@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import grpc
@@ -146,7 +147,8 @@ class _Method:
     async def _enter(self, context: Any) -> str:
         if self.gate is None:
             return ""
-        return await self.gate.enter([str(value) for key, value in _metadata(context) if key == AUTHORIZATION])
+        given = [str(value) for key, value in _metadata(context) if key == AUTHORIZATION]
+        return await self.gate.enter(given, partial(_certificate_names, context))
 
 
 class _Call:
@@ -268,6 +270,12 @@ def rpc_names(services: Iterable[GrpcService]) -> list[str]:
 
 def _metadata(context: Any) -> Iterable[tuple[str, str | bytes]]:
     return context.invocation_metadata() or ()
+
+
+def _certificate_names(context: Any) -> list[str]:
+    """Returns the names in the certificate that the caller showed; gRPC has verified it."""
+    shown = context.auth_context()
+    return [name.decode("utf-8", "replace") for kind in ("peer_dns", "peer_uri") for name in shown.get(kind, ())]
 
 
 def _given_id(context: Any) -> str | None:

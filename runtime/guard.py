@@ -2,7 +2,7 @@
 
 import ipaddress
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,6 +10,7 @@ import structlog
 
 from runtime.access import PUBLIC, Caller, Rule, enter
 from runtime.api_keys import ApiKeys, ApiKeysError, KeyBearers
+from runtime.certificates import CertificateBearers, CertificatesError, parse
 from runtime.errors import PermissionDeniedError, UnauthenticatedError
 from runtime.policy import POLICY, Policy
 from runtime.settings import CommonSettings, SettingsError
@@ -47,17 +48,22 @@ class Gate:
     Args:
         rule: Who may pass.
         authenticator: Says who comes.
+        certificates: Says so of who comes without a token; None: nobody does.
     """
 
-    def __init__(self, rule: Rule, authenticator: Authenticator) -> None:
+    def __init__(
+        self, rule: Rule, authenticator: Authenticator, certificates: CertificateBearers | None = None
+    ) -> None:
         self._rule = rule
         self._authenticator = authenticator
+        self._certificates = certificates
 
-    async def enter(self, given: Sequence[str]) -> str:
+    async def enter(self, given: Sequence[str], shown: Callable[[], Iterable[str]] = tuple) -> str:
         """Lets a request in.
 
         Args:
             given: Its `authorization` headers.
+            shown: Returns the names in the certificate of its connection.
 
         Returns:
             Where each of its messages names the only user that it may act for; empty: nothing is to be looked at.
@@ -66,13 +72,15 @@ class Gate:
             UnauthenticatedError: It is not known who calls.
             PermissionDeniedError: He may not.
         """
-        if not given:
-            raise UnauthenticatedError("TOKEN_MISSING", f"this needs a bearer token in `{AUTHORIZATION}`")
-        scheme, _, token = given[0].partition(" ")
-        if len(given) > 1 or scheme.lower() != _SCHEME:
-            raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
-        entry = enter(self._rule, await self._authenticator.caller(token))
+        caller = await self._authenticator.caller(_token(given)) if given else self._of_connection(shown)
+        entry = enter(self._rule, caller)
         return (self._rule.user_ids or "") if entry.user_id else ""
+
+    def _of_connection(self, shown: Callable[[], Iterable[str]]) -> Caller:
+        caller = self._certificates.caller(shown()) if self._certificates else None
+        if caller is None:
+            raise UnauthenticatedError("TOKEN_MISSING", f"this needs a bearer token in `{AUTHORIZATION}`")
+        return caller
 
 
 class Guard:
@@ -82,14 +90,21 @@ class Guard:
         authenticator: Says who callers are; None: nobody asks, everybody may do everything.
         policy: Who may call what.
         anywhere: Whether it may listen beyond loopback although nobody asks; for what holds nothing real.
+        certificates: Says who callers without tokens are; None: nobody.
     """
 
     def __init__(
-        self, authenticator: Authenticator | None = None, policy: Policy = POLICY, *, anywhere: bool = False
+        self,
+        authenticator: Authenticator | None = None,
+        policy: Policy = POLICY,
+        *,
+        anywhere: bool = False,
+        certificates: CertificateBearers | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._policy = policy
         self._anywhere = anywhere
+        self._certificates = certificates
         self._denials: Throttle[str] = Throttle()
 
     @property
@@ -130,7 +145,11 @@ class Guard:
         rule = self._policy.get(name)
         if rule is None:
             raise PolicyError(f"runtime/policy.py has no row for {name}")
-        return None if self._authenticator is None or rule == PUBLIC else Gate(rule, self._authenticator)
+        return (
+            None
+            if self._authenticator is None or rule == PUBLIC
+            else Gate(rule, self._authenticator, self._certificates)
+        )
 
     def tell_denied(self, name: str, error: PermissionDeniedError) -> None:
         """Writes the audit line of a refused caller, at most one a second for each RPC and route."""
@@ -161,7 +180,11 @@ def guard_of(settings: CommonSettings) -> Guard:
         keys = KeyBearers(ApiKeys(settings.api_keys_path))
     except ApiKeysError as error:
         raise SettingsError([f"FEED_AUTH_API_KEYS_FILE: {error}"]) from error
-    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys))
+    try:
+        certificates = parse(settings.auth_certificates) if settings.auth_certificates else None
+    except CertificatesError as error:
+        raise SettingsError([f"FEED_AUTH_CERTIFICATES: {error}"]) from error
+    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys), certificates=certificates)
 
 
 def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
@@ -176,6 +199,13 @@ def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
         keys = SigningKeys(url_fetch(settings.auth_jwks_url), settings.auth_jwks_refresh_s)
     policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
     return Bearers(keys, Tokens(keys, policy), api_keys)
+
+
+def _token(given: Sequence[str]) -> str:
+    scheme, _, token = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != _SCHEME:
+        raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
+    return token
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -179,9 +180,15 @@ def build_http(
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn on a socket of ours; signals are the process's business."""
+    """Uvicorn on a socket of ours; signals are the process's business.
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    Args:
+        app: Answers.
+        listener: Where callers come.
+        tls: What connections are made with; None: plain text.
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -193,6 +200,7 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=5,
                 ws="none",
                 h11_max_incomplete_event_size=16_384,
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
         self._listener = listener

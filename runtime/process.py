@@ -28,6 +28,8 @@ from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, SettingsError, describe, load
 from runtime.sockets import authority, keep_above, listen
+from runtime.tls import TlsFiles, tls_of
+from runtime.tls_servers import grpc_credentials, https_context
 from runtime.worker import Worker, join
 from runtime.worker_metrics import WorkerMetrics
 
@@ -74,6 +76,7 @@ class Service:
         drain_delay_s: How long of it new requests are still answered, so that callers see NOT_SERVING and go elsewhere.
         worker: Which worker this is when several processes share the ports; None: it is alone.
         guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
+        tls: Its certificates; None: it answers in plain text.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -88,8 +91,10 @@ class Service:
         drain_delay_s: float = 0.0,
         worker: Worker | None = None,
         guard: Guard | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._guard = guard or Guard()
+        self._tls = tls
         self._name = name
         self._app = app
         self._host = host
@@ -128,7 +133,7 @@ class Service:
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
                 self._keep_above(undo)
-            self._http = HttpServer(app, self._listener)
+            self._http = HttpServer(app, self._listener, https_context(self._tls) if self._tls else None)
             await self._grpc.start()
             self._undo = undo.pop_all()
         self._http_task = asyncio.create_task(self._http.run_until_stopped(), name="http")
@@ -161,6 +166,8 @@ class Service:
 
     def _bind_grpc(self, address: str) -> int:
         try:
+            if self._tls is not None:
+                return self._grpc.add_secure_port(address, grpc_credentials(self._tls))
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(errno.EADDRINUSE, f"gRPC cannot listen on {address}: is it in use?") from error
@@ -268,6 +275,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         drain_delay_s=settings.drain_delay_ms / 1000,
         worker=worker,
         guard=guard_of(settings),
+        tls=tls_of(settings) if settings.serves_tls else None,
     )
     if worker:
         worker.when_parent_ends(stopped.set)

@@ -9,9 +9,10 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime import auth_settings, kafka_settings
+from runtime import auth_settings, kafka_settings, tls_settings
 from runtime.auth_settings import AuthSettings
 from runtime.kafka_settings import KafkaSettings
+from runtime.tls_settings import TlsSettings
 
 PREFIX = "FEED_"
 
@@ -31,7 +32,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-class CommonSettings(KafkaSettings, AuthSettings):
+class CommonSettings(KafkaSettings, AuthSettings, TlsSettings):
     """What every process knows. A process adds its own as `<process>_<name>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -109,6 +110,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
     values = {field: given[name] for name, field in known.items() if name in given}
     problems += [*kafka_settings.contradictions(values), *auth_settings.contradictions(values)]
+    problems += tls_settings.contradictions(values)
     try:
         settings = cls(**values)  # type: ignore[arg-type]
     except ValidationError as error:
