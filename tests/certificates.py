@@ -38,7 +38,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = folder / f"{name}.pem"
         limits = x509.BasicConstraints(ca=True, path_length=0)
+        named = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         builder = _builder(self._name, self._name, self._key, timedelta()).add_extension(limits, critical=True)
+        builder = builder.add_extension(named, critical=False)
         self.certificate.write_bytes(_signed(builder, self._key))
 
     def identity(self, name: str, *, at: Sequence[str] = HERE, begun: timedelta = timedelta()) -> Identity:
@@ -51,7 +53,9 @@ class Authority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_named(name), self._name, key, begun).add_extension(_alternatives(at), critical=False)
-        return _kept(self._folder, name, key, _signed(builder, self._key))
+        # By which an authority is told from the one before it, which has the same name.
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return _kept(self._folder, name, key, _signed(builder.add_extension(signer, critical=False), self._key))
 
 
 def self_signed(folder: Path, name: str, at: Sequence[str] = HERE) -> Identity:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +24,19 @@ class Answer:
 
 
 def call_now(
-    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Sends one request to a loopback port."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    """Sends one request to a loopback port; in plain text without `tls`."""
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=tls)
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    )
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

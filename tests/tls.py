@@ -37,6 +37,13 @@ class TlsFolder:
             "FEED_TLS_CLIENT_CA_FILE": str(self.authority.certificate),
         }
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For a caller who shows the certificate that is there now."""
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.load_cert_chain(self.identity.certificate, self.identity.key)
+        return context
+
     def renew(self, at: Sequence[str] = HERE) -> None:
         """Puts another key and certificate of the same authority in the place of those that are there."""
         self.identity = self.authority.identity("service", at=at)

@@ -140,7 +140,7 @@ class Rig:
     def scorer(self) -> Running:
         """A real scorer with a small model that knows every user; it is starting."""
         if not (self.folder / "models").exists():
-            _publish(self.folder)
+            publish(self.folder)
         grpc_port, http_port = next(self._ports), next(self._ports)
         environ = {
             **COMMON,
@@ -224,7 +224,8 @@ class Rig:
         return process
 
 
-def _publish(folder: Path) -> None:
+def publish(folder: Path) -> None:
+    """Publishes a small model that knows every user."""
     users = {f"u{number}": (0.0, 1.0, 0.0) for number in range(1, USERS + 1)}
     arrays = arrays_of(users, [f"v{number:03}" for number in range(VIDEOS)])
     key = load_or_create_private_key(folder / "keys" / "model_signing.pem")
