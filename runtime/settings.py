@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,10 @@ PREFIX = "FEED_"
 
 # Every process reads the same environment, so a name with another process's prefix is that process's to judge.
 PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer", "retention")
+
+# What stands for a secret.
+HIDDEN: Final = "(hidden)"
+_MAY_HOLD_SECRETS: Final = frozenset("@?")
 
 _TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
 
@@ -122,7 +126,19 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
 
 def describe(settings: CommonSettings) -> list[str]:
     """Returns the effective settings as `NAME=value` lines, secrets hidden."""
-    return [f"{PREFIX}{name.upper()}={value}" for name, value in settings]
+    return [f"{PREFIX}{name.upper()}={_shown(value)}" for name, value in settings]
+
+
+def _shown(value: object) -> object:
+    """Returns a value as it may be shown: of a URL neither who logs in, nor its query, which may say so, too."""
+    if not isinstance(value, str) or not _MAY_HOLD_SECRETS.intersection(value):
+        return value
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return HIDDEN if "@" in value else value
+    before, at, place = rest.rpartition("@")
+    address, query, _ = (place if at else rest).partition("?")
+    return f"{scheme}://{f'{HIDDEN}@' if before else ''}{address}{f'?{HIDDEN}' if query else ''}"
 
 
 def _is_anothers(name: str, cls: type[CommonSettings]) -> bool:
@@ -140,7 +156,7 @@ def _unknown(name: str, known: Mapping[str, str]) -> str:
 def _wrong(cls: type[CommonSettings], detail: ErrorDetails) -> str:
     field = str(detail["loc"][0]) if detail["loc"] else "?"
     secret = cls.model_fields[field].annotation is SecretStr if field in cls.model_fields else True
-    value = "(hidden)" if secret else repr(detail["input"])
+    value = HIDDEN if secret else repr(_shown(detail["input"]))
     return f"{PREFIX}{field.upper()}={value}: {detail['msg']}{_accepted(cls, field)}"
 
 
