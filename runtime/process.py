@@ -117,6 +117,9 @@ class Service:
         services, routes = self._app.grpc_services, self._app.http_routes
         self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
+        if self._tls is not None:
+            tls = self._tls
+            self._metrics.certificate_expiry.set_function(lambda: tls.now().expiry_time)
         self._grpc, self._health = build_server(
             self._metrics, services, self._guard, shared_port=self._worker is not None
         )

@@ -1,5 +1,6 @@
 """Who this process is and whom it trusts: PEM files, read again as they change."""
 
+import math
 import ssl
 import threading
 import time
@@ -39,6 +40,7 @@ class Credentials:
         server: For those who call; None without a certificate.
         client: For calls; shows the certificate to who asks.
         probe: For calls to processes on this machine, whose certificates have the name that others call them by.
+        expiry_time: When the certificate runs out, in Unix seconds; NaN without one.
     """
 
     certificate: bytes
@@ -48,6 +50,7 @@ class Credentials:
     server: ssl.SSLContext | None
     client: ssl.SSLContext
     probe: ssl.SSLContext
+    expiry_time: float
 
 
 class TlsFiles:
@@ -120,14 +123,16 @@ def _names(settings: CommonSettings) -> list[str]:
 
 
 def _read(settings: CommonSettings) -> Credentials:
+    certificate = _content("FEED_TLS_CERT_FILE", settings.tls_cert_file)
     return Credentials(
-        certificate=_content("FEED_TLS_CERT_FILE", settings.tls_cert_file),
+        certificate=certificate,
         key=_content("FEED_TLS_KEY_FILE", settings.tls_key_file),
         authority=_content("FEED_TLS_CA_FILE", settings.tls_ca_file),
         client_authority=_content("FEED_TLS_CLIENT_CA_FILE", settings.tls_client_ca_file),
         server=_server_context(settings) if settings.serves_tls else None,
         client=_client_context(settings, check_name=True),
         probe=_client_context(settings, check_name=False),
+        expiry_time=_expiry_time(certificate) if certificate else math.nan,
     )
 
 
@@ -177,6 +182,13 @@ def _trust(context: ssl.SSLContext, setting: str, name: str) -> None:
         context.load_verify_locations(name)
     except OSError as error:
         raise TlsError(f"{setting}: {Path(name).name}: holds no certificate") from error
+
+
+def _expiry_time(certificate: bytes) -> float:
+    # Only those who have a certificate pay for the import.
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
+
+    return load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

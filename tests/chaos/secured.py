@@ -40,6 +40,7 @@ class SecuredSystem:
     """
 
     def __init__(self, folder: Path, closing: ExitStack, files: TlsFolder, names: tuple[str, ...]) -> None:
+        self.names = names
         publish(folder)
         fill(f"sqlite:///{folder / 'feed.db'}")
         ports = free_ports()

@@ -1,5 +1,6 @@
 """S04: who shows no good certificate is refused at every door; certificates change under load and no call fails."""
 
+import json
 import shutil
 import socket
 import ssl
@@ -51,7 +52,8 @@ def test_who_shows_no_good_certificate_is_refused_everywhere(tmp_path: Path, rep
     wrong = wrong_identities(tmp_path / "wrong", files.authority)
     good = files.authority.identity("good")
     with ExitStack() as closing:
-        doors = list(SecuredSystem(tmp_path, closing, files, HTTP if long else ("scorer", "sink")).doors())
+        system = SecuredSystem(tmp_path, closing, files, HTTP if long else ("scorer", "sink"))
+        doors = list(system.doors())
         asked: dict[str, Callable[[int, Identity | None], str]] = {
             "grpc": lambda port, shown: grpc_outcome(port, files.authority.certificate, shown),
             "http": lambda port, shown: https_outcome(port, files.authority.certificate, shown),
@@ -62,6 +64,7 @@ def test_who_shows_no_good_certificate_is_refused_everywhere(tmp_path: Path, rep
         }
         plain = {"grpc": plain_grpc_outcome, "http": plain_http_outcome}
         outcomes |= {("plain text", kind, port): plain[kind](port) for kind, port in doors}
+    broken = [line for name in system.names for line in _lines(tmp_path / f"{name}.log") if not _is_json(line)]
     refused = sum(outcome in {"UNAVAILABLE", "REFUSED"} for outcome in outcomes.values())
     report(
         "S04",
@@ -71,7 +74,9 @@ def test_who_shows_no_good_certificate_is_refused_everywhere(tmp_path: Path, rep
         doors=len(doors),
         tried=len(outcomes),
         refused=refused,
+        broken_log_lines=len(broken),
     )
+    assert broken == []
     assert set(let_in) == {"OK", "200"}
     assert {each for each in outcomes.values() if each not in {"UNAVAILABLE", "REFUSED"}} == set()
 
@@ -192,6 +197,18 @@ def _shown(port: int, files: TlsFolder) -> bytes | None:
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
     with context.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
         return secured.getpeercert(binary_form=True)
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text().splitlines()
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _der(identity: Identity) -> bytes:
