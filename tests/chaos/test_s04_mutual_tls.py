@@ -181,7 +181,7 @@ def newcomers(http_port: int, grpc_port: int, files: TlsFolder) -> Iterator[list
 
 def _pace(files: TlsFolder, long: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     shown = ("--cert", str(files.identity.certificate), "--key", str(files.identity.key))
-    pace = open_loop(300, 60) if long else open_loop(50, SHORT_BOUND_S)
+    pace = open_loop(100, 60) if long else open_loop(50, SHORT_BOUND_S)
     return pace, ("--cacert", str(files.authority.certificate), *shown)
 
 

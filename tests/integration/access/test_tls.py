@@ -1,7 +1,10 @@
 """Connections that are protected: who is let in, certificates that change, and who a certificate says that it is."""
 
 import asyncio
+import ssl
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,14 +12,18 @@ import pytest
 from bridge.adapters.scorer_grpc import GrpcScorer
 from bridge.domain.outcome import Outcome
 from bridge.ports import ScorerError
+from deploy.bridge_counters import BridgeError, read_counters
+from deploy.processes import ProcessSpec, not_ready
 from feed.scoring.v1 import scoring_pb2
+from insights.adapters.exposition_http import HttpExposition
+from insights.ports import ExpositionError
 from runtime.guard import guard_of
 from runtime.process import Service
 from runtime.settings import load
 from runtime.tls import tls_of
 from scorer.app import build
 from scorer.settings import ScorerSettings
-from tests.certificates import HERE
+from tests.certificates import HERE, LIFETIME
 from tests.polling import until
 from tests.tls import TlsFolder, grpc_outcome, https_outcome
 
@@ -84,3 +91,31 @@ async def test_a_wrong_token_is_not_made_good_by_a_certificate(tmp_path: Path):
         scorer = GrpcScorer(f"127.0.0.1:{service.grpc_port}", lambda: proof, tls_of(settings))
         assert await outcome(scorer) is Outcome.REFUSED
         await scorer.close()
+
+
+async def test_who_looks_after_processes_shows_a_certificate_too(tmp_path: Path):
+    """`feed ready` asks its own machine, whatever name is in the certificate; who asks others goes by the name."""
+    files = TlsFolder(tmp_path / "tls")
+    tls = tls_of(load(ScorerSettings, files.environ))
+    async with scorer_of(tmp_path, files.environ) as service:
+        url = f"https://127.0.0.1:{service.http_port}"
+        spec = ProcessSpec("scorer", (), f"{url}/healthz", tls)
+        assert await asyncio.to_thread(not_ready, spec) is None
+        metric = "feed_tls_certificate_expiry_seconds"
+        samples = await HttpExposition([metric], tls=tls).read(f"{url}/metrics")
+        assert samples[metric][0].value == pytest.approx(time.time() + LIFETIME.total_seconds(), abs=600)
+        with pytest.raises(BridgeError, match="these are not the metrics of a bridge"):
+            await asyncio.to_thread(read_counters, [f"{url}/metrics"], tls)
+
+        files.renew(at=["scorer.example"])
+        await until(lambda: asyncio.to_thread(shows, service.http_port, files), expected=True)
+        assert await asyncio.to_thread(not_ready, spec) is None
+        with pytest.raises(ExpositionError, match="not valid for"):
+            await HttpExposition([metric], tls=tls).read(f"{url}/metrics")
+        assert "certificate" in str(await asyncio.to_thread(not_ready, replace(spec, tls=None)))
+
+
+def shows(port: int, files: TlsFolder) -> bool:
+    """Whether new connections get the certificate that is in the files."""
+    found = ssl.get_server_certificate(("127.0.0.1", port))
+    return found.split() == files.identity.certificate.read_text().split()
