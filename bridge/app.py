@@ -64,6 +64,7 @@ from eventlog.topics import SERVED
 from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
+from runtime.tls import tls_of
 from storage.database import Database
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def build(settings: BridgeSettings) -> BridgeApp:
 def _clients(settings: BridgeSettings) -> tuple[GrpcScorer, ...]:
     path = settings.bridge_scorer_key_file
     proof = ScorerKeyFile(Path(path)).metadata if path else no_metadata
-    return tuple(GrpcScorer(target, proof) for target in dict.fromkeys(settings.scorer_target_list))
+    tls = tls_of(settings)
+    return tuple(GrpcScorer(target, proof, tls) for target in dict.fromkeys(settings.scorer_target_list))
 
 
 def _budget(settings: BridgeSettings, clock: SystemClock) -> RetryBudget:

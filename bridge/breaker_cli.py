@@ -16,6 +16,7 @@ from bridge.domain.switch import Switch
 from bridge.ports import SwitchError
 from bridge.settings import BridgeSettings
 from runtime.settings import SettingsError, load
+from runtime.tls import TlsFiles, tls_of
 
 ResultT = TypeVar("ResultT")
 
@@ -123,7 +124,7 @@ def _wait_for_effect(settings: BridgeSettings, switch: Switch) -> None:
 def _shown(settings: BridgeSettings) -> Sequence[Shown] | None:
     """Asks the running bridge; None when none answers."""
     host = _HERE.get(settings.bridge_host, settings.bridge_host)
-    connection = http.client.HTTPConnection(host, settings.bridge_http_port, timeout=ANSWER_BOUND_S)
+    connection = _connection(host, settings)
     try:
         connection.request("GET", "/metrics")
         return sorted(_parsed(connection.getresponse().read().decode()))
@@ -131,6 +132,14 @@ def _shown(settings: BridgeSettings) -> Sequence[Shown] | None:
         return None
     finally:
         connection.close()
+
+
+def _connection(host: str, settings: BridgeSettings) -> http.client.HTTPConnection:
+    port = settings.bridge_http_port
+    tls = _tls(settings)
+    if tls is None:
+        return http.client.HTTPConnection(host, port, timeout=ANSWER_BOUND_S)
+    return http.client.HTTPSConnection(host, port, timeout=ANSWER_BOUND_S, context=tls.now().probe)
 
 
 def _parsed(text: str) -> Iterator[Shown]:
@@ -158,6 +167,13 @@ def _address(settings: BridgeSettings) -> str:
 def _settings() -> BridgeSettings:
     try:
         return load(BridgeSettings, os.environ)
+    except SettingsError as error:
+        _fail(f"wrong settings:\n{error}", code=2)
+
+
+def _tls(settings: BridgeSettings) -> TlsFiles | None:
+    try:
+        return tls_of(settings) if settings.serves_tls else None
     except SettingsError as error:
         _fail(f"wrong settings:\n{error}", code=2)
 

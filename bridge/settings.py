@@ -22,6 +22,7 @@ from bridge.domain.trending import ListPolicy
 from bridge.knowledge import WishPolicy
 from bridge.strangers import StrangersPolicy
 from feed.scoring.v1 import scoring_pb2
+from runtime.secret_files import SecretFile
 from runtime.settings import CommonSettings
 
 # More calls than are ever counted: a limit that is never reached.
@@ -37,7 +38,7 @@ class BridgeSettings(CommonSettings):
     bridge_workers: int = Field(1, ge=1, le=64, description="Processes on the same ports; about one a core.")
 
     bridge_deadline_ms: int = Field(150, ge=20, le=10_000, description="Longest time from arrival to answer.")
-    bridge_scorer_key_file: str = Field(
+    bridge_scorer_key_file: SecretFile = Field(
         "", description="Path of a file with the API key or token that scorers are shown; empty: none."
     )
     bridge_attempt_timeout_ms: int = Field(60, ge=5, le=10_000, description="Longest time of one call to a scorer.")
@@ -100,7 +101,7 @@ class BridgeSettings(CommonSettings):
         192, ge=1, le=100_000, description="Calls that gRPC keeps waiting before it refuses."
     )
     bridge_token_ttl_s: int = Field(86_400, ge=60, le=2_592_000, description="How long a page token holds.")
-    bridge_token_key_path: str = Field("", description="Secret of the page tokens; empty: in the data directory.")
+    bridge_token_key_path: SecretFile = Field("", description="Secret of page tokens; empty: in the data directory.")
 
     bridge_precomputed_enabled: bool = Field(False, description="true: users' own lists are the ladder's first rung.")
     bridge_precomputed_max_age_s: int = Field(172_800, ge=60, le=2_592_000, description="Older lists do not serve.")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from insights.domain.page_books import Counters
+from runtime.tls import TlsFiles
 
 _TIMEOUT_S: Final = 5.0
 _STARTED: Final = "process_start_time_seconds"
@@ -33,11 +34,11 @@ class Shown(NamedTuple):
     started_s: Sequence[float]
 
 
-def read_counters(urls: Sequence[str]) -> Shown:
-    """Reads the metrics of each bridge; raises BridgeError."""
+def read_counters(urls: Sequence[str], tls: TlsFiles | None = None) -> Shown:
+    """Reads the metrics of each bridge, https ones with these certificates; raises BridgeError."""
     sums, started = [0, 0, 0], []
     for url in urls:
-        samples = [each for family in text_string_to_metric_families(_text(url)) for each in family.samples]
+        samples = [each for family in text_string_to_metric_families(_text(url, tls)) for each in family.samples]
         begun = [each.value for each in samples if each.name == _STARTED]
         if not begun or not any(each.name == _COUNTED[1] for each in samples):
             raise BridgeError(f"{url}: these are not the metrics of a bridge")
@@ -48,9 +49,10 @@ def read_counters(urls: Sequence[str]) -> Shown:
     return Shown(Counters(*sums), started)
 
 
-def _text(url: str) -> str:
+def _text(url: str, tls: TlsFiles | None) -> str:
+    context = tls.now().client if tls else None
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # the operator's own address
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S, context=context) as answer:  # noqa: S310  # the operator's own address
             content: bytes = answer.read()
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise BridgeError(f"{url}: the bridge does not answer: {error}") from error

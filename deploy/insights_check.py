@@ -26,6 +26,7 @@ from insights.domain.page_books import Difference, PageBooks, differences
 from insights.domain.quality import Problem, problems_of
 from insights.ports import LedgerUnavailableError
 from runtime.settings import SettingsError, load
+from runtime.tls import tls_of
 from storage.database import Database
 from storage.limits import Limits
 
@@ -81,7 +82,8 @@ def check(
     try:
         settings = load(BridgeSettings, os.environ)
         open_once(settings.effective_database_url)
-        urls = bridge or [f"http://{settings.bridge_host}:{settings.bridge_http_port}/metrics"]
+        scheme = "https" if settings.serves_tls else "http"
+        urls = bridge or [f"{scheme}://{settings.bridge_host}:{settings.bridge_http_port}/metrics"]
         found = asyncio.run(_settled(settings, urls, rows, patience))
     except SettingsError as error:
         fail(f"wrong settings:\n{error}", code=2)
@@ -112,9 +114,10 @@ async def _settled(settings: BridgeSettings, urls: Sequence[str], rows: int, pat
 
 
 async def _look(settings: BridgeSettings, urls: Sequence[str], tables: DatabaseQuality, rows: int) -> Findings:
-    before = await asyncio.to_thread(read_counters, urls)
+    tls = tls_of(settings)
+    before = await asyncio.to_thread(read_counters, urls, tls)
     log = await asyncio.to_thread(lambda: read_log(history(settings, SERVED, GROUP), min(before.started_s)))
-    after = await asyncio.to_thread(read_counters, urls)
+    after = await asyncio.to_thread(read_counters, urls, tls)
     notes = [*_incomparable(settings, log, after)]
     stored = await tables.stored(log.videos)
     since = datetime.fromtimestamp(min(before.started_s), UTC)

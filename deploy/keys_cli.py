@@ -10,9 +10,8 @@ import typer
 from deploy.database_command import fail
 from insights.domain.session import ROLE_SCOPES
 from runtime import api_keys, secret_ring
-from runtime.access import ADMIN
 from runtime.api_keys import ApiKeysError
-from runtime.policy import POLICY
+from runtime.policy import SCOPES
 from runtime.settings import CommonSettings, SettingsError, load
 from runtime.signing import KeyFileError
 
@@ -36,15 +35,14 @@ def create(
     """Make a key and print it. It is shown this once; only its hash is kept."""
     if not _KEY_ID.fullmatch(key_id):
         fail(f"the name must be 1 to 64 characters of a-z 0-9 -, not {key_id!r}", code=2)
-    known = {rule.scope for rule in POLICY.values() if rule.scope} | {ADMIN}
     if role and role not in ROLE_SCOPES:
         fail(f"--role must be {', '.join(ROLE_SCOPES)}, not {role}", code=2)
     scopes = {*(scope or ()), *ROLE_SCOPES.get(role, ())}
     if not scopes:
         fail("--scope or --role: what may its holder do?", code=2)
-    unknown = sorted(scopes - known)
+    unknown = sorted(scopes - SCOPES)
     if unknown:
-        fail(f"--scope must be of {', '.join(sorted(known))}, not {', '.join(unknown)}", code=2)
+        fail(f"--scope must be of {', '.join(sorted(SCOPES))}, not {', '.join(unknown)}", code=2)
     try:
         typer.echo(api_keys.create(_path(), key_id, sorted(scopes)))
     except (ApiKeysError, OSError) as error:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Final, NamedTuple
 
 from runtime.settings import load
+from runtime.tls import TlsFiles, tls_of
 
 # The command of this very installation, whatever else is on the PATH.
 FEED: Final = (sys.executable, "-m", "deploy.cli")
@@ -46,11 +47,13 @@ class ProcessSpec:
         name: Its name, also the name of its log and pid file.
         command: What to start.
         ready_url: Answers 200 once the process can serve.
+        tls: How it is asked; None: in plain text.
     """
 
     name: str
     command: tuple[str, ...]
     ready_url: str
+    tls: TlsFiles | None = None
 
 
 def spec_of(name: str, environ: Mapping[str, str]) -> ProcessSpec:
@@ -62,13 +65,16 @@ def spec_of(name: str, environ: Mapping[str, str]) -> ProcessSpec:
     process = _PROCESSES[name]
     settings = load(getattr(import_module(process.module), process.settings), environ)
     host, port = getattr(settings, f"{name}_host"), getattr(settings, f"{name}_http_port")
-    return ProcessSpec(name, (*FEED, *process.command), f"http://{_HERE.get(host, host)}:{port}/readyz")
+    tls = tls_of(settings) if settings.serves_tls else None
+    url = f"{'https' if tls else 'http'}://{_HERE.get(host, host)}:{port}/readyz"
+    return ProcessSpec(name, (*FEED, *process.command), url, tls)
 
 
 def not_ready(spec: ProcessSpec) -> str | None:
     """Asks a process whether it can serve; returns why not, None when it can."""
     try:
-        with urllib.request.urlopen(spec.ready_url, timeout=1):  # noqa: S310  # built here
+        context = spec.tls.now().probe if spec.tls else None
+        with urllib.request.urlopen(spec.ready_url, timeout=1, context=context):  # noqa: S310  # built here
             return None
     except urllib.error.HTTPError as error:
         return error.read(1000).decode(errors="replace").strip() or str(error)

@@ -164,7 +164,7 @@ ready after {elapsed_s:.1f} s; Ctrl-C stops everything
   the same        grpcurl -plaintext -d '{{"user_id":"{user}"}}' {bridge.bridge_host}:{bridge.bridge_grpc_port} \\
                     {method}
   an interaction  POST {interactions.interactions_host}:{interactions.interactions_http_port}/feed/interactions
-  the page        http://{insights.insights_host}:{insights.insights_http_port}/
+  the page        {"https" if insights.serves_tls else "http"}://{insights.insights_host}:{insights.insights_http_port}/
   metrics         {rest}/metrics
   logs            {folder / "log"}    process ids   {folder / "run"}
 """

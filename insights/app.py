@@ -47,6 +47,7 @@ from insights.telemetry import Listeners
 from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
+from runtime.tls import tls_of
 from storage.database import Database
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     metrics = InsightsMetrics(registry)
     dogstatsd = _dogstatsd(settings)
     telemetry = Listeners(metrics) if dogstatsd is None else Listeners(metrics, dogstatsd)
-    watcher = Watcher(HttpExposition(METRICS), settings.watched)
+    watcher = Watcher(HttpExposition(METRICS, tls=tls_of(settings)), settings.watched)
     others: list[_Other] = [
         watcher,
         Guardian(DatabaseExperiments(databases.writing, _now), telemetry),

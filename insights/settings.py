@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
+from runtime.secret_files import SecretFile
 from runtime.settings import CommonSettings
 
 _WATCHED: Final = r"(bridge|interactions|scorer|sink|trainer)=https?://[^\s@,=]+"
@@ -24,11 +25,11 @@ class InsightsSettings(CommonSettings):
     insights_late_after_ms: int = Field(
         150, ge=20, le=10_000, description="A page that took longer came late: the bridges' FEED_BRIDGE_DEADLINE_MS."
     )
-    insights_token_key_path: str = Field(
+    insights_token_key_path: SecretFile = Field(
         "", description="The bridges' secret (FEED_BRIDGE_TOKEN_KEY_PATH); empty: theirs in the data directory."
     )
 
-    insights_segment_write_key_file: str = Field(
+    insights_segment_write_key_file: SecretFile = Field(
         "", description="Path of a file that holds the write key of a source of Segment; empty: Segment is not told."
     )
     insights_segment_host: str = Field(

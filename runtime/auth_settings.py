@@ -11,6 +11,8 @@ _NEEDED: Final = ("auth_issuer", "auth_audience")
 _SOURCES: Final = ("auth_jwks_file", "auth_jwks_url")
 _OPTIONAL: Final = ("auth_leeway_s", "auth_jwks_refresh_s")
 _KEYS: Final = "auth_api_keys_file"
+_OF_SERVICES: Final = (_KEYS, "auth_certificates")
+_CERTIFICATE: Final = r"[^\s,=+]+=[a-z:]+(\+[a-z:]+)*"
 
 
 class AuthSettings(BaseSettings):
@@ -33,6 +35,11 @@ class AuthSettings(BaseSettings):
     auth_jwks_refresh_s: float = Field(300.0, ge=5, le=86_400, description="How often to ask for it again, seconds.")
     auth_leeway_s: float = Field(30.0, ge=0, le=300, description="How far the issuer's clock may differ, seconds.")
     auth_api_keys_file: str = Field("", description="What `feed keys` writes; empty: in the data directory.")
+    auth_certificates: str = Field(
+        "",
+        pattern=rf"^$|^{_CERTIFICATE}(,{_CERTIFICATE})*$",
+        description="NAME=scope+scope,… : what services may do over gRPC whose certificates have this DNS name or URI.",
+    )
 
 
 def contradictions(given: Mapping[str, str]) -> Iterator[str]:
@@ -43,8 +50,10 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
     """
     chosen = {name for name, value in given.items() if value}
     kind = given.get("auth", "off")
-    if kind == "off" and _KEYS in chosen:
-        yield f"{_called(_KEYS)} is only for FEED_AUTH=keys and FEED_AUTH=jwt"
+    if kind == "off":
+        for name in _OF_SERVICES:
+            if name in chosen:
+                yield f"{_called(name)} is only for FEED_AUTH=keys and FEED_AUTH=jwt"
     if kind != "jwt":
         for name in (*_NEEDED, *_SOURCES, *_OPTIONAL):
             if name in chosen:

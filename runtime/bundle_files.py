@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import bundle_arrays
 from runtime.contract import CONTRACT_RELEASE
@@ -32,6 +32,7 @@ from runtime.model_bundle import (
     ModelBundle,
     check_arrays,
 )
+from runtime.signing import Verifier
 
 ARRAYS_FILE: Final = "arrays.npz"
 INDEX_FILE: Final = "index.faiss"
@@ -105,7 +106,7 @@ def publish(
     return ModelBundle(whole, arrays, index)
 
 
-def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBundle:
+def read(models_dir: Path, model_version: str, key: Verifier) -> ModelBundle:
     """Reads a bundle, checking sizes, signature, hashes, shapes and values, in this order.
 
     The arrays are views of one block of memory and cannot be written to.
@@ -126,7 +127,7 @@ def read(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> ModelBu
     return ModelBundle(manifest, check_arrays(named, manifest.dimensions), index)
 
 
-def read_manifest(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> Manifest:
+def read_manifest(models_dir: Path, model_version: str, key: Verifier) -> Manifest:
     """Reads the signed facts of a bundle without its arrays.
 
     Raises:
@@ -202,7 +203,7 @@ def _folder(models_dir: Path, model_version: str) -> Path:
     return models_dir / model_version
 
 
-def _read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
+def _read_manifest(folder: Path, key: Verifier) -> Manifest:
     if folder.is_symlink():
         raise BundleError(BundleFault.NOT_A_FILE, f"{folder.name} is a link")
     text = read_bounded(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import grpc
@@ -158,7 +159,7 @@ class _Method:
         if self.gate is None:
             return ""
         given = [str(value) for key, value in _metadata(context) if key == AUTHORIZATION]
-        return await self.gate.enter(address_of(context.peer()), given)
+        return await self.gate.enter(address_of(context.peer()), given, partial(_certificate_names, context))
 
 
 class _Call:
@@ -286,6 +287,12 @@ def rpc_names(services: Iterable[GrpcService]) -> list[str]:
 
 def _metadata(context: Any) -> Iterable[tuple[str, str | bytes]]:
     return context.invocation_metadata() or ()
+
+
+def _certificate_names(context: Any) -> list[str]:
+    """Returns the names in the certificate that the caller showed; gRPC has verified it."""
+    shown = context.auth_context()
+    return [name.decode("utf-8", "replace") for kind in ("peer_dns", "peer_uri") for name in shown.get(kind, ())]
 
 
 def _given_id(context: Any) -> str | None:

@@ -10,6 +10,7 @@ import structlog
 
 from runtime.access import PUBLIC, Caller, Rule, enter
 from runtime.api_keys import ApiKeys, ApiKeysError, KeyBearers
+from runtime.certificates import CertificateBearers, CertificatesError, parse
 from runtime.errors import PermissionDeniedError, RequestError, ThrottledError, UnauthenticatedError
 from runtime.limits import UNLIMITED, Limits, Rate
 from runtime.policy import POLICY, Policy
@@ -52,19 +53,28 @@ class Gate:
         rule: Who may pass.
         authenticator: Says who comes; None: nobody asks.
         limits: Says how often one may come.
+        certificates: Says so of who comes without a token; None: nobody does.
     """
 
-    def __init__(self, rule: Rule, authenticator: Authenticator | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        authenticator: Authenticator | None,
+        limits: Limits,
+        certificates: CertificateBearers | None = None,
+    ) -> None:
         self._rule = rule
         self._authenticator = authenticator
         self._limits = limits
+        self._certificates = certificates
 
-    async def enter(self, address: str, given: Sequence[str]) -> str:
+    async def enter(self, address: str, given: Sequence[str], shown: Callable[[], Iterable[str]] = tuple) -> str:
         """Lets a request in.
 
         Args:
             address: Where it comes from, as `limits.address_of` returns it.
             given: Its `authorization` headers.
+            shown: Returns the names in the certificate of its connection.
 
         Returns:
             Where each of its messages names its user; empty: nothing is to be looked at.
@@ -76,7 +86,9 @@ class Gate:
         """
         # Before anybody asks who it is: to verify a made-up token costs 0.3 ms.
         self.admit_peer(address)
-        return self.let_in(await _caller(self._authenticator, given) if self._authenticator else None)
+        if self._authenticator is None:
+            return self.let_in(None)
+        return self.let_in(await self._authenticator.caller(_token(given)) if given else self._of_connection(shown))
 
     def admit_peer(self, address: str) -> None:
         """Raises ThrottledError when too many requests come from an address."""
@@ -87,14 +99,11 @@ class Gate:
         enter(self._rule, caller, self._limits.admit_user)
         return self._rule.user_ids or ""
 
-
-async def _caller(authenticator: Authenticator, given: Sequence[str]) -> Caller:
-    if not given:
-        raise UnauthenticatedError("TOKEN_MISSING", f"this needs a bearer token in `{AUTHORIZATION}`")
-    scheme, _, token = given[0].partition(" ")
-    if len(given) > 1 or scheme.lower() != _SCHEME:
-        raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
-    return await authenticator.caller(token)
+    def _of_connection(self, shown: Callable[[], Iterable[str]]) -> Caller:
+        caller = self._certificates.caller(shown()) if self._certificates else None
+        if caller is None:
+            raise UnauthenticatedError("TOKEN_MISSING", f"this needs a bearer token in `{AUTHORIZATION}`")
+        return caller
 
 
 class Guard:
@@ -105,6 +114,7 @@ class Guard:
         policy: Who may call what.
         limits: How often one may call; None: as often as one likes.
         anywhere: Whether it may listen beyond loopback although nobody asks; for what holds nothing real.
+        certificates: Says who callers without tokens are; None: nobody.
     """
 
     def __init__(
@@ -114,11 +124,13 @@ class Guard:
         limits: Limits | None = None,
         *,
         anywhere: bool = False,
+        certificates: CertificateBearers | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._policy = policy
         self._limits = limits or Limits(UNLIMITED, UNLIMITED)
         self._anywhere = anywhere
+        self._certificates = certificates
         self._denials: Throttle[str] = Throttle()
         self._throttled: Callable[[str], object] = str
 
@@ -160,7 +172,7 @@ class Guard:
         rule = self._policy.get(name)
         if rule is None:
             raise PolicyError(f"runtime/policy.py has no row for {name}")
-        return None if rule == PUBLIC else Gate(rule, self._authenticator, self._limits)
+        return None if rule == PUBLIC else Gate(rule, self._authenticator, self._limits, self._certificates)
 
     def watch(self, throttled: Callable[[str], None]) -> None:
         """Tells from now on of each refused request of a caller who calls too often: the kind of limit."""
@@ -208,7 +220,12 @@ def guard_of(settings: CommonSettings) -> Guard:
     if settings.auth == "off":
         return Guard(limits=limits)
     keys = KeyBearers(api_keys_of(settings))
-    return Guard(keys if settings.auth == "keys" else _bearers(settings, keys), limits=limits)
+    try:
+        certificates = parse(settings.auth_certificates) if settings.auth_certificates else None
+    except CertificatesError as error:
+        raise SettingsError([f"FEED_AUTH_CERTIFICATES: {error}"]) from error
+    authenticator = keys if settings.auth == "keys" else _bearers(settings, keys)
+    return Guard(authenticator, limits=limits, certificates=certificates)
 
 
 def api_keys_of(settings: CommonSettings) -> ApiKeys:
@@ -236,6 +253,13 @@ def _bearers(settings: CommonSettings, api_keys: KeyBearers) -> Authenticator:
     keys = signing_keys_of(settings)
     policy = TokenPolicy(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_s)
     return Bearers(keys, Tokens(keys, policy), api_keys)
+
+
+def _token(given: Sequence[str]) -> str:
+    scheme, _, token = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != _SCHEME:
+        raise UnauthenticatedError("TOKEN_INVALID", f"`{AUTHORIZATION}` must be `Bearer TOKEN`, once")
+    return token
 
 
 def _is_loopback(host: str) -> bool:

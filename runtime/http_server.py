@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -205,9 +206,12 @@ class HttpServer(uvicorn.Server):
         app: Answers.
         listener: The socket.
         bounds: What connections are held to.
+        tls: What connections are made with; None: plain text.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, bounds: Bounds) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, bounds: Bounds, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -219,6 +223,7 @@ class HttpServer(uvicorn.Server):
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=5,
                 ws="none",
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
         self._listener = listener

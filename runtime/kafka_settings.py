@@ -6,6 +6,8 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from runtime.secret_files import SecretFile
+
 # Not a mechanism of its own on the wire: OAUTHBEARER with a token that AWS's signer makes.
 MSK_IAM: Final = "AWS_MSK_IAM"
 _OAUTH: Final = "OAUTHBEARER"
@@ -30,7 +32,7 @@ class KafkaSettings(BaseSettings):
     kafka_sasl_username: str = Field("", description="Name, for PLAIN and SCRAM.")
     kafka_sasl_username_file: str = Field("", description="Path of a file that holds the name.")
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Password, for PLAIN and SCRAM.")
-    kafka_sasl_password_file: str = Field("", description="Path of a file that holds the password.")
+    kafka_sasl_password_file: SecretFile = Field("", description="Path of a file that holds the password.")
     kafka_oauth_token_file: str = Field("", description="Path of a file that holds a token, kept fresh by others.")
     kafka_oauth_token_endpoint_url: str = Field(
         "", pattern=r"^$|^https?://\S+$", description="Where tokens come from for a client id and secret (OIDC)."
@@ -42,7 +44,7 @@ class KafkaSettings(BaseSettings):
     kafka_aws_region: str = Field("", description="Region of the brokers, for AWS_MSK_IAM.")
     kafka_ssl_ca_location: str = Field("", description="PEM file of who signs the brokers; empty: the system's.")
     kafka_ssl_certificate_location: str = Field("", description="PEM file of this client's certificate (mTLS).")
-    kafka_ssl_key_location: str = Field("", description="PEM file of this client's key (mTLS).")
+    kafka_ssl_key_location: SecretFile = Field("", description="PEM file of this client's key (mTLS).")
     kafka_ssl_key_password: SecretStr = Field(
         SecretStr(""), description="Password of this client's key; empty: it has none."
     )

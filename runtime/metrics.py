@@ -1,5 +1,7 @@
 """Prometheus metrics that every process has."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -70,6 +72,12 @@ class ServerMetrics:
             {"process": process, "contract": CONTRACT_RELEASE}
         )
         self.draining = Gauge("feed_process_draining", "1 while the process drains.", registry=registry)
+        self.certificate_expiry = Gauge(
+            "feed_tls_certificate_expiry_seconds",
+            "When the process's certificate runs out, in Unix seconds; NaN: it has none.",
+            registry=registry,
+        )
+        self.certificate_expiry.set(math.nan)
         self.loop_lag = Histogram(
             "feed_process_loop_lag_seconds",
             "How late the event loop is, ten times each tenth of a second.",

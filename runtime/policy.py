@@ -9,7 +9,7 @@ tests/integration/access calls every row as another user, and fails when it does
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from runtime.access import PUBLIC, Rule
+from runtime.access import ADMIN, PUBLIC, Rule
 
 Policy: TypeAlias = Mapping[str, Rule]
 
@@ -101,3 +101,6 @@ POLICY: Final[Policy] = {
     "/feed.scoring.v1.ScoringService/Explain": _SCORING,
     "/feed.scoring.v1.ScoringService/GetModelInfo": _SCORING,
 }
+
+# What there is to be given.
+SCOPES: Final = frozenset({ADMIN, *(rule.scope for rule in POLICY.values() if rule.scope)})

@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.bundle_files import SIGNATURE_BYTES, read_bounded, replace_file
 from runtime.model_bundle import BundleError
 from runtime.popularity import Popularity, PopularityError
+from runtime.signing import Verifier
 
 POPULARITY_FILE: Final = "POPULARITY"
 
@@ -44,7 +45,7 @@ def stamp_of(models_dir: Path) -> int | None:
         return None
 
 
-def read(models_dir: Path, key: Ed25519PublicKey) -> Popularity:
+def read(models_dir: Path, key: Verifier) -> Popularity:
     """Reads the file; nothing of it is looked at before its size and signature held.
 
     Raises:

@@ -30,6 +30,8 @@ from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, SettingsError, describe, load
 from runtime.sockets import authority, keep_above, listen
+from runtime.tls import TlsFiles, tls_of
+from runtime.tls_servers import grpc_credentials, https_context
 from runtime.worker import Worker, join
 from runtime.worker_metrics import WorkerMetrics
 
@@ -77,6 +79,7 @@ class Service:
         worker: Which worker this is when several processes share the ports; None: it is alone.
         guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
         connections: Counts those over HTTP, and says how many there may be.
+        tls: Its certificates; None: it answers in plain text.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -92,9 +95,11 @@ class Service:
         worker: Worker | None = None,
         guard: Guard | None = None,
         connections: Connections | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._guard = guard or Guard()
         self._connections = connections or Connections()
+        self._tls = tls
         self._name = name
         self._app = app
         self._host = host
@@ -118,6 +123,9 @@ class Service:
         self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
         self._guard.watch(self._metrics.throttled)
+        if self._tls is not None:
+            tls = self._tls
+            self._metrics.certificate_expiry.set_function(lambda: tls.now().expiry_time)
         self._grpc, self._health = build_server(
             self._metrics,
             services,
@@ -138,7 +146,8 @@ class Service:
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
                 self._keep_above(undo)
-            self._http = HttpServer(app, self._listener, Bounds(self._connections, self._metrics.throttled))
+            bounds = Bounds(self._connections, self._metrics.throttled)
+            self._http = HttpServer(app, self._listener, bounds, https_context(self._tls) if self._tls else None)
             await self._grpc.start()
             self._undo = undo.pop_all()
         self._http_task = asyncio.create_task(self._http.run_until_stopped(), name="http")
@@ -171,6 +180,8 @@ class Service:
 
     def _bind_grpc(self, address: str) -> int:
         try:
+            if self._tls is not None:
+                return self._grpc.add_secure_port(address, grpc_credentials(self._tls))
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(errno.EADDRINUSE, f"gRPC cannot listen on {address}: is it in use?") from error
@@ -279,6 +290,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         worker=worker,
         guard=guard_of(settings),
         connections=Connections(settings.limit_connections, settings.limit_peer_connections),
+        tls=tls_of(settings) if settings.serves_tls else None,
     )
     if worker:
         worker.when_parent_ends(stopped.set)

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from runtime import bundle_files, candidate_file
 from runtime.model_bundle import BundleError, BundleFault
+from runtime.signing import Verifier
 
 
-def serve(models_dir: Path, model_version: str, key: Ed25519PublicKey) -> None:
+def serve(models_dir: Path, model_version: str, key: Verifier) -> None:
     """Makes a published model the one that serves, once its arrays were read back and found good.
 
     That ends its trial; a trial of another model goes on, beside the one that serves now.
@@ -33,7 +32,7 @@ def previous_version(models_dir: Path) -> str | None:
     return max((version for version in versions if live and version < live and version != tried), default=None)
 
 
-def roll_back(models_dir: Path, key: Ed25519PublicKey) -> str:
+def roll_back(models_dir: Path, key: Verifier) -> str:
     """Makes the previous model serve; returns its version.
 
     Raises:

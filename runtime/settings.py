@@ -3,21 +3,26 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime import auth_settings, kafka_settings
+from runtime import auth_settings, kafka_settings, tls_settings
 from runtime.auth_settings import AuthSettings
 from runtime.kafka_settings import KafkaSettings
 from runtime.limit_settings import LimitSettings
+from runtime.tls_settings import TlsSettings
 
 PREFIX = "FEED_"
 
 # Every process reads the same environment, so a name with another process's prefix is that process's to judge.
 PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer", "retention")
+
+# What stands for a secret.
+HIDDEN: Final = "(hidden)"
+_MAY_HOLD_SECRETS: Final = frozenset("@?")
 
 _TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
 
@@ -32,7 +37,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-class CommonSettings(KafkaSettings, AuthSettings, LimitSettings):
+class CommonSettings(KafkaSettings, AuthSettings, LimitSettings, TlsSettings):
     """What every process knows. A process adds its own as `<process>_<name>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -115,6 +120,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
     values = {field: given[name] for name, field in known.items() if name in given}
     problems += [*kafka_settings.contradictions(values), *auth_settings.contradictions(values)]
+    problems += tls_settings.contradictions(values)
     try:
         settings = cls(**values)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -126,7 +132,19 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
 
 def describe(settings: CommonSettings) -> list[str]:
     """Returns the effective settings as `NAME=value` lines, secrets hidden."""
-    return [f"{PREFIX}{name.upper()}={value}" for name, value in settings]
+    return [f"{PREFIX}{name.upper()}={_shown(value)}" for name, value in settings]
+
+
+def _shown(value: object) -> object:
+    """Returns a value as it may be shown: of a URL neither who logs in, nor its query, which may say so, too."""
+    if not isinstance(value, str) or not _MAY_HOLD_SECRETS.intersection(value):
+        return value
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return HIDDEN if "@" in value else value
+    before, at, place = rest.rpartition("@")
+    address, query, _ = (place if at else rest).partition("?")
+    return f"{scheme}://{f'{HIDDEN}@' if before else ''}{address}{f'?{HIDDEN}' if query else ''}"
 
 
 def _is_anothers(name: str, cls: type[CommonSettings]) -> bool:
@@ -144,7 +162,7 @@ def _unknown(name: str, known: Mapping[str, str]) -> str:
 def _wrong(cls: type[CommonSettings], detail: ErrorDetails) -> str:
     field = str(detail["loc"][0]) if detail["loc"] else "?"
     secret = cls.model_fields[field].annotation is SecretStr if field in cls.model_fields else True
-    value = "(hidden)" if secret else repr(detail["input"])
+    value = HIDDEN if secret else repr(_shown(detail["input"]))
     return f"{PREFIX}{field.upper()}={value}: {detail['msg']}{_accepted(cls, field)}"
 
 

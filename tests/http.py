@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,16 @@ def call_now(
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
     *,
     address: str = "127.0.0.1",
 ) -> Answer:
-    """Sends one request to a port, of this machine if nothing else is said."""
-    connection = http.client.HTTPConnection(address, port, timeout=30)
+    """Sends one request to a port, of this machine if nothing else is said; in plain text without `tls`."""
+    connection = (
+        http.client.HTTPSConnection(address, port, timeout=30, context=tls)
+        if tls
+        else http.client.HTTPConnection(address, port, timeout=30)
+    )
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

@@ -7,14 +7,16 @@ from typing import Any, Final
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
+from bridge.adapters.scorer_channel import ScorerChannel
 from bridge.adapters.scorer_key_file import Metadata, no_metadata
 from bridge.domain.outcome import Outcome
 from bridge.domain.retry import Failure
 from bridge.ports import ScorerError
 from feed.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from runtime.request_context import outgoing_metadata, request_id
+from runtime.tls import TlsFiles
 
 # Retries are ours alone: gRPC's own would multiply with them and never repeat a hung call. Its first reconnect
 # wait of 1 s made a returned scorer wait 1.5 s for its first call; with these it is 0.4 s. The "min" one is how long
@@ -52,25 +54,28 @@ _PRECONDITIONS: Final = {
 
 
 class GrpcScorer:
-    """The port `RankCalls` on one channel, kept for the life of the process.
+    """The port `RankCalls` on one channel.
 
     Args:
         target: `host:port` of the server.
         proof: Asked before each call: what shows the server who calls.
+        tls: The certificates; None: plain text.
     """
 
-    def __init__(self, target: str, proof: Callable[[], Metadata] = no_metadata) -> None:
+    def __init__(self, target: str, proof: Callable[[], Metadata] = no_metadata, tls: TlsFiles | None = None) -> None:
         self._target = target
         self._proof = proof
-        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
-        self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._channel = ScorerChannel(target, _CHANNEL_OPTIONS, tls)
         self.batches = True
 
     @property
     def target(self) -> str:
         """`host:port` of the server."""
         return self._target
+
+    @property
+    def _stub(self) -> "scoring_pb2_grpc.ScoringServiceAsyncStub":
+        return self._channel.line().scoring
 
     async def rank(
         self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
@@ -127,7 +132,7 @@ class GrpcScorer:
     async def serving(self, timeout_s: float) -> bool:
         """Asks the server's health service; one that has none counts as serving when it answers."""
         try:
-            answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+            answer = await self._channel.line().health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             return error.code() is grpc.StatusCode.UNIMPLEMENTED
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from runtime.guard import AUTHORIZATION
+from runtime.secret_files import SecretFileError, require_private
 
 _LOG = structlog.get_logger(__name__)
 
@@ -37,8 +38,11 @@ class ScorerKeyFile:
         if now - self._read_at >= _FRESH_S:
             self._read_at = now
             try:
+                require_private(self._path)
                 token = self._path.read_text(encoding="ascii").strip()
                 self._metadata = ((AUTHORIZATION, f"Bearer {token}"),)
+            except SecretFileError as error:
+                _LOG.error("bridge.scorer_key_not_read", error=str(error))
             except (OSError, UnicodeDecodeError) as error:
                 _LOG.error("bridge.scorer_key_not_read", error=type(error).__name__)
         return self._metadata

@@ -47,6 +47,13 @@ def _process(jobs: Sequence[str]) -> tuple[Alert, ...]:
             "Calls to {{ $labels.job }} ({{ $labels.grpc_method }}{{ $labels.route }}) fail.",
             "INTERNAL, UNKNOWN, DATA_LOSS and HTTP 500 are faults of the program, whatever was asked.",
         ),
+        Alert(
+            "FeedCertificateEnds",
+            "min by (job) (feed_tls_certificate_expiry_seconds) - time() < 7 * 86400",
+            _TICKET,
+            "The certificate of {{ $labels.job }} runs out in {{ $value | humanizeDuration }}.",
+            "From then on every new connection to it is refused, and a bridge without its scorers serves the ladder.",
+        ),
     )
 
 

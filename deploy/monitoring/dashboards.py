@@ -135,6 +135,11 @@ _HEALTH: Final = Dashboard(
                 _level("Open files", "short", "process_open_fds", by=("job",)),
                 _graph("Up for", "s", ("time() - max by (job) (process_start_time_seconds)", "{{job}}")),
                 _level("Draining", "short", "feed_process_draining", by=("job",)),
+                _graph(
+                    "Certificates run out in",
+                    "s",
+                    ("min by (job) (feed_tls_certificate_expiry_seconds) - time()", "{{job}}"),
+                ),
                 _rate("Workers left out of metrics", "feed_process_silent_workers_total", "instance"),
                 _graph(
                     "Releases",

@@ -2,9 +2,10 @@
 
 import asyncio
 import http.client
+import ssl
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from insights.domain.scrapes import Sample, Samples
 from insights.ports import ExpositionError
+from runtime.tls import TlsFiles
 
 _TIMEOUT_S: Final = 2.0
 # Many times what a bridge with eight workers tells.
@@ -25,11 +27,13 @@ class HttpExposition:
     Args:
         names: Of the metrics that are kept.
         timeout_s: Longest time of one answer, in seconds.
+        tls: The certificates for https; None: the system's authorities.
     """
 
-    def __init__(self, names: Collection[str], timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, names: Collection[str], timeout_s: float = _TIMEOUT_S, tls: TlsFiles | None = None) -> None:
         self._prefixes = tuple(f"{name}{end}" for name in names for end in ("{", " "))
         self._timeout_s = timeout_s
+        self._tls = tls
 
     async def read(self, url: str) -> Samples:
         """Returns what a process tells."""
@@ -39,7 +43,7 @@ class HttpExposition:
             raise ExpositionError(str(error) or type(error).__name__) from error
 
     def _read(self, url: str) -> Samples:
-        text = _fetched(url, self._timeout_s).decode()
+        text = _fetched(url, self._timeout_s, self._tls.now().client if self._tls else None).decode()
         # Of an untyped metric the parser wants no more than its lines.
         lines = "\n".join(line for line in text.splitlines() if line.startswith(self._prefixes))
         found: defaultdict[str, list[Sample]] = defaultdict(list)
@@ -49,12 +53,14 @@ class HttpExposition:
         return dict(found)
 
 
-def _fetched(url: str, timeout_s: float) -> bytes:
+def _fetched(url: str, timeout_s: float, tls: ssl.SSLContext | None) -> bytes:
     parts = urlsplit(url)
-    kind: Callable[..., http.client.HTTPConnection] = (
-        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    host = parts.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=tls)
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
     )
-    connection = kind(parts.hostname, parts.port, timeout=timeout_s)
     try:
         connection.request("GET", parts.path or "/", headers={"accept": "text/plain"})
         return b"".join(_within(connection.getresponse(), time.monotonic() + timeout_s))

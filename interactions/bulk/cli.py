@@ -56,6 +56,13 @@ def seed(
     _run(database_url, run)
 
 
+def _without_password(url: str) -> str:
+    if url and sa.make_url(url).password:
+        text = "others on this machine see what is in arguments: set FEED_DATABASE_URL instead of a password here"
+        raise typer.BadParameter(text, param_hint="--database-url")
+    return url
+
+
 def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
@@ -84,7 +91,7 @@ def _run(database_url: str, load_into: Callable[[sa.Engine, Progress], Summary])
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     try:
-        url = database_url or load(CommonSettings, os.environ).effective_database_url
+        url = _without_password(database_url) or load(CommonSettings, os.environ).effective_database_url
         upgrade(url)
         engine = sync_engine(url)
         with Progress(*columns, console=console) as progress:

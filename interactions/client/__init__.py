@@ -7,7 +7,8 @@ from interactions.client.event import Rejection
 from interactions.client.http_transport import HttpTransport
 from interactions.client.settings import TrackerSettings
 from interactions.client.stats import Stats
+from interactions.client.tls import TlsFiles
 from interactions.client.tracker import Tracker
 from interactions.client.transport import Transport
 
-__all__ = ["HttpTransport", "Rejection", "Stats", "Tracker", "TrackerSettings", "Transport"]
+__all__ = ["HttpTransport", "Rejection", "Stats", "TlsFiles", "Tracker", "TrackerSettings", "Transport"]

@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1 import interactions_pb2_grpc
 from interactions.client.event import Event
+from interactions.client.tls import Credentials, TlsFiles
 from interactions.client.transport import Answer, Answered, Failed, Result, Unreadable
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
@@ -36,7 +37,7 @@ class GrpcTransport:
 
     Args:
         target: `host:port`, or any other name that gRPC resolves.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS; with files, a new channel as they change; None: plain text.
         metadata: Asked before each call, for a token say.
     """
 
@@ -44,11 +45,12 @@ class GrpcTransport:
         self,
         target: str,
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: grpc.ChannelCredentials | TlsFiles | None = None,
         metadata: Callable[[], Metadata] = _no_metadata,
     ) -> None:
         self._target = target
         self._credentials = credentials
+        self._shown: Credentials | None = None
         self._metadata = metadata
         self._channel: grpc.Channel | None = None
         self._of_parent: list[grpc.Channel] = []
@@ -83,13 +85,22 @@ class GrpcTransport:
             self._channel = None
 
     def _stub(self) -> Any:
+        shown = self._credentials.now() if isinstance(self._credentials, TlsFiles) else None
+        if shown is not self._shown:
+            self.close()
+            self._shown = shown
         if self._channel is None:
-            self._channel = (
-                grpc.secure_channel(self._target, self._credentials, _OPTIONS)
-                if self._credentials
-                else grpc.insecure_channel(self._target, _OPTIONS)
-            )
+            self._channel = self._opened()
         return interactions_pb2_grpc.InteractionServiceStub(self._channel)
+
+    def _opened(self) -> grpc.Channel:
+        shown = self._shown
+        if shown is not None:
+            made = grpc.ssl_channel_credentials(shown.authority, shown.key or None, shown.certificate or None)
+            return grpc.secure_channel(self._target, made, _OPTIONS)
+        if isinstance(self._credentials, grpc.ChannelCredentials):
+            return grpc.secure_channel(self._target, self._credentials, _OPTIONS)
+        return grpc.insecure_channel(self._target, _OPTIONS)
 
 
 def _parsed(event: Event) -> pb.Interaction | Result:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from interactions.client.event import Event
+from interactions.client.tls import Credentials, TlsFiles
 from interactions.client.transport import Answer, Answered, Failed, Result, Unreadable
 
 DEFAULT_PATH: Final = "/feed/interactions"
@@ -34,7 +35,7 @@ class HttpTransport:
     Args:
         url: `http://host:port` or `https://host`; a path in it replaces the usual one.
         headers: Asked before each call, for a token say.
-        tls: How an https connection is made; None: by the system's certificates.
+        tls: How an https connection is made; with files, a new one as they change; None: by the system's certificates.
     """
 
     def __init__(
@@ -42,14 +43,16 @@ class HttpTransport:
         url: str,
         *,
         headers: Callable[[], Mapping[str, str]] = _no_headers,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | TlsFiles | None = None,
     ) -> None:
         self._url = urlsplit(url)
         if self._url.scheme not in {"http", "https"} or not self._url.hostname:
             raise ValueError(f"must be http://host:port or https://host, is {url!r}")
         self._path = self._url.path.rstrip("/") or DEFAULT_PATH
         self._headers = headers
-        self._tls = tls
+        self._files = tls if isinstance(tls, TlsFiles) else None
+        self._context = None if isinstance(tls, TlsFiles) else tls
+        self._shown: Credentials | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._used_s = 0.0
         self._of_parent: list[http.client.HTTPConnection] = []
@@ -95,15 +98,19 @@ class HttpTransport:
         return answer, text
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        if self._connection is None or time.monotonic() - self._used_s > _REUSE_WITHIN_S:
+        shown = self._files.now() if self._files else None
+        idle_s = time.monotonic() - self._used_s
+        if self._connection is None or idle_s > _REUSE_WITHIN_S or shown is not self._shown:
             self.close()
+            self._shown = shown
             self._connection = self._new(timeout_s)
         return self._connection
 
     def _new(self, timeout_s: float) -> http.client.HTTPConnection:
         host, port = str(self._url.hostname), self._url.port
         if self._url.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
+            tls = self._shown.context if self._shown else self._context
+            return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=tls)
         return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 

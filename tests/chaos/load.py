@@ -105,11 +105,14 @@ class Load:
         port: Of the bridge.
         folder: Where the report goes.
         arguments: How much, as `open_loop` and `closed_loop` say it.
+        connection: How ghz is to connect.
     """
 
-    def __init__(self, port: int, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, port: int, folder: Path, arguments: Sequence[str], connection: Sequence[str] = ("--insecure",)
+    ) -> None:
         self._report = folder / f"ghz-{time.monotonic_ns()}.json"
-        source = ["--insecure", "--protoset", str(CONTRACT), "--call", FEED, "-d", REQUEST, "-t", CLIENT_TIMEOUT]
+        source = [*connection, "--protoset", str(CONTRACT), "--call", FEED, "-d", REQUEST, "-t", CLIENT_TIMEOUT]
         output = ["--connections", "4", "-O", "json", "-o", str(self._report)]
         command = [str(needed(GHZ)), *source, *arguments, *output, f"127.0.0.1:{port}"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

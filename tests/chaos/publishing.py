@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Self
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from runtime import bundle_files
 from runtime.model_bundle import BundleError
+from runtime.signing import Verifier
 from tests.bench.large_models import large_model
 from tests.polling import wait_for
 from tests.system import ROOT
@@ -64,7 +64,7 @@ class FolderWatch:
     """
 
     models_dir: Path
-    key: Ed25519PublicKey
+    key: Verifier
     bad: Iterable[str]
     whole: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)

@@ -25,6 +25,7 @@ from tests.chaos.conftest import Reporter
 from tests.chaos.ingest_rig import IngestRig, IngestRun
 from tests.databases import fresh_postgres_url
 from tests.polling import wait_for
+from tests.secret_files import write_secret
 from tests.secured_kafka import PRODUCER, SINK, password, token
 from tests.toxiproxy import Proxy, toxiproxy
 
@@ -159,7 +160,7 @@ def judged(run: IngestRun, start_s: float, end_s: float, report: Reporter, what:
 
 def test_the_link_is_slow_narrow_and_cut(make_place: Callable[[Mechanism], Place], long: bool, report: Reporter):
     place = make_place("SCRAM-SHA-512")
-    place.secret.write_text(password(PRODUCER))
+    write_secret(place.secret, password(PRODUCER))
     place.rig.environ["FEED_KAFKA_SASL_PASSWORD_FILE"] = str(place.secret)
     interactions = place.rig.interactions()
     with place.rig.under_load(interactions) as run:
@@ -185,7 +186,7 @@ def test_the_link_is_slow_narrow_and_cut(make_place: Callable[[Mechanism], Place
 def test_the_password_is_wrong_and_then_rotated(make_place: Callable[[Mechanism], Place], long: bool, report: Reporter):
     """The broker has the new password first, as when somebody rotates it and the file comes late."""
     place = make_place("SCRAM-SHA-512")
-    place.secret.write_text(password(PRODUCER))
+    write_secret(place.secret, password(PRODUCER))
     place.rig.environ["FEED_KAFKA_SASL_PASSWORD_FILE"] = str(place.secret)
     interactions = place.rig.interactions()
     with place.rig.under_load(interactions) as run:

@@ -1,5 +1,6 @@
 """What is seen of a bridge from outside during a run: its metrics over time, and pages as a client gets them."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,10 +68,10 @@ class Seen:
     model_version: str = ""
 
 
-def read_metrics(port: int, address: str = "127.0.0.1") -> Sample:
+def read_metrics(port: int, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Sample:
     """Reads the metrics of a process."""
     asked = time.time()
-    answer = call_now(port, "GET", "/metrics", address=address)
+    answer = call_now(port, "GET", "/metrics", tls=tls, address=address)
     answered = time.time()
     lines = (line for line in answer.text.splitlines() if line and not line.startswith("#"))
     values = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from runtime import bundle_files, candidate_file, popularity_file, serving_model
 from runtime.candidate_file import Candidate
 from runtime.model_bundle import UNKNOWN_CODE, BundleError, Manifest, ModelArrays, ModelBundle, find_texts
 from runtime.popularity import Popularity
-from runtime.signing import load_or_create_private_key
+from runtime.signing import Verifier, load_or_create_private_key, load_public_key
 
 
 class ServesAlreadyError(Exception):
@@ -153,5 +151,6 @@ class BundleStore:
             return set(user_ids)
         return {user_id for user_id, row in zip(user_ids, found, strict=True) if row != UNKNOWN_CODE}
 
-    def _public_key(self) -> Ed25519PublicKey:
-        return load_or_create_private_key(self._key_path).public_key()
+    def _public_key(self) -> Verifier:
+        load_or_create_private_key(self._key_path)
+        return load_public_key(self._key_path.with_suffix(".pub"))

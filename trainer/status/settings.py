@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from runtime.secret_files import SecretPath
 from runtime.settings import CommonSettings
 
 # What Snowflake takes without quotes; it goes into statements as it is.
@@ -54,8 +55,10 @@ class StatusSettings(CommonSettings):
         "", pattern=r"^[A-Za-z0-9_.-]{0,255}$", description="Such as myorg-myaccount; empty: Snowflake is not told."
     )
     trainer_snowflake_user: str = Field("", max_length=255, description="Who logs in.")
-    trainer_snowflake_private_key_file: Path | None = Field(None, description="PEM file (PKCS 8) of the user's key.")
-    trainer_snowflake_private_key_password_file: Path | None = Field(
+    trainer_snowflake_private_key_file: SecretPath | None = Field(
+        None, description="PEM file (PKCS 8) of the user's key."
+    )
+    trainer_snowflake_private_key_password_file: SecretPath | None = Field(
         None, description="Path of a file that holds the key's password; empty: it has none."
     )
     trainer_snowflake_database: str = Field("", pattern=_IDENTIFIER, description="Database of the table.")

@@ -39,6 +39,7 @@ from tests.http import call
 from tests.integration.bridge.conftest import fill as fill_database
 from tests.integration.interactions.ingesting import now_text
 from tests.polling import until
+from tests.secret_files import write_secret
 
 PAGE: Final = "r1"
 OWNER: Final = "u1"
@@ -197,7 +198,7 @@ async def processes(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[d
     url = f"sqlite:///{folder / 'feed.db'}"
     fill_database(url)
     (folder / "bridge").mkdir()
-    (folder / "bridge" / "token.key").write_bytes(b"k" * 32)
+    write_secret(folder / "bridge" / "token.key", b"k" * 32)
     load_or_create_private_key(folder / "keys" / "model_signing.pem")
     given = {
         "FEED_DATA_DIR": str(folder),

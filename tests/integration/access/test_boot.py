@@ -95,6 +95,10 @@ async def test_a_bridge_shows_scorers_the_key_in_its_file(tmp_path: Path):
     async with Service("scorer", build(settings), guard=guard_of(settings)) as service:
         scorer = GrpcScorer(f"127.0.0.1:{service.grpc_port}", ScorerKeyFile(file, lambda: clock[0]).metadata)
         assert await outcome() is Outcome.REFUSED
+        file.write_text(good)
+        file.chmod(0o644)  # others may read it: as good as none
+        assert await outcome() is Outcome.REFUSED
+        file.chmod(0o600)
         file.write_text(other)
         assert await outcome() is Outcome.REFUSED
         file.write_text(f"{good}\n")

@@ -104,6 +104,11 @@ CASES: Final = {
         'grpc_server_handled_total{job="feed-scorer", grpc_method="Rank", grpc_code="RESOURCE_EXHAUSTED"} 0+9x20',
         'feed_http_requests_total{job="feed-bridge", route="/readyz", status="503"} 0+9x20',
     ),
+    "FeedCertificateEnds ticket": _case(
+        'feed_tls_certificate_expiry_seconds{job="feed-scorer"} 604000+0x20',
+        'feed_tls_certificate_expiry_seconds{job="feed-scorer"} 608400+0x20',
+        'feed_tls_certificate_expiry_seconds{job="feed-scorer"} NaN',
+    ),
     "FeedNotPersonal page": Case(_fallbacks(6, 100), (_fallbacks(5, 100),)),
     "FeedPagesLate ticket": _case("feed_bridge_late_total 0+0x13 1+0x9", "feed_bridge_late_total 7+0x20"),
     "FeedBreakerOpen ticket": _case(

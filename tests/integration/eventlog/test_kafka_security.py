@@ -23,6 +23,7 @@ from interactions.sink.replay_cli import GROUP as REPLAY_GROUP
 from runtime.settings import CommonSettings, load
 from tests.certificates import Authority
 from tests.polling import until, wait_for
+from tests.secret_files import write_secret
 from tests.secured_kafka import LATECOMER, OPERATOR, PRODUCER, SecuredKafka, password, token
 
 pytestmark = pytest.mark.kafka
@@ -117,7 +118,7 @@ async def test_a_certificate_that_somebody_else_signed_is_refused(secured_kafka:
 
 async def test_a_wrong_password_is_mended_by_writing_its_file(secured_kafka: SecuredKafka, tmp_path: Path) -> None:
     file = tmp_path / "password"
-    file.write_text("wrong")
+    write_secret(file, "wrong")
     environ = secured_kafka.settings() | {"FEED_KAFKA_SASL_PASSWORD": "", "FEED_KAFKA_SASL_PASSWORD_FILE": str(file)}
     async with publishing(environ) as publisher:
         await says(publisher, "Kafka refuses the credentials")

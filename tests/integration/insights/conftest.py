@@ -11,6 +11,7 @@ from runtime.process import Service
 from runtime.settings import load
 from storage.database import Database
 from tests.integration.insights.books import SECRET, Books
+from tests.secret_files import write_secret
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def running(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
     """The whole process."""
     key = tmp_path / "bridge" / "token.key"
     key.parent.mkdir()
-    key.write_bytes(SECRET)
+    write_secret(key, SECRET)
     settings = load(InsightsSettings, {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url})
     async with Service("insights", build(settings)) as service:
         yield service

@@ -25,6 +25,7 @@ from tests.datadog_agent import Agent, tags
 from tests.http import call
 from tests.integration.insights.books import SECRET, Books, event, page
 from tests.polling import until
+from tests.secret_files import write_secret
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TAGS = ["env:test", "service:feed-insights"]
@@ -47,7 +48,7 @@ async def running(
     monkeypatch.delenv("DD_SERVICE", raising=False)
     key = tmp_path / "bridge" / "token.key"
     key.parent.mkdir()
-    key.write_bytes(SECRET)
+    write_secret(key, SECRET)
     environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": database_url}
     told = {"FEED_DOGSTATSD_ADDRESS": agent.address, "FEED_ENV": "test"}
     async with Service("insights", build(load(InsightsSettings, environ | told))) as service:

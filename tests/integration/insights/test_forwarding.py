@@ -17,6 +17,7 @@ from insights.settings import InsightsSettings
 from interactions.domain.event import InteractionType
 from runtime.settings import SettingsError, load
 from tests.integration.insights.books import BEGIN, Books, event, page
+from tests.secret_files import write_secret
 from tests.segment import SegmentServer
 
 VIEW, LIKE, SKIP = (InteractionType(name) for name in ("VIEW", "LIKE", "SKIP"))
@@ -193,7 +194,7 @@ async def test_what_was_done_before_its_page_is_there_is_told_with_it(books: Boo
 async def test_without_a_key_nobody_is_told(tmp_path: Path) -> None:
     environ = {"FEED_DATA_DIR": str(tmp_path), "FEED_DATABASE_URL": f"sqlite:///{tmp_path / 'feed.db'}"}
     key = tmp_path / "key"
-    key.write_text("abc\n")
+    write_secret(key, "abc\n")
     assert told_by(load(InsightsSettings, environ)) == ["QualityCheck"]
     told_to = load(InsightsSettings, {**environ, "FEED_INSIGHTS_SEGMENT_WRITE_KEY_FILE": str(key)})
     assert told_by(told_to) == ["QualityCheck", "SegmentAnalytics"]

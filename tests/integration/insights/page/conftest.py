@@ -21,6 +21,7 @@ from tests.http import call
 from tests.integration.insights.books import SECRET, Books, event, page
 from tests.model_bundles import manifest_of, small_arrays
 from tests.polling import until
+from tests.secret_files import write_secret
 from trainer.adapters.bundle_store import BundleStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -36,7 +37,7 @@ async def start(database_url: str, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts the process, with more settings."""
     key = tmp_path / "bridge" / "token.key"
     key.parent.mkdir()
-    key.write_bytes(SECRET)
+    write_secret(key, SECRET)
     started: list[Service] = []
 
     async def started_with(**more: str) -> Service:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from runtime.settings import load
 from storage.database import upgrade
 from storage.trainings import RunStatus, TrainingEnd, TrainingStart, TrainingStatus
+from tests.secret_files import write_secret
 from trainer.adapters import status_snowflake
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.adapters.status_snowflake import SnowflakeStatuses, table_definition
@@ -56,7 +57,7 @@ def server() -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("key") / "key.p8"
-    path.write_bytes(pem(b"secret"))
+    write_secret(path, pem(b"secret"))
     return path
 
 
@@ -78,7 +79,7 @@ def connect(server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 @pytest.fixture
 def settings_of(key_file: Path, tmp_path: Path) -> Callable[..., TrainerSettings]:
-    (tmp_path / "password").write_text("secret\n")
+    write_secret(tmp_path / "password", "secret\n")
 
     def make(**changes: str) -> TrainerSettings:
         given = {
@@ -162,11 +163,11 @@ def test_a_key_that_cannot_be_used_is_a_sentence_without_secrets(
 ) -> None:
     del connect
     settings = settings_of()
-    (tmp_path / "password").write_text(password)
+    write_secret(tmp_path / "password", password)
     if key:
-        (tmp_path / "key").write_text(key)
+        write_secret(tmp_path / "key", key)
         settings = settings_of(FEED_TRAINER_SNOWFLAKE_PRIVATE_KEY_FILE=str(tmp_path / "key"))
-        (tmp_path / "password").write_text(password)
+        write_secret(tmp_path / "password", password)
     with pytest.raises(DestinationError, match="Snowflake") as caught:
         SnowflakeStatuses(settings.snowflake_access)
     assert password not in str(caught.value)
