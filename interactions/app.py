@@ -9,6 +9,7 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.ports import Publisher
 from eventlog.topics import INTERACTIONS
+from eventlog.tracing import TracedPublisher
 from interactions.adapters.consent_database import DatabaseConsent
 from interactions.adapters.interactions_grpc import grpc_service
 from interactions.adapters.interactions_rest import routes
@@ -19,6 +20,7 @@ from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
 from interactions.system import System
 from runtime.grpc_server import GrpcService
+from runtime.trace_opening import OpenTraces, open_traces
 
 
 class InteractionsApp:
@@ -30,6 +32,7 @@ class InteractionsApp:
         registry: Its metrics.
         cors_origins: Origins of the pages that may call `/api/track`.
         consent: Follows who wants to be known, and where that stands; None: nobody does.
+        traces: The traces, if there are any; ended by who serves it.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class InteractionsApp:
         registry: CollectorRegistry,
         cors_origins: Sequence[str] = (),
         consent: tuple[ConsentWatch, DatabaseConsent] | None = None,
+        traces: OpenTraces | None = None,
     ) -> None:
         self._publisher = publisher
         self._recorder = recorder
@@ -46,6 +50,7 @@ class InteractionsApp:
         self.http_routes: Sequence[BaseRoute] = (*routes(recorder, cors_origins), *tracker_js_routes())
         self._consent = consent
         self.registry = registry
+        self.traces = traces
 
     async def start(self) -> None:
         """Opens the log."""
@@ -71,7 +76,7 @@ def build(settings: InteractionsSettings) -> InteractionsApp:
     """Builds the process."""
     registry = CollectorRegistry()
     metrics = InteractionsMetrics(registry)
-    publisher = open_publisher(
+    publisher: Publisher = open_publisher(
         settings,
         topics=(INTERACTIONS,),
         telemetry=EventlogMetrics(registry),
@@ -80,7 +85,10 @@ def build(settings: InteractionsSettings) -> InteractionsApp:
         spool=settings.data_dir / "interactions" / "journal",
         kafka_wait_s=settings.interactions_kafka_wait_ms / 1000,
     )
+    traces = open_traces(settings, registry, "feed-interactions")
+    if traces:
+        publisher = TracedPublisher(publisher)
     reader = DatabaseConsent(settings.effective_database_url)
     watch = ConsentWatch(reader, settings.interactions_consent_poll_ms / 1000)
     recorder = Recorder(publisher, metrics, System(), watch)
-    return InteractionsApp(publisher, recorder, registry, settings.cors_origins, (watch, reader))
+    return InteractionsApp(publisher, recorder, registry, settings.cors_origins, (watch, reader), traces)

@@ -28,6 +28,7 @@ from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, SettingsError, describe, load
 from runtime.sockets import authority, keep_above, listen
+from runtime.trace_opening import OpenTraces
 from runtime.worker import Worker, join
 from runtime.worker_metrics import WorkerMetrics
 
@@ -74,6 +75,7 @@ class Service:
         drain_delay_s: How long of it new requests are still answered, so that callers see NOT_SERVING and go elsewhere.
         worker: Which worker this is when several processes share the ports; None: it is alone.
         guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
+        traces: Get a span of each request; ended with the process. None: there are none.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -88,8 +90,11 @@ class Service:
         drain_delay_s: float = 0.0,
         worker: Worker | None = None,
         guard: Guard | None = None,
+        traces: OpenTraces | None = None,
     ) -> None:
         self._guard = guard or Guard()
+        self._opened = traces
+        self._traces = traces.traces if traces else None
         self._name = name
         self._app = app
         self._host = host
@@ -113,17 +118,21 @@ class Service:
         self._guard.require_safe([*rpc_names(services), *route_names(routes)], self._host)
         self._metrics = ServerMetrics(self._app.registry, self._name)
         self._grpc, self._health = build_server(
-            self._metrics, services, self._guard, shared_port=self._worker is not None
+            self._metrics, services, self._guard, shared_port=self._worker is not None, traces=self._traces
         )
         async with AsyncExitStack() as undo:
             if self._worker is None:
                 self._listen(undo)  # fails early when another process is there
+            if self._opened:
+                undo.push_async_callback(self._opened.stop)
             await self._guard.start()
             undo.push_async_callback(self._guard.stop)
             await self._app.start()
             undo.push_async_callback(self._app.stop)
             exposition = await self._exposition(undo)
-            app = build_http(routes, self._metrics, exposition, self._not_ready, lambda: self._draining, self._guard)
+            app = build_http(
+                routes, self._metrics, exposition, self._not_ready, lambda: self._draining, self._guard, self._traces
+            )
             await self._measure_waits(undo)
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
@@ -258,9 +267,10 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopped.set)
+    app = build(settings)
     service = Service(
         name,
-        build(settings),
+        app,
         host=getattr(settings, f"{name}_host"),
         grpc_port=getattr(settings, f"{name}_grpc_port", None),
         http_port=getattr(settings, f"{name}_http_port"),
@@ -268,6 +278,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         drain_delay_s=settings.drain_delay_ms / 1000,
         worker=worker,
         guard=guard_of(settings),
+        traces=getattr(app, "traces", None),
     )
     if worker:
         worker.when_parent_ends(stopped.set)

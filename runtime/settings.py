@@ -59,10 +59,25 @@ class CommonSettings(KafkaSettings, AuthSettings):
     env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: not set.")
     version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: not set.")
 
+    traces_endpoint: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s/]+$",
+        description="http(s)://host:port of an OpenTelemetry collector (OTLP over gRPC); empty: no traces.",
+    )
+    traces_ratio: float = Field(0.01, ge=0, le=1, description="Share of the traces that are kept whatever happens.")
+    traces_slow_ms: int = Field(
+        100, ge=1, le=60_000, description="A request that takes longer is kept, as are fallbacks and failures."
+    )
+
     @property
     def effective_database_url(self) -> str:
         """URL of the database, the embedded one when none is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'feed.db'}"
+
+    @property
+    def database_system(self) -> str:
+        """What the database is, by OpenTelemetry's names."""
+        return self.effective_database_url.partition(":")[0]
 
     @property
     def api_keys_path(self) -> Path:
@@ -79,6 +94,11 @@ class CommonSettings(KafkaSettings, AuthSettings):
         """Returns Datadog's unified service tags."""
         named = {"env": self.env, "service": service, "version": self.version}
         return [f"{name}:{value}" for name, value in named.items() if value]
+
+    def trace_resource(self, service: str) -> dict[str, str]:
+        """Returns the same in OpenTelemetry's words."""
+        named = {"deployment.environment.name": self.env, "service.name": service, "service.version": self.version}
+        return {name: value for name, value in named.items() if value}
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from runtime.grpc_server import GrpcService
 from runtime.model_bundle import BundleError, BundleFault
+from runtime.trace_opening import OpenTraces, open_traces
 from scorer.adapters.index_faiss import open_index
 from scorer.adapters.memory_glibc import give_memory_back
 from scorer.adapters.models_files import FolderModels
@@ -20,6 +21,7 @@ from scorer.models import ModelSlot
 from scorer.service import MODEL_MISSING, ScoringService
 from scorer.settings import ScorerSettings
 from scorer.shadow import Shadow
+from scorer.tracing import TracedScorerMetrics
 
 _LOG = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ class ScorerApp:
         service: What answers.
         registry: Its metrics.
         poll_s: How often to look for other models, seconds.
+        traces: The traces, if there are any; ended by who serves it.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ScorerApp:
         service: ScoringService,
         registry: CollectorRegistry,
         poll_s: float,
+        traces: OpenTraces | None = None,
     ) -> None:
         self._slot = slot
         self._candidates = candidates
@@ -53,6 +57,7 @@ class ScorerApp:
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
         self.http_routes: Sequence[BaseRoute] = ()
         self.registry = registry
+        self.traces = traces
 
     async def start(self) -> None:
         """Loads the live model and the candidate, if there are any, and watches for others and for counts."""
@@ -136,10 +141,12 @@ class ScorerApp:
 def build(settings: ScorerSettings) -> ScorerApp:
     """Builds the process."""
     registry = CollectorRegistry()
-    metrics, candidate_metrics = ScorerMetrics(registry), CandidateMetrics(registry)
+    traces = open_traces(settings, registry, "feed-scorer")
+    metrics = TracedScorerMetrics(registry) if traces else ScorerMetrics(registry)
+    candidate_metrics = CandidateMetrics(registry)
     source = FolderModels(settings.models_dir, settings.public_key_path)
     slot = ModelSlot(source, metrics, open_index)
     candidates = CandidateSlot(source, slot, candidate_metrics)
     shadow = Shadow(candidates, candidate_metrics)
     service = ScoringService(slot, candidates, shadow, metrics)
-    return ScorerApp(slot, candidates, shadow, service, registry, settings.scorer_model_poll_s)
+    return ScorerApp(slot, candidates, shadow, service, registry, settings.scorer_model_poll_s, traces)

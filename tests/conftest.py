@@ -18,6 +18,7 @@ from tests.brokers import SOON_BACK, running
 from tests.databases import fresh_postgres_url
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
+from tests.trace_collector import Collector, collecting
 
 # A model that is fitted in some seconds: what is shown of it is that it comes, serves and changes.
 QUICK_MODEL: Final = {"FEED_TRAINER_DIMENSIONS": "16", "FEED_TRAINER_EPOCHS": "3"}
@@ -94,10 +95,20 @@ SYSTEMS: Final = (
 )
 
 
+@pytest.fixture(scope="session")
+def trace_collector() -> Iterator[Collector]:
+    """Gets the spans that the system keeps."""
+    with collecting() as collector:
+        yield collector
+
+
 @pytest.fixture(scope="session", params=SYSTEMS)
-def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system, ready, with a simulated log; it logs every call."""
-    with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG") as made:
+def system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, trace_collector: Collector
+) -> Iterator[System]:
+    """The whole system, ready, with a simulated log; it logs every call, and tells of traces."""
+    told = {"FEED_TRACES_ENDPOINT": trace_collector.endpoint, "FEED_ENV": "test", "FEED_VERSION": "1.2.3"}
+    with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG", **told) as made:
         yield made
 
 

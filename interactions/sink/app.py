@@ -13,14 +13,18 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_consumer, open_publisher
 from eventlog.ports import Consumer, Publisher
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ, SERVED
+from interactions.domain.served_page import Served
 from interactions.sink.adapters.served_database import DatabaseServedStore
 from interactions.sink.adapters.store_database import DatabaseStore
 from interactions.sink.metrics import SinkMetrics
+from interactions.sink.ports import Store, StoredEvent
 from interactions.sink.reading import read_event, read_served
 from interactions.sink.service import Sink
 from interactions.sink.settings import SinkSettings
+from interactions.sink.tracing import traced
 from interactions.system import System
 from runtime.grpc_server import GrpcService
+from runtime.trace_opening import OpenTraces, open_traces
 from storage.database import Database
 
 # Under these names the sink's offsets are kept, in the database and in the log.
@@ -57,19 +61,26 @@ class SinkApp:
         dead_letters: Opened and closed with the process.
         database: Closed with the process.
         registry: Its metrics.
+        traces: The traces, if there are any; ended by who serves it.
     """
 
     grpc_services: Sequence[GrpcService] = ()
     http_routes: Sequence[BaseRoute] = ()
 
     def __init__(
-        self, loops: Sequence[Loop], dead_letters: Publisher, database: Database, registry: CollectorRegistry
+        self,
+        loops: Sequence[Loop],
+        dead_letters: Publisher,
+        database: Database,
+        registry: CollectorRegistry,
+        traces: OpenTraces | None = None,
     ) -> None:
         self._loops = loops
         self._dead_letters = dead_letters
         self._database = database
         self._running: list[asyncio.Task[None]] = []
         self.registry = registry
+        self.traces = traces
 
     async def start(self) -> None:
         """Opens the log and begins to read."""
@@ -107,12 +118,16 @@ def build(settings: SinkSettings) -> SinkApp:
     pages = open_consumer(settings, SERVED, SERVED_GROUP, instance_id=instance_id, telemetry=log)
     letters = open_publisher(settings, topics=(INTERACTIONS_DLQ,), telemetry=log)
     database = Database(settings.effective_database_url, pool_size=_CONNECTIONS)
-    event_store = DatabaseStore(database, GROUP)
-    page_store = DatabaseServedStore(database, SERVED_GROUP, system)
+    event_store: Store[StoredEvent] = DatabaseStore(database, GROUP)
+    page_store: Store[Served] = DatabaseServedStore(database, SERVED_GROUP, system)
+    traces = open_traces(settings, registry, "feed-sink")
+    if traces:
+        events, event_store = traced(events, event_store, traces.traces, settings.database_system)
+        pages, page_store = traced(pages, page_store, traces.traces, settings.database_system)
     of_events = Sink(events, letters, read_event, event_store, metrics.of(INTERACTIONS), system)
     of_pages = Sink(pages, letters, read_served, page_store, metrics.of(SERVED), system, batch_records=_SERVED_BATCH)
     loops = (Loop(INTERACTIONS, events, of_events), Loop(SERVED, pages, of_pages))
-    return SinkApp(loops, letters, database, registry)
+    return SinkApp(loops, letters, database, registry, traces)
 
 
 def collect_rarely() -> None:
