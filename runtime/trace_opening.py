@@ -22,6 +22,9 @@ class TraceMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         kept = Counter("feed_traces_kept", "Traces of which this process kept its spans.", ("why",), registry=registry)
+        self._held_back = Counter(
+            "feed_traces_held_back", "Traces that would have been kept, had there not been too many.", registry=registry
+        )
         spans = Counter("feed_traces_spans", "Spans kept, by what became of them.", ("outcome",), registry=registry)
         self._kept = {why: kept.labels(why) for why in Kept}
         self._exported, self._dropped, self._failed = map(spans.labels, ("exported", "dropped", "failed"))
@@ -29,6 +32,10 @@ class TraceMetrics:
     def kept(self, why: Kept) -> None:
         """Counts a trace."""
         self._kept[why].inc()
+
+    def held_back(self) -> None:
+        """Counts one that is not kept for there being too many."""
+        self._held_back.inc()
 
     def exported(self, count: int) -> None:
         """Counts spans that the collector has."""
@@ -58,4 +65,4 @@ def open_traces(settings: CommonSettings, registry: CollectorRegistry, service: 
 
     queue = SpanQueue(settings.traces_endpoint, settings.trace_resource(service), metrics)
     policy = KeepPolicy(settings.traces_ratio, settings.traces_slow_ms / 1000)
-    return OpenTraces(Traces(policy, queue.take, metrics.kept), queue.stop)
+    return OpenTraces(Traces(policy, queue.take, metrics), queue.stop)

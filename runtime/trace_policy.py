@@ -61,3 +61,26 @@ def keeps(ended: Ended, policy: KeepPolicy) -> Kept | None:
     if ended.failed:
         return Kept.FAILED
     return Kept.SLOW if ended.elapsed_s > policy.slow_s else None
+
+
+class Allowance:
+    """Bounds what is kept without having been drawn: in an outage every request is, and all are alike.
+
+    Args:
+        per_s: Most in a second.
+    """
+
+    def __init__(self, per_s: int) -> None:
+        self._per_s = per_s
+        self._second = 0
+        self._left = per_s
+
+    def take(self, now_s: float) -> bool:
+        """Says whether there is one more at this time, in seconds of any clock."""
+        second = int(now_s)
+        if second != self._second:
+            self._second, self._left = second, self._per_s
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
