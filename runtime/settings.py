@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,9 @@ PREFIX = "FEED_"
 PROCESSES = ("bridge", "scorer", "interactions", "sink", "insights", "trainer", "retention")
 
 _TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
+
+# Whoever deploys by Datadog's conventions has set them already.
+_UNIFIED: Final = {"env": "DD_ENV", "service": "DD_SERVICE", "version": "DD_VERSION"}
 
 SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 
@@ -56,8 +59,11 @@ class CommonSettings(KafkaSettings, AuthSettings):
         pattern=r"^$|^/\S+$|^[^\s/]+:\d{1,5}$",
         description="host:port or /path/of/socket of a Datadog agent; empty: none is told.",
     )
-    env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: not set.")
-    version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: not set.")
+    env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: DD_ENV, or not set.")
+    service: str = Field(
+        "", pattern=_TAG_VALUE, description="Datadog's tag service; empty: DD_SERVICE, or feed- and the process."
+    )
+    version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: DD_VERSION, or not set.")
 
     traces_endpoint: str = Field(
         "",
@@ -92,12 +98,16 @@ class CommonSettings(KafkaSettings, AuthSettings):
 
     def datadog_tags(self, service: str) -> list[str]:
         """Returns Datadog's unified service tags."""
-        named = {"env": self.env, "service": service, "version": self.version}
+        named = {"env": self.env, "service": self.service or service, "version": self.version}
         return [f"{name}:{value}" for name, value in named.items() if value]
 
     def trace_resource(self, service: str) -> dict[str, str]:
         """Returns the same in OpenTelemetry's words."""
-        named = {"deployment.environment.name": self.env, "service.name": service, "service.version": self.version}
+        named = {
+            "deployment.environment.name": self.env,
+            "service.name": self.service or service,
+            "service.version": self.version,
+        }
         return {name: value for name, value in named.items() if value}
 
     @classmethod
@@ -119,7 +129,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
 
     Args:
         cls: The settings class of the process.
-        environ: The environment; only `FEED_*` names are read.
+        environ: The environment; only `FEED_*` names are read, and Datadog's for the tags of a service.
 
     Raises:
         SettingsError: With every unknown name and every wrong value.
@@ -127,7 +137,8 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {PREFIX + field.upper(): field for field in cls.model_fields}
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
-    values = {field: given[name] for name, field in known.items() if name in given}
+    unified = {field: environ[name] for field, name in _UNIFIED.items() if environ.get(name)}
+    values = unified | {field: given[name] for name, field in known.items() if name in given}
     problems += [*kafka_settings.contradictions(values), *auth_settings.contradictions(values)]
     try:
         settings = cls(**values)  # type: ignore[arg-type]

@@ -3,15 +3,14 @@
 import time
 
 from runtime.tracing import current
-from scorer.metrics import RankRecord, ScorerMetrics
+from scorer.telemetry import RankRecord
 
 
-class TracedScorerMetrics(ScorerMetrics):
-    """The metrics, and a span of each call's rankings."""
+class TracedRankings:
+    """Makes a span of each call's rankings."""
 
     def ranked(self, record: RankRecord) -> None:
         """Takes the rankings of a call."""
-        super().ranked(record)
         around = current()
         if around is None:
             return
@@ -19,3 +18,9 @@ class TracedScorerMetrics(ScorerMetrics):
         span = around.child("rank", start_s=end_s - record.elapsed_s)
         span.attributes.update({"feed.users": record.users, "feed.unknown_users": record.unknown_users})
         span.end(end_s)
+
+    def dropped(self, rankings: int) -> None:
+        """Says in the call's span how many rankings nobody waited for."""
+        around = current()
+        if around is not None:
+            around.attributes["feed.dropped_users"] = rankings

@@ -1,5 +1,6 @@
 """What tests share: the real servers, started once a run on loopback and a free port."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from storage.database import sync_engine, upgrade
 from tests import spark as spark_of_tests
 from tests.brokers import SOON_BACK, running
 from tests.databases import fresh_postgres_url
+from tests.datadog_agent import Agent
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
 from tests.trace_collector import Collector, collecting
@@ -102,12 +104,28 @@ def trace_collector() -> Iterator[Collector]:
         yield collector
 
 
+@pytest.fixture(scope="session")
+def datadog_agent() -> Iterator[Agent]:
+    """Gets what the system tells Datadog."""
+    agent = Agent(socket.AF_INET, ("127.0.0.1", 0))
+    yield agent
+    agent.close()
+
+
 @pytest.fixture(scope="session", params=SYSTEMS)
 def system(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, trace_collector: Collector
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    trace_collector: Collector,
+    datadog_agent: Agent,
 ) -> Iterator[System]:
-    """The whole system, ready, with a simulated log; it logs every call, and tells of traces."""
-    told = {"FEED_TRACES_ENDPOINT": trace_collector.endpoint, "FEED_ENV": "test", "FEED_VERSION": "1.2.3"}
+    """The whole system, ready, with a simulated log; it logs every call, and tells of traces and to Datadog."""
+    told = {
+        "FEED_TRACES_ENDPOINT": trace_collector.endpoint,
+        "FEED_DOGSTATSD_ADDRESS": datadog_agent.address,
+        "DD_ENV": "test",
+        "DD_VERSION": "1.2.3",
+    }
     with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG", **told) as made:
         yield made
 
