@@ -32,7 +32,7 @@ def lines_of(agent: Agent, process: str) -> Sequence[str]:
 @pytest.mark.parametrize(
     ("process", "name", "tagged"),
     [
-        pytest.param("bridge", "feed.recommendation.fallback", "reason:EMPTY_RANKING", id="bridge"),
+        pytest.param("bridge", "feed.recommendation.fallback", "source:TRENDING", id="bridge"),
         pytest.param("scorer", "feed.scorer.users", "result:known", id="scorer"),
         pytest.param("interactions", "feed.interactions.events", "type:LIKE", id="interactions"),
         pytest.param("sink", "feed.sink.records", "topic:feed.interactions.v1", id="sink"),
