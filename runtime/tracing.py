@@ -19,7 +19,7 @@ TRACEPARENT: Final = "traceparent"
 # A request that makes more is a fault; its further ones are not worth memory.
 MAX_SPANS: Final = 64
 
-# Fallbacks, failures and slow requests of which this process keeps the spans: each costs 0.3 ms, so 3 % of a core.
+# Traces that this process keeps beside those that it would draw itself: each costs 0.3 ms, so 3 % of a core.
 MAX_UNDRAWN_PER_S: Final = 100
 
 _SAMPLED: Final = 1
@@ -204,7 +204,8 @@ class Traces:
         why = keeps(ended, self._policy)
         if why is None:
             return False
-        if why is not Kept.SAMPLED and not self._allowance.take(root.end_s):
+        # Callers may say of every trace that it is drawn.
+        if not drawn(trace.trace_id, self._policy.ratio) and not self._allowance.take(root.end_s):
             self._telemetry.held_back()
             return False
         self._telemetry.kept(why)

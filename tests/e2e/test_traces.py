@@ -119,8 +119,9 @@ def test_the_trace_comes_in_over_http_too(system: System, trace_collector: Colle
     event = {"userId": "u1", "videoId": "v1", "interactionType": "VIEW", "watchTime": 3, "timestamp": now}
     headers = {"content-type": "application/json", "traceparent": caller.header}
     call_now(system.http_port("interactions"), "POST", "/feed/interactions", json.dumps(event).encode(), headers)
-    found = spans(trace_collector, caller, has("process feed.interactions.v1"))
-    root = the(found, "feed-interactions", "POST /feed/interactions")
+    door = "POST /feed/interactions"
+    found = spans(trace_collector, caller, has_all(has("process feed.interactions.v1"), has(door, "feed-interactions")))
+    root = the(found, "feed-interactions", door)
     assert root.parent_id == f"{caller.span_id:016x}"
     assert root.attributes["http.response.status_code"] == 200
 

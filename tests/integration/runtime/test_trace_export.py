@@ -26,7 +26,7 @@ class Opened:
 
     def __init__(self, endpoint: str, **more: str) -> None:
         self._registry = CollectorRegistry()
-        settings = load(CommonSettings, {"FEED_TRACES_ENDPOINT": endpoint, **more})
+        settings = load(CommonSettings, {"FEED_TRACES_ENDPOINT": endpoint, "FEED_TRACES_RATIO": "1", **more})
         opened = open_traces(settings, self._registry, "feed-test")
         assert opened is not None
         self.opened: OpenTraces = opened

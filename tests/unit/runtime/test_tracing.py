@@ -163,12 +163,22 @@ def test_a_request_keeps_so_many_spans_and_itself(traces: Traces, told: Told):
     assert told.names == ["attempt"] * MAX_SPANS + ["page"]
 
 
-def test_an_outage_is_kept_up_to_a_bound_and_the_rest_counted(traces: Traces, told: Told):
+@pytest.mark.parametrize("header", ["", HEADER])
+def test_an_outage_and_a_caller_who_draws_all_are_kept_up_to_a_bound_and_the_rest_counted(
+    traces: Traces, told: Told, header: str
+):
     for _ in range(MAX_UNDRAWN_PER_S + 5):
-        root = traces.begin("page", Kind.SERVER)
+        root = traces.begin("page", Kind.SERVER, header)
         root.trace.degraded = True
         root.end(1000.5)
     assert (len(told.spans), told.too_many) == (MAX_UNDRAWN_PER_S, 5)
+
+
+def test_what_is_drawn_here_is_kept_whatever_there_is_of_it(told: Told):
+    traces = Traces(KeepPolicy(ratio=1.0), told.export, told)
+    for _ in range(MAX_UNDRAWN_PER_S + 5):
+        traces.begin("page", Kind.SERVER).end(1000.5)
+    assert (len(told.spans), told.too_many) == (MAX_UNDRAWN_PER_S + 5, 0)
 
 
 def test_an_error_fails_the_span_that_it_ends(traces: Traces, told: Told):
