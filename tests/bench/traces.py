@@ -111,7 +111,7 @@ def _bridge(given: Mapping[str, str]) -> Iterator[Bridge]:
             return False
 
     try:
-        wait_for(ready, bool)
+        wait_for(ready, bool, bound_s=120)
         yield Bridge(process.pid, port)
     finally:
         process.terminate()
