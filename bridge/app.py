@@ -48,6 +48,7 @@ from bridge.lists import ListKeeper
 from bridge.metrics import BridgeMetrics, Readings
 from bridge.personal import PersonalRung
 from bridge.pool import Member, ScorerPool
+from bridge.ports import Scorer
 from bridge.recent import RecentFollower
 from bridge.served import ServedLog
 from bridge.served_metrics import ServedMetrics
@@ -57,6 +58,7 @@ from bridge.settings import BridgeSettings
 from bridge.strangers import KeptStrangers
 from bridge.switch import SwitchWatch
 from bridge.telemetry import BreakerMoved, Observer, Observers
+from bridge.tracing import TracedCalls, TracedPages, TracedScorer
 from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.reopening import ReopeningPublisher
@@ -65,6 +67,8 @@ from runtime.front_door import FrontDoor
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from runtime.tls import tls_of
+from runtime.trace_opening import OpenTraces, open_traces
+from runtime.tracing import Span
 from storage.database import Database
 
 if TYPE_CHECKING:
@@ -99,6 +103,7 @@ class BridgeApp:
         registry: The metrics.
         events: What makes events of fallbacks.
         dogstatsd: The Datadog agent, if there is one.
+        traces: The traces, if there are any; ended by who serves it.
     """
 
     service: RecommendationService
@@ -120,6 +125,7 @@ class BridgeApp:
     registry: CollectorRegistry
     events: FallbackEvents
     dogstatsd: "DogStatsdTelemetry | None"
+    traces: OpenTraces | None
 
     @property
     def grpc_services(self) -> Sequence[GrpcService]:
@@ -192,11 +198,14 @@ def build(settings: BridgeSettings) -> BridgeApp:
     events = FallbackEvents(sinks, clock)
     served = _served(settings, clock, registry)
     told = () if served is None else (ServedPages(served, clock),)
-    observer = Observers((metrics, events, *sinks, *told))
+    traces = open_traces(settings, registry, "feed-bridge")
+    # Before those that pass the page on: what they tell says whether its trace is kept.
+    traced = (TracedPages(),) if traces else ()
+    observer = Observers((metrics, *traced, events, *sinks, *told))
     database = _database(settings)
     lists = _lists(settings, database, clock, observer)
     clients = _clients(settings)
-    pool = _pool(settings, clients, observer)
+    pool = _pool(settings, clients, observer, traced=traces is not None)
     budget = _budget(settings, clock)
     chance = SystemChance()
     attempts = Attempts(settings.attempt_policy(), pool, budget, clock, chance, observer)
@@ -247,6 +256,7 @@ def build(settings: BridgeSettings) -> BridgeApp:
         registry,
         events,
         dogstatsd,
+        traces,
     )
 
 
@@ -406,12 +416,20 @@ def _policy(settings: BridgeSettings) -> ServicePolicy:
     )
 
 
-def _pool(settings: BridgeSettings, clients: Sequence[GrpcScorer], observer: Observer) -> ScorerPool:
+def _pool(settings: BridgeSettings, clients: Sequence[GrpcScorer], observer: Observer, *, traced: bool) -> ScorerPool:
     members = [
-        Member(BatchingScorer(client, settings.batch_policy(), observer), _breaker(settings, client.target, observer))
+        Member(_scorer(settings, client, observer, traced=traced), _breaker(settings, client.target, observer))
         for client in clients
     ]
     return ScorerPool(members, settings.bridge_warm_up_ms / 1000)
+
+
+def _scorer(settings: BridgeSettings, client: GrpcScorer, observer: Observer, *, traced: bool) -> Scorer:
+    if not traced:
+        return BatchingScorer(client, settings.batch_policy(), observer)
+    attempts: dict[int, Span] = {}
+    calls = TracedCalls(client, attempts)
+    return TracedScorer(BatchingScorer(calls, settings.batch_policy(), observer), attempts)
 
 
 def _breaker(settings: BridgeSettings, target: str, observer: Observer) -> Breaker:

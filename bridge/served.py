@@ -18,6 +18,7 @@ from bridge.domain.served_record import ServedRecord
 from bridge.ports import Clock
 from eventlog.ports import MAX_RECORD_BYTES, Durability, Headers, Outcome, Publisher, Record, RecordTooLargeError
 from eventlog.topics import SERVED
+from eventlog.tracing import with_trace
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 from runtime.throttle import Throttle
 
@@ -77,7 +78,7 @@ class ServedLog:
         self._clock = clock
         self._telemetry = telemetry
         self._max_records = max_records
-        self._waiting: deque[ServedRecord] = deque()
+        self._waiting: deque[tuple[ServedRecord, Headers]] = deque()
         # In the hands of the publisher, or back from it to be tried again.
         self._in_hand: list[Record] = []
         self._come = asyncio.Event()
@@ -95,7 +96,7 @@ class ServedLog:
         if self.count >= self._max_records:
             self._drop(1, Drop.QUEUE_FULL)
             return
-        self._waiting.append(record)
+        self._waiting.append((record, with_trace(HEADERS)))
         self._come.set()
 
     async def start(self) -> None:
@@ -141,14 +142,14 @@ class ServedLog:
 
     async def _encode(self, room: int) -> None:
         for number in range(1, min(room, len(self._waiting)) + 1):
-            page = self._waiting.popleft()
+            page, headers = self._waiting.popleft()
             try:
                 value = served_record.encode(page, MAX_RECORD_BYTES - len(page.user_id.encode()))
             except (TypeError, ValueError):
                 _LOG.exception("bridge.served_record_unwritable")
                 self._drop(1, Drop.UNWRITABLE)
             else:
-                self._in_hand.append(Record(SERVED, page.user_id, value, HEADERS))
+                self._in_hand.append(Record(SERVED, page.user_id, value, headers))
             if number % _MAX_SLICE == 0:
                 await asyncio.sleep(0)
 

@@ -48,6 +48,7 @@ from insights.watcher import Watcher
 from runtime.grpc_server import GrpcService
 from runtime.signing import load_or_create_secret
 from runtime.tls import tls_of
+from runtime.trace_opening import OpenTraces, open_traces
 from storage.database import Database
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class InsightsApp:
         databases: Closed with the process.
         registry: Its metrics.
         dogstatsd: The Datadog agent, if there is one.
+        traces: The traces, if there are any; ended by who serves it.
     """
 
     def __init__(
@@ -102,11 +104,13 @@ class InsightsApp:
         databases: Sequence[Database],
         registry: CollectorRegistry,
         dogstatsd: "DogStatsdTelemetry | None",
+        traces: OpenTraces | None = None,
     ) -> None:
         self._keeper = keeper
         self._others = others
         self._databases = databases
         self._dogstatsd = dogstatsd
+        self.traces = traces
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.grpc_services = offer.grpc_services
@@ -145,6 +149,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ledger, answers = DatabaseLedger(databases.writing, policy, _now), DatabaseAnswers(databases.reading)
     metrics = InsightsMetrics(registry)
     dogstatsd = _dogstatsd(settings)
+    traces = open_traces(settings, registry, "feed-insights")
     telemetry = Listeners(metrics) if dogstatsd is None else Listeners(metrics, dogstatsd)
     watcher = Watcher(HttpExposition(METRICS, tls=tls_of(settings)), settings.watched)
     others: list[_Other] = [
@@ -164,7 +169,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
         (outcomes_grpc.grpc_service(outcomes), corrections_grpc.grpc_service(corrections)),
         (*outcomes_rest.routes(outcomes), *corrections_rest.routes(corrections), *site.routes()),
     )
-    return InsightsApp(Keeper(ledger, answers, telemetry), others, offer, databases, registry, dogstatsd)
+    return InsightsApp(Keeper(ledger, answers, telemetry), others, offer, databases, registry, dogstatsd, traces)
 
 
 def _databases(url: str) -> _Databases:

@@ -30,3 +30,19 @@ class Telemetry(Protocol):
 
     def events_recorded(self, record: EventsRecorded) -> None:
         """Takes one call."""
+
+
+class Listeners:
+    """Tells each.
+
+    Args:
+        listeners: Who is told, in order.
+    """
+
+    def __init__(self, *listeners: Telemetry) -> None:
+        self._listeners = listeners
+
+    def events_recorded(self, record: EventsRecorded) -> None:
+        """Takes one call."""
+        for each in self._listeners:
+            each.events_recorded(record)

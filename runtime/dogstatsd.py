@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from datadog.dogstatsd.base import DogStatsd
@@ -44,6 +45,7 @@ class Agent:
             disable_background_sender=False,
             sender_queue_size=_QUEUE_PACKETS,
         )
+        self.client.constant_tags = _each_once(self.client.constant_tags)
         self._sparse = _Sparse()
         _LIBRARY_LOG.addFilter(self._sparse)
 
@@ -53,6 +55,14 @@ class Agent:
         self.client.disable_buffering = True
         self.client.stop(_STOP_TIMEOUT_S)
         _LIBRARY_LOG.removeFilter(self._sparse)
+
+
+def _each_once(tags: Sequence[str]) -> list[str]:
+    """Leaves out what the library adds of `DD_ENV`, `DD_SERVICE` and `DD_VERSION`: the settings have them already."""
+    named: dict[str, str] = {}
+    for tag in tags:
+        named.setdefault(tag.partition(":")[0], tag)
+    return list(named.values())
 
 
 class _Sparse(logging.Filter):

@@ -22,6 +22,8 @@ from runtime.json_http import INTERNAL_TEXT
 from runtime.limits import address_of
 from runtime.metrics import RpcMeter, ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
+from runtime.rpc_span import RpcSpan
+from runtime.tracing import TRACEPARENT, Traces
 
 _LOG = structlog.get_logger(__name__)
 
@@ -88,6 +90,7 @@ class GrpcEdge:
         metrics: Counts their calls.
         guard: Says who may call.
         max_message_bytes: As GrpcService says.
+        traces: Get a span of each call; None: there are none.
     """
 
     def __init__(
@@ -96,11 +99,13 @@ class GrpcEdge:
         metrics: ServerMetrics,
         guard: Guard,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        traces: Traces | None = None,
     ) -> None:
         self._server = server
         self._metrics = metrics
         self._guard = guard
         self._max_message_bytes = max_message_bytes
+        self._traces = traces
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Takes no handlers: generated code names the same ones again in `add_registered_method_handlers`."""
@@ -118,7 +123,7 @@ class GrpcEdge:
             return cast("_Handler", handler)
         shape = _SHAPES[handler.request_streaming, handler.response_streaming]
         inner = getattr(handler, shape.attribute)
-        method = _Method(path, gate, self._guard, self._metrics.rpc(shape.kind, service, name))
+        method = _Method(path, gate, self._guard, self._metrics.rpc(shape.kind, service, name), self._traces)
         admitted = method.admitted_stream if handler.request_streaming else method.admitted
         max_bytes = MAX_MESSAGE_BYTES if handler.request_streaming else self._max_message_bytes
 
@@ -146,6 +151,7 @@ class _Method:
     gate: Gate | None
     guard: Guard
     meter: RpcMeter
+    traces: Traces | None
 
     async def admitted(self, request: Any, context: Any) -> Any:
         """Returns the request; raises what it is refused for."""
@@ -165,7 +171,7 @@ class _Method:
 class _Call:
     """Stands around one call."""
 
-    __slots__ = ("_context", "_method", "_request_id", "_scope", "_start")
+    __slots__ = ("_context", "_method", "_request_id", "_scope", "_span", "_start")
 
     def __init__(self, method: _Method, context: Any) -> None:
         self._method = method
@@ -173,8 +179,11 @@ class _Call:
 
     async def __aenter__(self) -> None:
         self._start = time.perf_counter()
-        self._scope = RequestScope(_given_id(self._context))
+        self._scope = RequestScope(_given(self._context, REQUEST_ID_KEY))
         self._request_id = self._scope.__enter__()
+        traces, self._span = self._method.traces, None
+        if traces is not None:
+            self._span = RpcSpan(traces, self._method.path, _given(self._context, TRACEPARENT))
         self._context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
 
     async def __aexit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
@@ -186,6 +195,8 @@ class _Call:
             elapsed_s = time.perf_counter() - self._start
             self._method.meter.ended(code.name, elapsed_s)
             _LOG.debug("rpc.ended", method=self._method.path, code=code.name, elapsed_s=elapsed_s)
+            if self._span is not None:
+                self._span.end(code.name)
             self._scope.__exit__()
 
     async def _tell(self, error: BaseException) -> None:
@@ -227,6 +238,7 @@ def build_server(
     *,
     shared_port: bool = False,
     max_connections: int = 4_000,
+    traces: Traces | None = None,
 ) -> tuple[grpc.aio.Server, "Health"]:
     """Makes a server with health, and reflection where nobody is asked who he is; it neither listens nor runs yet.
 
@@ -236,13 +248,14 @@ def build_server(
         guard: Says who may call.
         shared_port: Whether others may listen on its port. gRPC's own default is that any process may, unnoticed.
         max_connections: Of more than that, the newest are closed at once.
+        traces: Get a span of each call, but of those to health; None: there are none.
     """
     own = (("grpc.so_reuseport", int(shared_port)), ("grpc.max_allowed_incoming_connections", max_connections))
     options = (*own, *_waiting_options(services), *SERVER_OPTIONS)
     server = grpc.aio.server(options=options)
     names = [service.name for service in services]
     for service in services:
-        service.add_to_server(service.servicer, GrpcEdge(server, metrics, guard, service.max_message_bytes))
+        service.add_to_server(service.servicer, GrpcEdge(server, metrics, guard, service.max_message_bytes, traces))
     checker = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checker, GrpcEdge(server, metrics, guard))
     if guard.is_open:
@@ -295,9 +308,9 @@ def _certificate_names(context: Any) -> list[str]:
     return [name.decode("utf-8", "replace") for kind in ("peer_dns", "peer_uri") for name in shown.get(kind, ())]
 
 
-def _given_id(context: Any) -> str | None:
-    given = next((value for key, value in _metadata(context) if key == REQUEST_ID_KEY), None)
-    return given if isinstance(given, str) else None
+def _given(context: Any, name: str) -> str:
+    given = next((value for key, value in _metadata(context) if key == name), "")
+    return given if isinstance(given, str) else ""
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None, max_bytes: int) -> Callable[[bytes], Any]:

@@ -31,11 +31,16 @@ from runtime.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.limits import network_of
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
+from runtime.rpc_span import HttpSpan
+from runtime.tracing import TRACEPARENT, Traces
 
 _LOG = structlog.get_logger(__name__)
 
 # What every process has besides its own routes.
 _OWN_NAMES: Final = ("GET /openapi.json", "GET /healthz", "GET /readyz", "GET /metrics")
+
+# Asked every few seconds by who watches; a trace of it tells nobody anything.
+_UNTRACED: Final = frozenset(name.partition(" ")[2] for name in _OWN_NAMES)
 
 # Gives what /metrics answers.
 Exposition: TypeAlias = Callable[[], Awaitable[bytes]]
@@ -48,9 +53,13 @@ class HttpEdge:
         app: Answers.
         metrics: Counts.
         draining: Whether callers are to leave: each connection then ends with its answer.
+        traces: Get a span of each request; None: there are none.
     """
 
-    def __init__(self, app: ASGIApp, metrics: ServerMetrics, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ServerMetrics, draining: Callable[[], bool], traces: Traces | None = None
+    ) -> None:
+        self._traces = traces
         self._app = app
         self._metrics = metrics
         self._draining = draining
@@ -62,8 +71,12 @@ class HttpEdge:
             return
         start = time.perf_counter()
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
-        given = dict(scope["headers"]).get(REQUEST_ID_KEY.encode(), b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        given = headers.get(REQUEST_ID_KEY.encode(), b"").decode("latin-1")
         with RequestScope(given) as request_id:
+            span = None
+            if self._traces is not None and scope["path"] not in _UNTRACED:
+                span = HttpSpan(self._traces, headers.get(TRACEPARENT.encode(), b"").decode("latin-1"))
 
             async def send_marked(message: Message) -> None:
                 nonlocal status
@@ -82,6 +95,8 @@ class HttpEdge:
                 elapsed_s = time.perf_counter() - start
                 self._metrics.http_ended(_method(scope), _route(scope), status, elapsed_s)
                 _LOG.debug("http.ended", route=_route(scope), status=status, elapsed_s=elapsed_s)
+                if span is not None:
+                    span.end(_method(scope), _route(scope), status)
 
 
 class GuardedRoute:
@@ -162,6 +177,7 @@ def build_http(
     not_ready: Callable[[], str | None],
     draining: Callable[[], bool],
     guard: Guard,
+    traces: Traces | None = None,
 ) -> ASGIApp:
     """Makes the HTTP application of a process."""
 
@@ -196,7 +212,7 @@ def build_http(
 
     handlers: dict[Any, Any] = {RequestError: refused, HTTPException: _path_error, Exception: _failed}
     kept = [guarded(route, guard) for route in (*own, *routes)]
-    return HttpEdge(Starlette(routes=kept, exception_handlers=handlers), metrics, draining)
+    return HttpEdge(Starlette(routes=kept, exception_handlers=handlers), metrics, draining, traces)
 
 
 class HttpServer(uvicorn.Server):

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from runtime import tracing
 from runtime.request_context import request_id
 
 # A value from outside is cut here, so that one request cannot flood the log (CWE-117, CWE-400).
@@ -47,6 +48,10 @@ def _name_request(_logger: Any, _method: str, event: structlog.typing.EventDict)
     request = request_id()
     if request:
         event["request_id"] = request
+    span = tracing.current()
+    if span is not None:
+        event["trace_id"] = f"{span.context.trace_id:032x}"
+        event["span_id"] = f"{span.context.span_id:016x}"
     return event
 
 

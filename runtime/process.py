@@ -32,6 +32,7 @@ from runtime.settings import CommonSettings, SettingsError, describe, load
 from runtime.sockets import authority, keep_above, listen
 from runtime.tls import TlsFiles, tls_of
 from runtime.tls_servers import grpc_credentials, https_context
+from runtime.trace_opening import OpenTraces
 from runtime.worker import Worker, join
 from runtime.worker_metrics import WorkerMetrics
 
@@ -80,6 +81,7 @@ class Service:
         guard: Says who may call what; by default nobody is asked, and it listens on loopback only.
         connections: Counts those over HTTP, and says how many there may be.
         tls: Its certificates; None: it answers in plain text.
+        traces: Get a span of each request; ended with the process. None: there are none.
     """
 
     def __init__(  # noqa: PLR0913  # what a process needs to listen and to end, each by its name
@@ -96,10 +98,13 @@ class Service:
         guard: Guard | None = None,
         connections: Connections | None = None,
         tls: TlsFiles | None = None,
+        traces: OpenTraces | None = None,
     ) -> None:
         self._guard = guard or Guard()
         self._connections = connections or Connections()
         self._tls = tls
+        self._opened = traces
+        self._traces = traces.traces if traces else None
         self._name = name
         self._app = app
         self._host = host
@@ -132,16 +137,21 @@ class Service:
             self._guard,
             shared_port=self._worker is not None,
             max_connections=self._connections.most,
+            traces=self._traces,
         )
         async with AsyncExitStack() as undo:
             if self._worker is None:
                 self._listen(undo)  # fails early when another process is there
+            if self._opened:
+                undo.push_async_callback(self._opened.stop)
             await self._guard.start()
             undo.push_async_callback(self._guard.stop)
             await self._app.start()
             undo.push_async_callback(self._app.stop)
             exposition = await self._exposition(undo)
-            app = build_http(routes, self._metrics, exposition, self._not_ready, lambda: self._draining, self._guard)
+            app = build_http(
+                routes, self._metrics, exposition, self._not_ready, lambda: self._draining, self._guard, self._traces
+            )
             await self._measure_waits(undo)
             if self._worker is not None:
                 self._listen(undo)  # callers come at once, although another worker would answer them sooner
@@ -279,9 +289,10 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopped.set)
+    app = build(settings)
     service = Service(
         name,
-        build(settings),
+        app,
         host=getattr(settings, f"{name}_host"),
         grpc_port=getattr(settings, f"{name}_grpc_port", None),
         http_port=getattr(settings, f"{name}_http_port"),
@@ -291,6 +302,7 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         guard=guard_of(settings),
         connections=Connections(settings.limit_connections, settings.limit_peer_connections),
         tls=tls_of(settings) if settings.serves_tls else None,
+        traces=getattr(app, "traces", None),
     )
     if worker:
         worker.when_parent_ends(stopped.set)

@@ -4,6 +4,7 @@ import random
 import re
 from contextvars import ContextVar, Token
 
+from runtime import tracing
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 
 # gRPC metadata key and HTTP header of the id.
@@ -43,8 +44,8 @@ def request_id() -> str:
 
 def outgoing_metadata(request: str) -> tuple[tuple[str, str], ...]:
     """Returns the metadata of a call made for the request of this id; empty: for several."""
-    contract = (CONTRACT_KEY, CONTRACT_RELEASE)
-    return ((REQUEST_ID_KEY, request), contract) if request else (contract,)
+    told = ((CONTRACT_KEY, CONTRACT_RELEASE), *tracing.outgoing())
+    return ((REQUEST_ID_KEY, request), *told) if request else told
 
 
 def _new_id() -> str:

@@ -26,6 +26,9 @@ _MAY_HOLD_SECRETS: Final = frozenset("@?")
 
 _TAG_VALUE = r"^[A-Za-z0-9_.:/-]{0,128}$"
 
+# Whoever deploys by Datadog's conventions has set them already.
+_UNIFIED: Final = {"env": "DD_ENV", "service": "DD_SERVICE", "version": "DD_VERSION"}
+
 SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 
 
@@ -62,13 +65,31 @@ class CommonSettings(KafkaSettings, AuthSettings, LimitSettings, TlsSettings):
         pattern=r"^$|^/\S+$|^[^\s/]+:\d{1,5}$",
         description="host:port or /path/of/socket of a Datadog agent; empty: none is told.",
     )
-    env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: not set.")
-    version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: not set.")
+    env: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag env, such as prod; empty: DD_ENV, or not set.")
+    service: str = Field(
+        "", pattern=_TAG_VALUE, description="Datadog's tag service; empty: DD_SERVICE, or feed- and the process."
+    )
+    version: str = Field("", pattern=_TAG_VALUE, description="Datadog's tag version; empty: DD_VERSION, or not set.")
+
+    traces_endpoint: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s/]+$",
+        description="http(s)://host:port of an OpenTelemetry collector (OTLP over gRPC); empty: no traces.",
+    )
+    traces_ratio: float = Field(0.01, ge=0, le=1, description="Share of the traces that are kept whatever happens.")
+    traces_slow_ms: int = Field(
+        100, ge=1, le=60_000, description="A request that takes longer is kept, as are fallbacks and failures."
+    )
 
     @property
     def effective_database_url(self) -> str:
         """URL of the database, the embedded one when none is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'feed.db'}"
+
+    @property
+    def database_system(self) -> str:
+        """What the database is, by OpenTelemetry's names."""
+        return self.effective_database_url.partition(":")[0]
 
     @property
     def api_keys_path(self) -> Path:
@@ -88,8 +109,17 @@ class CommonSettings(KafkaSettings, AuthSettings, LimitSettings, TlsSettings):
 
     def datadog_tags(self, service: str) -> list[str]:
         """Returns Datadog's unified service tags."""
-        named = {"env": self.env, "service": service, "version": self.version}
+        named = {"env": self.env, "service": self.service or service, "version": self.version}
         return [f"{name}:{value}" for name, value in named.items() if value]
+
+    def trace_resource(self, service: str) -> dict[str, str]:
+        """Returns the same in OpenTelemetry's words."""
+        named = {
+            "deployment.environment.name": self.env,
+            "service.name": self.service or service,
+            "service.version": self.version,
+        }
+        return {name: value for name, value in named.items() if value}
 
     @classmethod
     def settings_customise_sources(
@@ -110,7 +140,7 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
 
     Args:
         cls: The settings class of the process.
-        environ: The environment; only `FEED_*` names are read.
+        environ: The environment; only `FEED_*` names are read, and Datadog's for the tags of a service.
 
     Raises:
         SettingsError: With every unknown name and every wrong value.
@@ -118,7 +148,8 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {PREFIX + field.upper(): field for field in cls.model_fields}
     problems = [_unknown(name, known) for name in given if name not in known and not _is_anothers(name, cls)]
-    values = {field: given[name] for name, field in known.items() if name in given}
+    unified = {field: environ[name] for field, name in _UNIFIED.items() if environ.get(name)}
+    values = unified | {field: given[name] for name, field in known.items() if name in given}
     problems += [*kafka_settings.contradictions(values), *auth_settings.contradictions(values)]
     problems += tls_settings.contradictions(values)
     try:

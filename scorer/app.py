@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from runtime.grpc_server import GrpcService
 from runtime.model_bundle import BundleError, BundleFault
+from runtime.trace_opening import OpenTraces, open_traces
 from scorer.adapters.index_faiss import open_index
 from scorer.adapters.memory_glibc import give_memory_back
 from scorer.adapters.models_files import FolderModels
@@ -20,6 +22,11 @@ from scorer.models import ModelSlot
 from scorer.service import MODEL_MISSING, ScoringService
 from scorer.settings import ScorerSettings
 from scorer.shadow import Shadow
+from scorer.telemetry import Listeners
+from scorer.tracing import TracedRankings
+
+if TYPE_CHECKING:
+    from scorer.adapters.telemetry_dogstatsd import DogStatsdTelemetry
 
 _LOG = structlog.get_logger(__name__)
 
@@ -34,9 +41,11 @@ class ScorerApp:
         service: What answers.
         registry: Its metrics.
         poll_s: How often to look for other models, seconds.
+        traces: The traces, if there are any; ended by who serves it.
+        dogstatsd: The Datadog agent, if there is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what the process is made of, each by its name
         self,
         slot: ModelSlot,
         candidates: CandidateSlot,
@@ -44,6 +53,8 @@ class ScorerApp:
         service: ScoringService,
         registry: CollectorRegistry,
         poll_s: float,
+        traces: OpenTraces | None = None,
+        dogstatsd: "DogStatsdTelemetry | None" = None,
     ) -> None:
         self._slot = slot
         self._candidates = candidates
@@ -53,6 +64,8 @@ class ScorerApp:
         self.grpc_services: Sequence[GrpcService] = (grpc_service(service),)
         self.http_routes: Sequence[BaseRoute] = ()
         self.registry = registry
+        self.traces = traces
+        self._dogstatsd = dogstatsd
 
     async def start(self) -> None:
         """Loads the live model and the candidate, if there are any, and watches for others and for counts."""
@@ -66,6 +79,8 @@ class ScorerApp:
             await self._watch_task
         await self._shadow.stop()
         self._service.close()
+        if self._dogstatsd is not None:
+            await self._dogstatsd.stop()
 
     def not_ready(self) -> str | None:
         """Says why nothing can be ranked now."""
@@ -136,10 +151,22 @@ class ScorerApp:
 def build(settings: ScorerSettings) -> ScorerApp:
     """Builds the process."""
     registry = CollectorRegistry()
+    traces = open_traces(settings, registry, "feed-scorer")
+    dogstatsd = _dogstatsd(settings)
     metrics, candidate_metrics = ScorerMetrics(registry), CandidateMetrics(registry)
+    told = (metrics, *((TracedRankings(),) if traces else ()), *((dogstatsd,) if dogstatsd else ()))
     source = FolderModels(settings.models_dir, settings.public_key_path)
     slot = ModelSlot(source, metrics, open_index)
     candidates = CandidateSlot(source, slot, candidate_metrics)
     shadow = Shadow(candidates, candidate_metrics)
-    service = ScoringService(slot, candidates, shadow, metrics)
-    return ScorerApp(slot, candidates, shadow, service, registry, settings.scorer_model_poll_s)
+    service = ScoringService(slot, candidates, shadow, Listeners(*told))
+    return ScorerApp(slot, candidates, shadow, service, registry, settings.scorer_model_poll_s, traces, dogstatsd)
+
+
+def _dogstatsd(settings: ScorerSettings) -> "DogStatsdTelemetry | None":
+    if not settings.dogstatsd_address:
+        return None
+    # The library takes a quarter of a second to import; only those who use it pay.
+    from scorer.adapters.telemetry_dogstatsd import DogStatsdTelemetry  # noqa: PLC0415
+
+    return DogStatsdTelemetry(settings.dogstatsd_address, settings.datadog_tags("feed-scorer"))

@@ -1,7 +1,6 @@
 """Metrics of the scorer."""
 
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -10,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from runtime.candidate_file import Candidate, Mode
 from runtime.model_bundle import Manifest
+from scorer.telemetry import RankRecord
 
 # A ranking takes 0.1 ms for 7,500 videos and 2 ms for 100,000.
 _RANK_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15)
@@ -35,15 +35,6 @@ class TrialResult(StrEnum):
     RANKED = "ranked"
     FAILED = "failed"
     DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True)
-class RankRecord:
-    """One answered call: for how many users, how many of them unknown, and how long the ranking took, seconds."""
-
-    users: int
-    unknown_users: int
-    elapsed_s: float
 
 
 class ScorerMetrics:

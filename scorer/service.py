@@ -16,9 +16,9 @@ from runtime.model_bundle import Floats, ModelBundle
 from scorer.candidate import CandidateSlot, OnTrial
 from scorer.domain.explain import Explained, explain
 from scorer.domain.wish import DROPPED, Ranking, Wish
-from scorer.metrics import RankRecord, ScorerMetrics
 from scorer.models import LoadedModel, ModelSlot
 from scorer.shadow import Shadow
+from scorer.telemetry import RankRecord, Telemetry
 
 # More multiplications than this (about 1 ms) leave the event loop's thread: NumPy lets go of the GIL.
 LOOP_WORK: Final = 4_000_000
@@ -90,7 +90,7 @@ class ScoringService:
         slot: Holds the model.
         candidates: Hold the model on trial.
         shadow: Ranks with it for nobody to see.
-        metrics: Hears of each call.
+        telemetry: Told of each call.
         monotonic: Gives the time that deadlines are on, seconds.
     """
 
@@ -99,13 +99,13 @@ class ScoringService:
         slot: ModelSlot,
         candidates: CandidateSlot,
         shadow: Shadow,
-        metrics: ScorerMetrics,
+        telemetry: Telemetry,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slot = slot
         self._candidates = candidates
         self._shadow = shadow
-        self._metrics = metrics
+        self._telemetry = telemetry
         self._monotonic = monotonic
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
@@ -207,11 +207,11 @@ class ScoringService:
     def _count(self, rankings: Sequence[Ranking], elapsed_s: float) -> None:
         dropped = sum(ranking.dropped for ranking in rankings)
         if dropped:
-            self._metrics.dropped(dropped)
+            self._telemetry.dropped(dropped)
             if dropped == len(rankings):
                 raise DeadlinePassedError
         unknown = sum(not ranking.known for ranking in rankings) - dropped
-        self._metrics.ranked(RankRecord(len(rankings) - dropped, unknown, elapsed_s))
+        self._telemetry.ranked(RankRecord(len(rankings) - dropped, unknown, elapsed_s))
 
 
 def _loop_buffer(model: LoadedModel) -> Floats:

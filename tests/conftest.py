@@ -1,5 +1,6 @@
 """What tests share: the real servers, started once a run on loopback and a free port."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ from storage.database import sync_engine, upgrade
 from tests import spark as spark_of_tests
 from tests.brokers import SOON_BACK, running
 from tests.databases import fresh_postgres_url
+from tests.datadog_agent import Agent
 from tests.secured_kafka import SecuredKafka
 from tests.system import System
+from tests.trace_collector import Collector, collecting
 
 # A model that is fitted in some seconds: what is shown of it is that it comes, serves and changes.
 QUICK_MODEL: Final = {"FEED_TRAINER_DIMENSIONS": "16", "FEED_TRAINER_EPOCHS": "3"}
@@ -94,10 +97,36 @@ SYSTEMS: Final = (
 )
 
 
+@pytest.fixture(scope="session")
+def trace_collector() -> Iterator[Collector]:
+    """Gets the spans that the system keeps."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def datadog_agent() -> Iterator[Agent]:
+    """Gets what the system tells Datadog."""
+    agent = Agent(socket.AF_INET, ("127.0.0.1", 0))
+    yield agent
+    agent.close()
+
+
 @pytest.fixture(scope="session", params=SYSTEMS)
-def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system, ready, with a simulated log; it logs every call."""
-    with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG") as made:
+def system(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    trace_collector: Collector,
+    datadog_agent: Agent,
+) -> Iterator[System]:
+    """The whole system, ready, with a simulated log; it logs every call, and tells of traces and to Datadog."""
+    told = {
+        "FEED_TRACES_ENDPOINT": trace_collector.endpoint,
+        "FEED_DOGSTATSD_ADDRESS": datadog_agent.address,
+        "DD_ENV": "test",
+        "DD_VERSION": "1.2.3",
+    }
+    with running_system(request, tmp_path_factory, FEED_LOG_LEVEL="DEBUG", **told) as made:
         yield made
 
 

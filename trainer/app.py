@@ -14,6 +14,7 @@ from rich.console import Console
 from starlette.routing import BaseRoute
 
 from runtime.grpc_server import GrpcService
+from runtime.trace_opening import open_traces
 from storage.audit import Actor, Door
 from storage.database import sync_engine, upgrade
 from trainer.adapters.bundle_store import BundleStore
@@ -134,6 +135,7 @@ class SchedulerApp:
     def __init__(self, settings: TrainerSettings) -> None:
         self.registry = CollectorRegistry()
         self._settings = settings
+        self.traces = open_traces(settings, self.registry, "feed-trainer")
         self._metrics = TrainerMetrics(self.registry, settings.models_dir)
         self._schedule = NightlySchedule(
             settings.trainer_schedule_hour, settings.trainer_schedule_minute, self._train, self._metrics.next_run

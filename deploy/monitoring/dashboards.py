@@ -148,6 +148,18 @@ _HEALTH: Final = Dashboard(
                 ),
             ),
         ),
+        Row(
+            "Traces",
+            (
+                _graph(
+                    "Traces kept",
+                    "cps",
+                    (_per_second("feed_traces_kept_total", "job", "why"), "{{job}} {{why}}"),
+                    (_per_second("feed_traces_held_back_total", "job"), "{{job}}, too many"),
+                ),
+                _rate("Their spans", "feed_traces_spans_total", "job", "outcome"),
+            ),
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -13,15 +13,23 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_consumer, open_publisher
 from eventlog.ports import Consumer, Publisher
 from eventlog.topics import INTERACTIONS, INTERACTIONS_DLQ, SERVED
+from interactions.domain.served_page import Served
 from interactions.sink.adapters.served_database import DatabaseServedStore
 from interactions.sink.adapters.store_database import DatabaseStore
+from interactions.sink.listeners import Listeners
 from interactions.sink.metrics import SinkMetrics
+from interactions.sink.ports import Store, StoredEvent, Telemetry
 from interactions.sink.reading import read_event, read_served
 from interactions.sink.service import Sink
 from interactions.sink.settings import SinkSettings
+from interactions.sink.tracing import traced
 from interactions.system import System
 from runtime.grpc_server import GrpcService
+from runtime.trace_opening import OpenTraces, open_traces
 from storage.database import Database
+
+if TYPE_CHECKING:
+    from interactions.sink.adapters.telemetry_dogstatsd import DogStatsdTelemetry
 
 # Under these names the sink's offsets are kept, in the database and in the log.
 GROUP: Final = "feed-sink"
@@ -57,19 +65,29 @@ class SinkApp:
         dead_letters: Opened and closed with the process.
         database: Closed with the process.
         registry: Its metrics.
+        traces: The traces, if there are any; ended by who serves it.
+        dogstatsd: The Datadog agent, if there is one.
     """
 
     grpc_services: Sequence[GrpcService] = ()
     http_routes: Sequence[BaseRoute] = ()
 
     def __init__(
-        self, loops: Sequence[Loop], dead_letters: Publisher, database: Database, registry: CollectorRegistry
+        self,
+        loops: Sequence[Loop],
+        dead_letters: Publisher,
+        database: Database,
+        registry: CollectorRegistry,
+        traces: OpenTraces | None = None,
+        dogstatsd: "DogStatsdTelemetry | None" = None,
     ) -> None:
         self._loops = loops
         self._dead_letters = dead_letters
         self._database = database
         self._running: list[asyncio.Task[None]] = []
         self.registry = registry
+        self.traces = traces
+        self._dogstatsd = dogstatsd
 
     async def start(self) -> None:
         """Opens the log and begins to read."""
@@ -89,6 +107,8 @@ class SinkApp:
         await asyncio.gather(*(loop.consumer.close() for loop in self._loops))
         await self._dead_letters.close()
         await self._database.close()
+        if self._dogstatsd is not None:
+            await self._dogstatsd.stop()
 
     def not_ready(self) -> str | None:
         """Says what holds the sink up."""
@@ -107,12 +127,31 @@ def build(settings: SinkSettings) -> SinkApp:
     pages = open_consumer(settings, SERVED, SERVED_GROUP, instance_id=instance_id, telemetry=log)
     letters = open_publisher(settings, topics=(INTERACTIONS_DLQ,), telemetry=log)
     database = Database(settings.effective_database_url, pool_size=_CONNECTIONS)
-    event_store = DatabaseStore(database, GROUP)
-    page_store = DatabaseServedStore(database, SERVED_GROUP, system)
-    of_events = Sink(events, letters, read_event, event_store, metrics.of(INTERACTIONS), system)
-    of_pages = Sink(pages, letters, read_served, page_store, metrics.of(SERVED), system, batch_records=_SERVED_BATCH)
+    event_store: Store[StoredEvent] = DatabaseStore(database, GROUP)
+    page_store: Store[Served] = DatabaseServedStore(database, SERVED_GROUP, system)
+    traces = open_traces(settings, registry, "feed-sink")
+    if traces:
+        events, event_store = traced(events, event_store, traces.traces, settings.database_system)
+        pages, page_store = traced(pages, page_store, traces.traces, settings.database_system)
+    dogstatsd = _dogstatsd(settings)
+
+    def telemetry(topic: str) -> Telemetry:
+        counted = metrics.of(topic)
+        return counted if dogstatsd is None else Listeners(counted, dogstatsd.of(topic))
+
+    of_events = Sink(events, letters, read_event, event_store, telemetry(INTERACTIONS), system)
+    of_pages = Sink(pages, letters, read_served, page_store, telemetry(SERVED), system, batch_records=_SERVED_BATCH)
     loops = (Loop(INTERACTIONS, events, of_events), Loop(SERVED, pages, of_pages))
-    return SinkApp(loops, letters, database, registry)
+    return SinkApp(loops, letters, database, registry, traces, dogstatsd)
+
+
+def _dogstatsd(settings: SinkSettings) -> "DogStatsdTelemetry | None":
+    if not settings.dogstatsd_address:
+        return None
+    # The library takes a quarter of a second to import; only those who use it pay.
+    from interactions.sink.adapters.telemetry_dogstatsd import DogStatsdTelemetry  # noqa: PLC0415
+
+    return DogStatsdTelemetry(settings.dogstatsd_address, settings.datadog_tags("feed-sink"))
 
 
 def collect_rarely() -> None:

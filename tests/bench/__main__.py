@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import access, answers, echo, export, figures, ghz, history, ingest, one_core, sink
+from tests.bench import access, answers, echo, export, figures, ghz, history, ingest, one_core, sink, traces
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -36,6 +36,7 @@ INGEST_FIGURES = ("P07", "P08", "P09")
 SINK_FIGURES = ("P10",)
 HISTORY_FIGURES = ("history",)
 ACCESS_FIGURES = ("access",)
+TRACES_FIGURES = ("traces",)
 EXPORT_FIGURES = ("export",)
 ANSWER_FIGURES = ("answers",)
 
@@ -49,19 +50,10 @@ def main() -> None:
         *SINK_FIGURES,
         *HISTORY_FIGURES,
         *ACCESS_FIGURES,
+        *TRACES_FIGURES,
     }
-    if wanted & {*TOP_K_FIGURES}:
-        one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
-    if wanted & {*EXPORT_FIGURES}:
-        with tempfile.TemporaryDirectory() as name:
-            export.figure(Path(name))
-    if wanted & {*ANSWER_FIGURES}:
-        with tempfile.TemporaryDirectory() as name:
-            answers.figure(Path(name))
-    if wanted & {*ACCESS_FIGURES}:
-        with tempfile.TemporaryDirectory() as name:
-            access.figure(Path(name))
-    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES, *ACCESS_FIGURES}:
+    _measure_alone(wanted)
+    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES, *ACCESS_FIGURES, *TRACES_FIGURES}:
         return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:
@@ -76,6 +68,21 @@ def main() -> None:
                 sink.figure(folder, kafka)
         if wanted & {*HISTORY_FIGURES}:
             history.figure(folder / "history")
+
+
+def _measure_alone(wanted: set[str]) -> None:
+    """Measures what needs no load generator."""
+    if wanted & {*TOP_K_FIGURES}:
+        one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
+    for names, figure in (
+        (EXPORT_FIGURES, export.figure),
+        (ANSWER_FIGURES, answers.figure),
+        (ACCESS_FIGURES, access.figure),
+        (TRACES_FIGURES, traces.figure),
+    ):
+        if wanted & {*names}:
+            with tempfile.TemporaryDirectory() as name:
+                figure(Path(name))
 
 
 def _measure_feed(folder: Path, reference: "Echo", wanted: set[str]) -> None:

@@ -87,6 +87,24 @@ async def test_a_page_of_the_model_is_not_counted(agent: Agent) -> None:
     assert agent.lines() == []
 
 
+async def test_each_tag_comes_once_whatever_the_library_adds(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library takes `DD_*` from the environment by itself; the settings have looked there before."""
+    for name, value in {
+        "DD_ENV": "other",
+        "DD_SERVICE": "other",
+        "DD_VERSION": "3",
+        "DATADOG_TAGS": "team:feed",
+    }.items():
+        monkeypatch.setenv(name, value)
+    telemetry = DogStatsdTelemetry(agent.address, TAGS)
+    telemetry.page_served(PAGE)
+    await telemetry.stop()
+    await until(lambda: agent.counted(NAME), 1.0)
+    (line,) = agent.lines()
+    assert tags(line) >= {*TAGS, "version:3", "team:feed"}
+    assert "other" not in line
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "agent.invalid:8125", "/nowhere/agent.sock"])
 async def test_an_agent_that_is_away_costs_one_warning(address: str, caplog: pytest.LogCaptureFixture) -> None:
     telemetry = DogStatsdTelemetry(address, TAGS)

@@ -81,3 +81,16 @@ def test_settings_cannot_be_changed():
     settings = load(BridgeLike, {})
     with pytest.raises(ValueError, match="frozen"):
         settings.bridge_grpc_port = 1
+
+
+def test_datadogs_own_names_stand_for_the_tags_of_a_service():
+    datadog = {"DD_ENV": "prod", "DD_SERVICE": "my-feed", "DD_VERSION": "7"}
+    assert load(BridgeLike, datadog).datadog_tags("feed-bridge") == ["env:prod", "service:my-feed", "version:7"]
+    ours = {"FEED_ENV": "test", "FEED_SERVICE": "feed", "FEED_VERSION": "8"}
+    assert load(BridgeLike, datadog | ours).datadog_tags("feed-bridge") == ["env:test", "service:feed", "version:8"]
+
+
+def test_without_any_the_service_is_the_process():
+    settings = load(BridgeLike, {"DD_ENV": ""})
+    assert settings.datadog_tags("feed-bridge") == ["service:feed-bridge"]
+    assert settings.trace_resource("feed-bridge") == {"service.name": "feed-bridge"}
