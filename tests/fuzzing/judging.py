@@ -15,7 +15,7 @@ _INSIDE: Final = re.compile(
     r"|/(?:tmp|usr|home|root|work|var)/|(?i:sqlite|sqlalchemy|psycopg|asyncpg|protovalidate|msgspec|starlette|jinja)"
     r"|google\.protobuf|(?i:\b(?:SELECT\b.{1,200}\bFROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b)",
 )
-# How long an answer may take, in milliseconds.
+# How long a refusal may take, in milliseconds.
 SLOW_MS: Final = 50.0
 # So often is an input sent again, alone, that took longer: a busy machine is no finding, a slow input is.
 _AGAIN: Final = 5
@@ -43,7 +43,7 @@ class Tally:
         refused: How many were not answered OK.
         reached: Doors that took at least one.
         reconnects: How often a connection was lost.
-        slowest_ms: The slowest input, by the fastest of its answers.
+        slowest_ms: The slowest refusal, by the fastest time of each input.
     """
 
     inputs: int = 0
@@ -60,7 +60,7 @@ class Tally:
             self.findings.append(Finding(door, problem, repr(sent)[:4_000]))
 
     def took(self, elapsed_s: float, door: str, send: Send, sent: object) -> None:
-        """Takes down how long an answer took."""
+        """Takes down how long a refusal took."""
         if elapsed_s * 1_000 > SLOW_MS:
             self._late.append((elapsed_s * 1_000, door, send, repr(sent)[:4_000]))
         else:

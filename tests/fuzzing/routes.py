@@ -197,9 +197,11 @@ def _send(row: str, connection: http.client.HTTPConnection, sent: Sent, tally: T
 
     start = time.perf_counter()
     status, told, is_kept = _exchange(connection, sent)
-    tally.took(time.perf_counter() - start, row, again, sent)
+    elapsed_s = time.perf_counter() - start
     tally.inputs += 1
-    tally.refused += status >= HTTPStatus.BAD_REQUEST
+    if status >= HTTPStatus.BAD_REQUEST:
+        tally.refused += 1
+        tally.took(elapsed_s, row, again, sent)
     tally.reconnects += not is_kept
     if status not in _ELSEWHERE:
         tally.reached.add(row)
