@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -35,15 +35,15 @@ _GOOD: Final[Mapping[str, Callable[[random.Random], str]]] = {
 _MANY: Final = 1_001
 
 
-def ordinary(descriptor: Descriptor, rng: random.Random) -> Message:
-    """Returns a message that mostly keeps the rules, with about half of what is not required."""
+def ordinary(descriptor: Descriptor, rng: random.Random, share: float = 0.6) -> Message:
+    """Returns a message that mostly keeps the rules, with a share of what is not required."""
     message = GetMessageClass(descriptor)()
     if isinstance(message, Timestamp):
         message.FromMilliseconds(int((time.time() - rng.random() * 3_600) * 1_000))
         return message
     for field in descriptor.fields:
-        if rng.random() < 0.6 or field.name in _GOOD or field.number <= 3:
-            _put(message, field, lambda field: _good(field, rng), 1, rng)
+        if rng.random() < share or field.name in _GOOD or field.number <= 3:
+            _put(message, field, lambda field: _good(field, rng), 1, lambda inner: ordinary(inner, rng, share))
     return message
 
 
@@ -53,6 +53,26 @@ def hostile(descriptor: Descriptor, rng: random.Random) -> Message:
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
         _spoil(message, rng)
     return message
+
+
+def with_text(message: Message, text: str) -> Iterator[bytes]:
+    """Yields a message once for each of its texts, at any depth, with another text in that place."""
+    for owner, field in _texts(message):
+        kept = type(owner)()
+        kept.CopyFrom(owner)
+        owner.ClearField(field.name)
+        _put(owner, field, lambda _: text, 1, lambda inner: GetMessageClass(inner)())
+        yield message.SerializeToString()
+        owner.CopyFrom(kept)
+
+
+def _texts(message: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
+    for field in cast(Descriptor, message.DESCRIPTOR).fields:
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        if field.type == FieldDescriptor.TYPE_STRING or is_map:  # the maps of requests are of texts
+            yield message, field
+        for part in _parts(message, field):
+            yield from _texts(part)
 
 
 def _spoil(message: Message, rng: random.Random) -> None:
@@ -68,7 +88,13 @@ def _spoil(message: Message, rng: random.Random) -> None:
         _spoil(rng.choice(inner), rng)
         return
     message.ClearField(field.name)
-    _put(message, field, lambda field: _bad(field, rng), rng.choice((0, 1, 1, 2, 21, _MANY)), rng)
+    _put(
+        message,
+        field,
+        lambda field: _bad(field, rng),
+        rng.choice((0, 1, 1, 2, 21, _MANY)),
+        lambda inner: ordinary(inner, rng),
+    )
 
 
 def _parts(message: Any, field: FieldDescriptor) -> list[Message]:
@@ -80,7 +106,11 @@ def _parts(message: Any, field: FieldDescriptor) -> list[Message]:
 
 
 def _put(
-    message: Any, field: FieldDescriptor, make: Callable[[FieldDescriptor], Any], count: int, rng: random.Random
+    message: Any,
+    field: FieldDescriptor,
+    make: Callable[[FieldDescriptor], Any],
+    count: int,
+    make_message: Callable[[Descriptor], Message],
 ) -> None:
     if field.message_type is None and not field.is_repeated:
         setattr(message, field.name, make(field))
@@ -91,9 +121,9 @@ def _put(
         for _ in range(count):
             getattr(message, field.name)[make(key)] = make(value)
     elif field.is_repeated:
-        getattr(message, field.name).extend(ordinary(field.message_type, rng) for _ in range(count))
+        getattr(message, field.name).extend(make_message(field.message_type) for _ in range(count))
     else:
-        getattr(message, field.name).CopyFrom(ordinary(field.message_type, rng))
+        getattr(message, field.name).CopyFrom(make_message(field.message_type))
 
 
 def _good(field: FieldDescriptor, rng: random.Random) -> Any:

@@ -39,7 +39,7 @@ _CUT_OFF: Final = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _ELSEWHERE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 
 # The body of an ordinary request, by the end of its path.
-_MESSAGES: Final = {
+MESSAGES: Final = {
     "/feed/interactions": interactions_pb2.Interaction.DESCRIPTOR,
     "/api/track": interactions_pb2.RecordInteractionsRequest.DESCRIPTOR,
     "/feed/outcomes": outcomes_pb2.TrackOutcomeRequest.DESCRIPTOR,
@@ -47,13 +47,13 @@ _MESSAGES: Final = {
     "/deactivate": corrections_pb2.DeactivateCorrectionRequest.DESCRIPTOR,
 }
 # What a query may ask for, anywhere.
-_QUERY: Final = (
+QUERY: Final = (
     *(field.json_name for field in recommendations_pb2.GetRecommendationsRequest.DESCRIPTOR.fields),
     *("videoId", "recommendationId", "includeTags", "maxDurationS", "publishedAfter", "country", "countries"),
     *("since", "until", "algorithm", "splitBy", "windowH", "pageToken", "includeInactive"),
     *("all", "page", "window", "done", "id", "days", "split"),
 )
-_FIELDS: Final = (
+FIELDS: Final = (
     *("correctionType", "userId", "videoId", "targetFactor", "targetValue", "correctionValue", "reason", "adminId"),
     *("name", "layer", "traffic", "variants", "hypothesis", "primaryMetric", "instead_of"),
 )
@@ -99,7 +99,7 @@ def _path(path: str, rng: random.Random, *, good: bool) -> str:
 
 
 def _query(rng: random.Random) -> str:
-    pairs = [f"{quote(rng.choice(_QUERY))}={_value(rng)}" for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+    pairs = [f"{quote(rng.choice(QUERY))}={_value(rng)}" for _ in range(rng.choice((0, 1, 1, 2, 3)))]
     if rng.random() < 0.1:
         pairs.append(quote(mutated(b"userId=u1&pageSize=3", (), rng), safe="=&%+"))
     if rng.random() < 0.7:
@@ -126,7 +126,7 @@ def _headers(rng: random.Random, kind: str) -> dict[str, str]:
 
 def _body(path: str, kind: str, known: Sequence[bytes], rng: random.Random) -> bytes:
     if kind == _FORM:
-        plain = "&".join(f"{rng.choice(_FIELDS)}={_value(rng)}" for _ in range(rng.randrange(8)))
+        plain = "&".join(f"{rng.choice(FIELDS)}={_value(rng)}" for _ in range(rng.randrange(8)))
         return plain.encode() if rng.random() < 0.7 else mutated(plain.encode(), known, rng)
     seed = _ordinary(path, rng)
     choice = rng.random()
@@ -136,7 +136,7 @@ def _body(path: str, kind: str, known: Sequence[bytes], rng: random.Random) -> b
 
 
 def _ordinary(path: str, rng: random.Random) -> dict[str, Any]:
-    descriptor = next((found for end, found in _MESSAGES.items() if path.endswith(end)), None)
+    descriptor = next((found for end, found in MESSAGES.items() if path.endswith(end)), None)
     made: dict[str, Any] = json_format.MessageToDict(ordinary(descriptor, rng)) if descriptor else {}
     if path == "/feed/interactions" and rng.random() < 0.5:
         return {"interactions": [made] * rng.choice((1, 2, 101))}
@@ -193,10 +193,10 @@ def _fuzz_all(rows: Sequence[str], port: int, share: int, seed: int) -> Tally:
 
 def _send(row: str, connection: http.client.HTTPConnection, sent: Sent, tally: Tally) -> None:
     async def again() -> None:
-        _exchange(connection, sent)
+        exchange(connection, sent)
 
     start = time.perf_counter()
-    status, told, is_kept = _exchange(connection, sent)
+    status, told, is_kept = exchange(connection, sent)
     elapsed_s = time.perf_counter() - start
     tally.inputs += 1
     if status >= HTTPStatus.BAD_REQUEST:
@@ -211,7 +211,7 @@ def _send(row: str, connection: http.client.HTTPConnection, sent: Sent, tally: T
         tally.find(row, f"tells {leak!r}", sent)
 
 
-def _exchange(connection: http.client.HTTPConnection, sent: Sent) -> tuple[int, str, bool]:
+def exchange(connection: http.client.HTTPConnection, sent: Sent) -> tuple[int, str, bool]:
     """Returns the status, all of the answer as text, and whether the connection was kept, where it should be."""
     was_kept = connection.sock is not None
     try:

@@ -31,7 +31,7 @@ FINE: Final = {
     grpc.StatusCode.FAILED_PRECONDITION,
 }
 _CONTRACT: Final = (corrections_pb2, outcomes_pb2, interactions_pb2, recommendations_pb2, scoring_pb2, health_pb2)
-_METHODS: Final[Mapping[str, MethodDescriptor]] = {
+METHODS: Final[Mapping[str, MethodDescriptor]] = {
     f"/{service.full_name}/{method.name}": method
     for module in _CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -93,7 +93,7 @@ async def fuzz(site: Site, count: int, seed: int) -> Tally:
     by_process: dict[str, list[Rpc]] = {}
     for process, path in site.rpcs():
         if path not in LEFT_OUT:
-            by_process.setdefault(process, []).append(Rpc(path, _METHODS[path]))
+            by_process.setdefault(process, []).append(Rpc(path, METHODS[path]))
     share = -(-count // sum(map(len, by_process.values())))
     async with AsyncExitStack() as stack:
         work = []
