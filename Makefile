@@ -7,7 +7,7 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring lock bench quality chaos screenshots clean
+.PHONY: help setup run test check format protos monitoring lock sbom bench quality chaos screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ run: setup ## Set everything up and run the whole system until Ctrl-C
 test: setup ## Run all tests, on the embedded and on the real parts
 	$(PY) -m pytest
 
-check: setup ## Format, lint, types, layers, contract, lock file
+check: setup ## Format, lint, types, layers, contract, lock file, known vulnerabilities
 	$(BIN)/ruff format --check -q $(OUR_CODE)
 	$(BIN)/ruff check -q $(OUR_CODE)
 	$(BIN)/mypy $(OUR_CODE)
@@ -36,6 +36,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) protos/openapi.py --check
 	$(PY) -m deploy.monitoring --check
 	sh deploy/lock.sh --check
+	$(PY) -m deploy.vulnerabilities
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff check -q --fix $(OUR_CODE)
@@ -51,13 +52,17 @@ monitoring: setup ## Make rules, dashboards and the list of alerts out of the co
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
+sbom: setup ## List every locked package, as CycloneDX, in build/sbom.json
+	@mkdir -p build
+	$(PY) -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+
 bench: setup ## Measure P01 to P10 against their bare references, a JSON line each
 	$(PY) -m tests.bench
 
 quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR, else the one beside), a JSON line each
 	$(PY) -m tests.quality $(DATA)
 
-chaos: setup ## Run the fault targets R01 to R25 in full, under load, a JSON line each at the end
+chaos: setup ## Run the targets R01 to R25 and S03 to S14 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos $(wildcard tests/unit/bridge/test_*_model.py)
 
 screenshots: setup ## Take pictures of every page of the running system (SITE=URL) into docs/screenshots

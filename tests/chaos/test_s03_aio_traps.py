@@ -1,9 +1,9 @@
 """S03: an abort that nobody awaits, and a method that nobody said who may call, are caught before a release.
 
 Where each trap of grpc.aio is held: an abort that is not awaited goes on and answers (the source is read in
-`tests/unit/runtime/test_grpc_traps.py`, and mypy finds it where the context is typed); a CancelledError leaves the caller
-hanging and an exception tells its text (`tests/integration/runtime/test_grpc_kinds.py`, `test_edges.py`); a foreign
-process may listen on the same port (`test_edges.py`, `test_workers.py`).
+`tests/unit/runtime/test_grpc_traps.py`, and mypy finds it where the context is typed); a CancelledError leaves the
+caller hanging and an exception tells its text (`tests/integration/runtime/test_grpc_kinds.py`, `test_edges.py`); a
+foreign process may listen on the same port (`test_edges.py`, `test_workers.py`).
 """
 
 import subprocess
