@@ -7,7 +7,7 @@ DATA ?=
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests docs/clients/python protos/generate.py protos/openapi.py
 
-.PHONY: help setup run test check format protos monitoring terraform docs lock bench quality chaos bench-report screenshots clean
+.PHONY: help setup run test check format protos monitoring terraform docs lock sbom bench quality chaos bench-report screenshots clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ run: setup ## Set everything up and run the whole system until Ctrl-C
 test: setup ## Run all tests, on the embedded and on the real parts
 	$(PY) -m pytest
 
-check: setup ## Format, lint, types, layers, contract, lock file
+check: setup ## Format, lint, types, layers, contract, lock file, known vulnerabilities
 	$(BIN)/ruff format --check -q $(OUR_CODE)
 	$(BIN)/ruff check -q $(OUR_CODE)
 	$(BIN)/mypy $(OUR_CODE)
@@ -38,6 +38,7 @@ check: setup ## Format, lint, types, layers, contract, lock file
 	$(PY) -m deploy.terraform --check
 	$(PY) -m deploy.docs --check
 	sh deploy/lock.sh --check
+	$(PY) -m deploy.vulnerabilities
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff check -q --fix $(OUR_CODE)
@@ -59,13 +60,17 @@ docs: setup ## Make the reference pages out of the code, and all pages as a site
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	sh deploy/lock.sh
 
+sbom: setup ## List every locked package, as CycloneDX, in build/sbom.json
+	@mkdir -p build
+	$(PY) -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+
 bench: setup ## Measure P01 to P10 against their bare references, a JSON line each
 	$(PY) -m tests.bench
 
 quality: setup ## Measure served rankings on a time split of KuaiRand (DATA=DIR, else the one beside), a JSON line each
 	$(PY) -m tests.quality $(DATA)
 
-chaos: setup ## Run the fault targets R01 to R26, and S04 to S13, in full, under load, a JSON line each at the end
+chaos: setup ## Run the targets R01 to R26 and S03 to S14 in full, under load, a JSON line each at the end
 	$(PY) -m pytest --long tests/chaos tests/integration/deploy/test_helm_system.py $(wildcard tests/unit/bridge/test_*_model.py)
 
 bench-report: setup ## Run the speed and failure suites in full and write var/bench-report/index.html, with plots

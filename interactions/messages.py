@@ -14,8 +14,6 @@ from interactions.domain.rules import broken_rules
 from runtime.validation import check
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _TYPES: Final = {
     number: InteractionType(name) for name, number in pb.InteractionType.items() if name in InteractionType.__members__
 }
@@ -88,11 +86,7 @@ def _event(message: pb.Interaction) -> InteractionEvent:
 
 
 def _time(timestamp: Timestamp) -> datetime:
-    """Returns the time, or the last or first there is for one that no calendar holds: the rules refuse all three."""
-    try:
-        return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
-    except OverflowError:
-        return _LAST if timestamp.seconds > 0 else _FIRST
+    return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
 
 
 @functools.lru_cache(maxsize=4096)

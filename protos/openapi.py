@@ -103,6 +103,14 @@ class Contract:
             )
         return {"$ref": f"#/components/schemas/{name}"}
 
+    def close(self, name: str, *, takes_null: bool = True) -> None:
+        """Says of a schema of a body that it takes no other fields; and null, as if a field were absent."""
+        schema = self.schemas[name]
+        schema["additionalProperties"] = False
+        for field, each in schema["properties"].items():
+            if takes_null and field not in schema.get("required", ()):
+                each["type"] = [each["type"], "null"]
+
     def parameters(self, full_name: str) -> Iterator[Schema]:
         """Yields the query parameters that a request message is spelled as."""
         for field in self._messages[full_name].field:
@@ -249,9 +257,13 @@ def _explanation(contract: Contract) -> Schema:
 
 def _interactions(contract: Contract) -> Schema:
     one = contract.reference(".feed.interactions.v1.Interaction")
-    contract.schemas["Interaction"]["additionalProperties"] = False
+    contract.close("Interaction")
+    contract.close("ExperimentAssignment", takes_null=False)
     result = contract.reference(".feed.interactions.v1.RecordInteractionResponse")
     results = contract.reference(".feed.interactions.v1.RecordInteractionsResponse")
+    # By which a reader tells them apart.
+    contract.schemas["RecordInteractionResponse"]["required"] = ["result"]
+    contract.schemas["RecordInteractionsResponse"]["required"] = ["results"]
     batch = {
         "type": "object",
         "description": "Several events; each is checked alone.",
@@ -295,7 +307,7 @@ def _track(interactions: Schema) -> Schema:
 
 def _outcomes(contract: Contract) -> Schema:
     tracked = contract.reference(f"{_INSIGHTS}.TrackOutcomeRequest")
-    contract.schemas["TrackOutcomeRequest"]["additionalProperties"] = False
+    contract.close("TrackOutcomeRequest")
     tracks = {
         "operationId": "trackOutcome",
         "tags": ["insights"],
@@ -319,15 +331,17 @@ def _outcomes(contract: Contract) -> Schema:
 
 
 def _corrections(contract: Contract) -> Schema:
-    one = contract.reference(f"{_INSIGHTS}.Correction")
+    contract.reference(f"{_INSIGHTS}.Correction")
     schema = contract.schemas["Correction"]
-    schema["additionalProperties"] = False
-    for name in _MADE:
-        schema["properties"][name]["readOnly"] = True
+    given = {name: dict(each) for name, each in schema["properties"].items() if name not in _MADE}
+    contract.schemas["NewCorrection"] = schema | {"properties": given}
+    contract.close("NewCorrection")
+    one = {"$ref": "#/components/schemas/NewCorrection"}
     off = contract.reference(f"{_INSIGHTS}.DeactivateCorrectionRequest")
     # It is in the path.
     of_path = contract.schemas["DeactivateCorrectionRequest"]
-    of_path |= {"additionalProperties": False, "required": ["adminId"]}
+    of_path["required"] = ["adminId"]
+    contract.close("DeactivateCorrectionRequest")
     place = {
         "name": "correctionId",
         "in": "path",

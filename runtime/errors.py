@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import grpc
+
+# More broken rules than these are counted only: gRPC's clients take 8 KB of an error, and refuse the answer otherwise.
+MAX_TOLD_VIOLATIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,19 @@ class RequestError(Exception):
 
 
 class InvalidArgumentError(RequestError):
-    """The caller's fault: a field breaks a rule. Mend it; sending it again as it is fails again."""
+    """The caller's fault: a field breaks a rule. Mend it; sending it again as it is fails again.
+
+    Args:
+        violations: The broken rules; the first MAX_TOLD_VIOLATIONS are told.
+    """
 
     grpc_code = grpc.StatusCode.INVALID_ARGUMENT
     http_status = HTTPStatus.BAD_REQUEST
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        message = "; ".join(f"{violation.field}: {violation.reason}" for violation in violations)
-        super().__init__("INVALID_ARGUMENT", message, violations)
+        told, more = violations[:MAX_TOLD_VIOLATIONS], len(violations) - MAX_TOLD_VIOLATIONS
+        message = "; ".join(f"{violation.field}: {violation.reason}" for violation in told)
+        super().__init__("INVALID_ARGUMENT", f"{message}; and {more} more" if more > 0 else message, told)
 
 
 class UnprocessableError(InvalidArgumentError):

@@ -326,13 +326,18 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None, max_bytes: int) -> Cal
         try:
             return deserialize(data) if deserialize else data
         except Exception:  # noqa: BLE001  # whatever the parser raises, the bytes are no message
-            malformed = InvalidArgumentError([Violation("request", "the bytes are no message of this type")])
-            return _KNOCK if data == KNOCK else malformed
+            return _KNOCK if data == KNOCK else _malformed()
 
     return read
 
 
+def _malformed() -> InvalidArgumentError:
+    return InvalidArgumentError([Violation("request", "the bytes are no message of this type")])
+
+
 def _checked(request: Any, users_at: str, require: Callable[[Iterable[str]], object] = require_acting_for) -> Any:
+    if request is _KNOCK:  # on a stream, where nobody of ours knocks
+        raise _malformed()
     if isinstance(request, RequestError):
         raise request
     if users_at:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.browser_route import BrowserRoute, Browsers
@@ -268,8 +268,17 @@ async def _failed(request: Request, error: Exception) -> Response:
     return problem(RequestError("INTERNAL", INTERNAL_TEXT))
 
 
-async def _path_error(_request: Request, error: HTTPException) -> Response:
-    return problem(PathError(HTTPStatus(error.status_code)))
+async def _path_error(request: Request, error: HTTPException) -> Response:
+    answer = problem(PathError(HTTPStatus(error.status_code)))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
+    return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """Returns what may be done at a path, by all routes of it: Starlette's own answer names those of the first."""
+    found = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in found for method in route.methods}
 
 
 def _headers(request_id: str, given: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -16,6 +16,7 @@ from tests.chaos import figures
 from tests.chaos.ingest_rig import IngestRig
 from tests.chaos.rig import Rig
 from tests.databases import fresh_postgres_url
+from tests.fuzzing.site import Site, site
 
 
 class Reporter:
@@ -66,6 +67,13 @@ def rig(tmp_path: Path, long: bool) -> Iterator[Rig]:
     """Processes, ended with the test."""
     with ExitStack() as closing:
         yield Rig(tmp_path, closing, long=long)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """All servers, in which nobody is asked who he is; what is sent to them must do no harm."""
+    with site(tmp_path_factory.mktemp("servers")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -97,6 +97,14 @@ class Running:
         self.wait_until_ready()
         return time.time()
 
+    def is_running(self) -> bool:
+        """Says whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def log_bytes(self) -> bytes:
+        """Returns what it has written so far."""
+        return self._log.read_bytes()
+
     def wait_until_ready(self) -> None:
         """Waits until it says so; fails when it ends instead."""
         wait_for(self._is_ready, bool, bound_s=BOOT_BOUND_S)

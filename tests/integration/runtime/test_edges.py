@@ -31,7 +31,7 @@ from tests.polling import until
 
 NAME = "feed.interactions.v1.InteractionService"
 CANARY = "canary-/etc/passwd"
-GUARD = Guard(policy={**POLICY, "POST /echo": PUBLIC, "GET /boom": PUBLIC})
+GUARD = Guard(policy={**POLICY, "POST /echo": PUBLIC, "GET /boom": PUBLIC, "POST /boom": PUBLIC})
 
 
 class Edgy(services.InteractionServiceServicer):
@@ -66,7 +66,11 @@ class EdgyApp:
     def __init__(self) -> None:
         self.handler = Edgy()
         self.grpc_services = [GrpcService(NAME, self.handler, services.add_InteractionServiceServicer_to_server)]
-        self.http_routes = [Route("/echo", self._echo, methods=["POST"]), Route("/boom", self._boom)]
+        self.http_routes = [
+            Route("/echo", self._echo, methods=["POST"]),
+            Route("/boom", self._boom),
+            Route("/boom", self._echo, methods=["POST"]),
+        ]
         self.registry = CollectorRegistry()
         self.reason: str | None = None
         self.stopped = False
@@ -228,6 +232,12 @@ async def test_metrics_count_by_method_and_code_never_by_path(
     assert 'grpc_code="INTERNAL"' in text
     assert 'route="unmatched",status="404"' in text
     assert "u1" not in text
+
+
+async def test_a_wrong_method_is_told_the_right_ones(service: tuple[Service, EdgyApp]):
+    """RFC 9110, 15.5.6; of all routes of a path."""
+    answers = [await call(service[0].http_port, "TRACE", path) for path in ("/echo", "/boom")]
+    assert [(each.status, each.headers["allow"]) for each in answers] == [(405, "POST"), (405, "GET, HEAD, POST")]
 
 
 async def test_the_openapi_document_is_served_as_it_is_checked_in(service: tuple[Service, EdgyApp]):

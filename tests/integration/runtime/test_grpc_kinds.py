@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from runtime.access import Caller, Rule
 from runtime.errors import ResourceExhaustedError, UnauthenticatedError
+from runtime.front_door import KNOCK, KNOCK_CODE
 from runtime.grpc_server import GrpcEdge
 from runtime.guard import Guard, PolicyError
 from runtime.metrics import ServerMetrics
@@ -158,6 +159,12 @@ async def test_bytes_that_are_no_message_tell_a_stranger_nothing(ask: Ask, handl
     code, said = await ask(broken)
     assert (code, handlers.seen) == (grpc.StatusCode.INVALID_ARGUMENT, [])
     assert "DecodeError" not in said
+
+
+async def test_who_knocks_as_the_process_itself_does_reaches_no_handler(ask: Ask, handlers: Handlers):
+    """A stream's handler was handed the knock, and failed."""
+    code, _ = await ask(Message(KNOCK))
+    assert (code, handlers.seen) in [(KNOCK_CODE, []), (grpc.StatusCode.INVALID_ARGUMENT, [])]
 
 
 async def test_a_stream_is_broken_off_at_another_users_message(ask: Ask, handlers: Handlers):

@@ -51,9 +51,13 @@ def sources() -> Iterator[Path]:
         yield from sorted(path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py"))
 
 
+def syntax_trees() -> dict[Path, ast.AST]:
+    return {path: ast.parse((ROOT / path).read_text()) for path in sources()}
+
+
 @pytest.fixture(scope="module")
 def trees() -> dict[Path, ast.AST]:
-    return {path: ast.parse((ROOT / path).read_text()) for path in sources()}
+    return syntax_trees()
 
 
 def test_every_abort_is_awaited(trees: dict[Path, ast.AST]):

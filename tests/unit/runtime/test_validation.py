@@ -7,7 +7,8 @@ import pytest
 
 from feed.interactions.v1.interactions_pb2 import Interaction
 from feed.recommendations.v1.recommendations_pb2 import GetRecommendationsRequest
-from runtime.errors import InvalidArgumentError, Violation
+from feed.scoring.v1.scoring_pb2 import RankBatchRequest, RankRequest
+from runtime.errors import MAX_TOLD_VIOLATIONS, InvalidArgumentError, Violation
 from runtime.validation import check, require_valid
 
 ID_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -"
@@ -61,6 +62,48 @@ def test_watch_time_must_be_a_number(value: float):
 def test_a_nested_field_is_named_with_its_path():
     request = GetRecommendationsRequest(user_id="u1", recent_interactions=[interaction(), interaction(video_id="")])
     assert check(request) == [Violation("recentInteractions[1].videoId", ID_RULE)]
+
+
+def test_of_a_list_that_is_too_long_no_element_is_looked_at():
+    """Their rules are a computation each: half a million empty ones held the scorer up for minutes."""
+    request = RankBatchRequest.FromString(b"\x0a\x00" * 500_000)
+    assert check(request) == [Violation("requests", "must hold at most 256, holds 500000")]
+
+
+def test_a_map_that_is_too_large_is_named_with_its_path():
+    request = GetRecommendationsRequest(
+        user_id="u1", recent_interactions=[interaction(metadata={str(number): "" for number in range(21)})]
+    )
+    assert check(request) == [Violation("recentInteractions[0].metadata", "must hold at most 20, holds 21")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "accepted"),
+    [
+        (-62_135_596_800, 0, True),
+        (-62_135_596_801, 999_999_999, False),
+        (253_402_300_799, 999_999_999, True),
+        (253_402_300_800, 0, False),
+        (0, -1, False),
+        (0, 1_000_000_000, False),
+    ],
+)
+def test_a_time_must_be_one_that_a_calendar_holds(seconds: int, nanos: int, accepted: bool):
+    """Conversions raise beyond it."""
+    request = RankRequest(user_id="u1")
+    request.filters.published_after.seconds, request.filters.published_after.nanos = seconds, nanos
+    assert [each.field for each in check(request)] == ([] if accepted else ["filters.publishedAfter"])
+
+
+def test_a_key_from_outside_is_cut_before_it_is_told_back():
+    [found] = check(interaction(metadata={"k" * 10_000: ""}))
+    assert len(found.field) < 100
+
+
+def test_of_many_broken_rules_the_first_are_told():
+    error = InvalidArgumentError([Violation(f"field{number}", "is wrong") for number in range(1_000)])
+    assert len(error.violations) == MAX_TOLD_VIOLATIONS
+    assert error.message.endswith("field19: is wrong; and 980 more")
 
 
 @pytest.mark.parametrize(("size", "accepted"), [(-1, False), (0, True), (100, True), (101, False)])
