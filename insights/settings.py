@@ -53,7 +53,7 @@ class InsightsSettings(CommonSettings):
     insights_oidc_client_id: str = Field(
         "", description="The page's name at the issuer (FEED_AUTH_ISSUER); empty: people sign in by API keys only."
     )
-    insights_oidc_client_secret_file: str = Field(
+    insights_oidc_client_secret_file: SecretFile = Field(
         "", description="Path of a file with what it proves that with; empty: PKCE alone."
     )
 

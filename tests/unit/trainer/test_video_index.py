@@ -34,7 +34,7 @@ def test_the_stretch_keeps_products_and_makes_users_alike_in_all_directions() ->
     np.testing.assert_allclose(rows @ stretch.row_map.T @ mapped.T, rows @ queries.T, rtol=1e-4, atol=1e-4)
     shares = np.linalg.eigvalsh(mapped.T @ mapped / len(mapped))
     assert shares.max() == pytest.approx(1, rel=1e-3)
-    assert shares.min() >= 0, "those that hardly count are not blown up"
+    assert shares.min() >= -1e-6, "those that hardly count are not blown up"
 
 
 def test_the_best_are_found_and_counted() -> None:

@@ -56,8 +56,8 @@ async def shown(path: str) -> str:
     assert isinstance(view, View)
     made = Environment(loader=PackageLoader("insights.page"), autoescape=True, undefined=StrictUndefined)
     made.filters.update(text.FILTERS)
-    made.globals.update(asset=str, navigation=[])
-    return made.get_template(view.template).render(path=path, retry_after_s=None, **view.values)
+    made.globals.update(asset=str, navigation=[], signs_in=False, may=lambda _name: True)
+    return made.get_template(view.template).render(path=path, retry_after_s=None, visitor=None, **view.values)
 
 
 async def test_the_rest_of_the_page_is_there_when_its_figures_are_not() -> None:
