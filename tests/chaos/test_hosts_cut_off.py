@@ -27,6 +27,7 @@ from tests.chaos.stores import Table, read_topic
 from tests.chaos.watching import read_metrics
 from tests.integration.bridge.conftest import fill
 from tests.polling import wait_for
+from tests.secret_files import write_secret
 from tests.system import free_ports
 
 pytestmark = pytest.mark.kafka
@@ -63,8 +64,13 @@ class Fleet:
         if name in BRIDGES:
             return _answers(self.bridges[name])
         target = f"{self.on[name].address}:{GRPC_PORT}"
+        before = self._ranked_by(target)
+        time.sleep(1.0)  # a rate takes time to measure
+        return all(now > then for then, now in zip(before, self._ranked_by(target), strict=True))
+
+    def _ranked_by(self, target: str) -> list[float]:
         samples = [read_metrics(HTTP_PORT, bridge.place.address) for bridge in self.bridges.values()]
-        return all(sample.total("feed_bridge_breaker_state", target=target) == 0 for sample in samples)
+        return [sample.total("feed_bridge_attempts_total", target=target, outcome="ok") for sample in samples]
 
 
 def _answers(bridge: Running) -> bool:
@@ -83,32 +89,29 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
         url = f"sqlite:///{tmp_path / 'feed.db'}"
         fill(url)
         publish(tmp_path)
-        keys = tmp_path / "keys" / "api_keys.json"
-        monkeypatch.setenv(KEY_VARIABLE, api_keys.create(keys, "caller", ["admin"]))
-        (tmp_path / "scorer.key").write_text(api_keys.create(keys, "bridge", ["scoring:rank"]))
-        (tmp_path / "scorer.key").chmod(0o600)
+        keys = tmp_path / "keys"
+        monkeypatch.setenv(KEY_VARIABLE, api_keys.create(keys / "api_keys.json", "caller", ["admin"]))
+        write_secret(keys / "scorer.key", api_keys.create(keys / "api_keys.json", "bridge", ["scoring:rank"]))
+        # What an operator brings to every host.
         environ = {
-            "FEED_DATA_DIR": str(tmp_path),
             "FEED_DATABASE_URL": url,
             "FEED_DRAIN_DELAY_MS": "0",
             "FEED_KAFKA_BOOTSTRAP_SERVERS": kafka.config["bootstrap.servers"],
             "FEED_AUTH": "keys",
-            "FEED_BRIDGE_SCORER_KEY_FILE": str(tmp_path / "scorer.key"),
-            "FEED_BRIDGE_SEEN_SERVED_H": "0",
+            "FEED_AUTH_API_KEYS_FILE": str(keys / "api_keys.json"),
+            "FEED_SCORER_MODELS_DIR": str(tmp_path / "models"),
+            "FEED_SCORER_MODEL_PUBLIC_KEY_PATH": str(keys / "model_signing.pub"),
             "FEED_SCORER_TARGETS": ",".join(f"{on[name].address}:{GRPC_PORT}" for name in SCORERS),
+            "FEED_BRIDGE_SCORER_KEY_FILE": str(keys / "scorer.key"),
+            "FEED_BRIDGE_TOKEN_KEY_PATH": str(keys / "token.key"),
+            "FEED_BRIDGE_SEEN_SERVED_H": "0",
         }
 
         def started(package: str, host: Host, places: tuple[int, int]) -> Running:
             named = {"HOST": host.address, "GRPC_PORT": str(places[0]), "HTTP_PORT": str(places[1])}
             told = environ | {f"FEED_{package.upper()}_{name}": value for name, value in named.items()}
-            process = Running(
-                f"{package}-{host.name}",
-                ("-m", package),
-                told,
-                tmp_path,
-                *places,
-                host.place,
-            )
+            told["FEED_DATA_DIR"] = str(tmp_path / host.name)
+            process = Running(f"{package}-{host.name}", ("-m", package), told, tmp_path, *places, host.place)
             closing.callback(process.stop)
             process.launch()
             return process
@@ -117,9 +120,8 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
         bridges = {name: started("bridge", on[name], (GRPC_PORT, HTTP_PORT)) for name in BRIDGES}
         interactions = started("interactions", on[BRIDGES[0]], (GRPC_PORT + 1, HTTP_PORT + 1))
         port = next(free_ports())
-        sink = Running(
-            "sink", ("-m", "interactions.sink"), environ | {"FEED_SINK_HTTP_PORT": str(port)}, tmp_path, 0, port
-        )
+        told = environ | {"FEED_SINK_HTTP_PORT": str(port), "FEED_DATA_DIR": str(tmp_path / "sink")}
+        sink = Running("sink", ("-m", "interactions.sink"), told, tmp_path, 0, port)
         closing.callback(sink.stop)
         sink.launch()
         for process in (*scorers, *bridges.values(), interactions, sink):
