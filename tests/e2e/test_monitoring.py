@@ -21,6 +21,7 @@ from deploy.monitoring.catalogue import Kind, Metric, catalogue, processes
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.promql import asked
 from deploy.monitoring.rules import Alert, Group, rule_file, scrape_file
+from tests.certificates import self_signed
 from tests.http import call_now
 from tests.polling import wait_for
 from tests.prometheus import Prometheus, prometheus
@@ -128,6 +129,7 @@ def place(system: System, tmp_path: Path) -> Path:
     command = tmp_path / "feed"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m deploy.cli "$@"\n')
     command.chmod(0o755)
+    self_signed(tmp_path, "tls").certificate.rename(tmp_path / "tls.crt")
     return tmp_path
 
 
