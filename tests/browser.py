@@ -152,6 +152,11 @@ class Page:
             raise BrowserError(f"{url}: {failed}")
         wait_for(lambda: self.run("document.readyState"), lambda state: state == "complete", _BOUND_S)
 
+    def arrived(self, title: str) -> None:
+        """Waits until a page whose title begins like this is there, all of it."""
+        told = "document.readyState + document.title"
+        wait_for(lambda: str(self.run(told)), lambda found: found.startswith(f"complete{title}"), _BOUND_S)
+
     def run(self, script: str) -> Any:
         """Runs a script and returns its value, or what its promise comes to; fails when it throws."""
         done = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)

@@ -162,18 +162,18 @@ async def test_a_model_comes_to_serve_by_the_mouse_and_goes_by_the_keyboard(
     def promote() -> str:
         page.go(f"http://127.0.0.1:{site.http_port}/models")
         page.click('a[href="/models/m3/serve"]')
-        wait_for(lambda: page.run("document.title"), lambda title: title.startswith("Let a model serve"))
+        page.arrived("Let a model serve")
         say_who()
         page.click("button")
         wait_for(lambda: page.run("location.search"), lambda search: search == "?done=serves")
-        return str(page.run("document.querySelector('[role=status]').textContent"))
+        return str(wait_for(lambda: page.run("document.querySelector('[role=status]')?.textContent"), bool))
 
     def roll_back() -> None:
         page.click('a.button[href="/models/m2/serve"]')
-        wait_for(lambda: page.run("document.title"), lambda title: title.startswith("Roll back"))
+        page.arrived("Roll back")
         say_who()
         page.press("Enter")
-        wait_for(lambda: page.run("location.search"), lambda search: search == "?done=serves")
+        wait_for(lambda: page.run("location.search + document.readyState"), "?done=servescomplete".__eq__)
 
     assert "It serves from now on" in await asyncio.to_thread(promote)
     assert store.live() == "m3"

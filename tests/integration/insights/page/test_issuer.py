@@ -16,6 +16,7 @@ from tests.http import Answer, call
 from tests.integration.insights.page.conftest import Start
 from tests.integration.insights.page.test_sign_in import Person, changes
 from tests.oidc_issuer import SECRET, OidcIssuer
+from tests.secret_files import write_secret
 from tests.tokens import Issuer
 from trainer.adapters.bundle_store import BundleStore
 
@@ -62,7 +63,7 @@ async def test_who_was_let_in_by_the_issuer_does_what_his_scopes_say_under_his_n
     start: Start, issuer: OidcIssuer, store: BundleStore, database_url: str, tmp_path: Path, secret: str
 ):
     issuer.scopes = "insights:read models:promote feed:read:any"
-    (tmp_path / "secret").write_text(secret or "unused")
+    write_secret(tmp_path / "secret", secret or "unused")
     more = {"FEED_INSIGHTS_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret")} if secret else {}
     visitor = Visitor(await start(**issuer.environ, **more))
     assert f"Sign in at {urlsplit(issuer.url).netloc}<" in (await visitor.get("/sign-in")).text

@@ -26,10 +26,6 @@ def page(browser: Browser) -> Iterator[Page]:
     found.close()
 
 
-def arrived(page: Page, title: str) -> None:
-    wait_for(lambda: page.run("document.title"), lambda found: found.startswith(title))
-
-
 def picture(page: Page, name: str) -> None:
     """Keeps how a page looks, where a folder for that is named."""
     folder = os.environ.get("PICTURES")
@@ -45,7 +41,7 @@ async def test_somebody_signs_in_lets_a_model_serve_and_signs_out(
 
     def walk() -> str:
         page.go(f"{origin}/models/m3/serve")
-        arrived(page, "Sign in")
+        page.arrived("Sign in")
         for scheme, width in product(SCHEMES, WIDTHS):
             page.emulate(width, scheme)
             picture(page, f"sign-in-{scheme}-{width}")
@@ -56,23 +52,23 @@ async def test_somebody_signs_in_lets_a_model_serve_and_signs_out(
         page.press("Enter")
         wait_for(lambda: page.run("document.querySelector('[role=alert]')?.textContent"), bool)
         picture(page, "sign-in-wrong")
-        assert page.run("document.activeElement.name") == "key"
+        wait_for(lambda: page.run("document.activeElement.name"), "key".__eq__)
         page.type(key)
         page.press("Enter")
-        arrived(page, "Let a model serve")
+        page.arrived("Let a model serve")
         picture(page, "serve-signed-in")
         page.emulate(390, "light")
         picture(page, "serve-signed-in-390")
         assert page.run("document.cookie") == ""
         page.run("document.querySelector('main form button').focus()")
         page.press("Enter")
-        arrived(page, "Models")
+        page.arrived("Models")
         served = str(store.live())
         page.run("document.querySelector('.visitor button').focus()")
         page.press("Enter")
-        arrived(page, "Sign in")
+        page.arrived("Sign in")
         page.go(f"{origin}/models")
-        arrived(page, "Sign in")
+        page.arrived("Sign in")
         return served
 
     assert await asyncio.to_thread(walk) == "m3"
@@ -89,11 +85,11 @@ async def test_a_page_that_looks_again_by_itself_leads_to_the_form_once_the_sess
 
     def walk() -> None:
         page.go(origin)
-        arrived(page, "Sign in")
+        page.arrived("Sign in")
         page.run("document.querySelector('[name=key]').focus()")
         page.type(key)
         page.press("Enter")
-        arrived(page, "Overview")
+        page.arrived("Overview")
         api_keys.remove(keys_path, "ann")
 
         def looked_again() -> str:
