@@ -102,17 +102,37 @@ class KafkaConsumer:
         self._joined = False
         self._refresh_at = 0.0
         self._polled_at = 0.0
+        # What librdkafka has given its client up for.
+        self._fatal = ""
 
     async def start(self, find_offsets: FindOffsets) -> None:
         """Joins the group; partitions come during `poll`."""
         self._find_offsets = find_offsets
+        await self._join()
+
+    async def _join(self) -> None:
         config = {**self._config, **self._credentials.config()}
         self._consumer = Consumer(config, logger=logging.getLogger("eventlog.librdkafka"))
         await self._run(self._subscribe)
 
+    async def _join_again(self) -> None:
+        """Puts a new client in the place of one that librdkafka has given up: it would never read again.
+
+        That comes when somebody else has joined under the same name, and when a broker that was killed takes its
+        member for somebody else.
+        """
+        _LOG.warning("eventlog.consumer_rebuilt", topic=self._topic, error=self._fatal)
+        await self._leave()
+        self._new.clear()
+        self._assigned.clear()
+        self._joined, self._fatal = False, ""
+        await self._join()
+
     async def poll(self, max_records: int, timeout_s: float) -> list[StoredRecord]:
         """Returns the next records, those of one partition in order."""
         deadline = time.monotonic() + timeout_s
+        if self._fatal:
+            await self._join_again()
         while True:
             if self._new:
                 await self._begin()
@@ -141,12 +161,15 @@ class KafkaConsumer:
         librdkafka waits by the wall clock: where that was set back and there is nothing to read, a call may take as
         long as it was set back.
         """
+        await self._leave()
+        self._thread.stop()
+
+    async def _leave(self) -> None:
         if self._consumer is not None:
             try:
                 await asyncio.wait_for(self._run(self._consumer.close), _CLOSE_S)
             except TimeoutError:
                 _LOG.warning("eventlog.close_late", topic=self._topic)
-        self._thread.stop()
 
     async def _run(self, work: Callable[[], ResultT]) -> ResultT:
         return await self._thread.run(work)
@@ -207,7 +230,9 @@ class KafkaConsumer:
             return []
         messages = [first, *self._client.consume(max_records - 1, 0)]
         # Of a missing topic the probe tells, and also when it is there.
-        errors = [error.name() for each in messages if (error := each.error()) and error.code() != _NO_TOPIC]
+        failures = [error for each in messages if (error := each.error()) and error.code() != _NO_TOPIC]
+        self._fatal = next((error.str() for error in failures if _is_fatal(error)), self._fatal)
+        errors = [error.name() for error in failures]
         # Partitions may have gone while these were collected: whoever has them now reads the same.
         found = [stored(each) for each in messages if each.error() is None and each.partition() in self._assigned]
         if errors and not found:
@@ -259,6 +284,10 @@ class KafkaConsumer:
         if self._probe.suspect(error):
             self._refresh_at = 0.0
             _LOG.warning("eventlog.kafka_error", error=error.name(), detail=error.str())
+
+
+def _is_fatal(error: KafkaError) -> bool:
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001  # public in librdkafka
 
 
 def stored(message: Any) -> StoredRecord:

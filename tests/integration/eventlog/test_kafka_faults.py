@@ -15,7 +15,7 @@ from eventlog import topics
 from eventlog.adapters.consumer_kafka import KafkaConsumer
 from eventlog.adapters.history_kafka import read_topic
 from eventlog.adapters.publisher_kafka import KafkaPublisher
-from eventlog.ports import Durability, NotAcknowledgedError, Offsets, Partition, Record, StoredRecord
+from eventlog.ports import ConsumeError, Durability, NotAcknowledgedError, Offsets, Partition, Record, StoredRecord
 from eventlog.telemetry import NoTelemetry
 from tests.brokers import SOON_BACK, running
 from tests.polling import until
@@ -117,6 +117,35 @@ async def test_what_is_acknowledged_outlives_a_killed_broker(broker: LocalKafka,
 
     await until_ready(publisher)
     assert {record.value.decode() for record in await read_all(broker)} >= set(sent)
+
+
+async def test_a_reader_that_was_taken_for_another_one_reads_on(broker: LocalKafka, publisher: KafkaPublisher) -> None:
+    """Who joins under its name fences it, which librdkafka calls fatal: it reads nothing any more, for ever."""
+    config, group = {"bootstrap.servers": broker.bootstrap_servers}, uuid.uuid4().hex
+
+    async def joined() -> KafkaConsumer:
+        consumer = KafkaConsumer(config, TOPIC, group, instance_id="one")
+        await consumer.start(at_the_oldest)
+        await reads(consumer)
+        return consumer
+
+    async def reads(consumer: KafkaConsumer) -> None:
+        value = uuid.uuid4().hex.encode()
+        await publisher.publish_many([Record(TOPIC, "k", value)])
+        async with asyncio.timeout(60):
+            while value not in {record.value for record in await consumer.poll(1_000, timeout_s=0.5)}:
+                pass
+
+    first = await joined()
+    second = await joined()
+    with pytest.raises(ConsumeError, match="_FATAL"):
+        async with asyncio.timeout(60):
+            while True:
+                await first.poll(10, timeout_s=0.5)
+    await second.close()
+
+    await reads(first)
+    await first.close()
 
 
 async def test_a_broker_that_hangs_is_noticed_and_forgiven(broker: LocalKafka, publisher: KafkaPublisher) -> None:

@@ -1,6 +1,7 @@
 """The pages of algorithms, funnel and trends: every number is what a plain query over the facts says."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -147,7 +148,8 @@ async def test_what_was_chosen_stays_chosen(site: tuple[Service, Books], browser
         page.run("document.querySelector('#split').value = 'source'")
         page.run("document.querySelector('form button').focus()")
         page.press("Enter")
-        wait_for(lambda: page.run("location.search"), lambda query: "split=source" in query, 10)
+        there = "document.readyState + location.search"
+        wait_for(lambda: re.match("complete.*split=source", str(page.run(there))), bool, 10)
         wait_for(lambda: page.run(DRAWN), bool, 10)
         chosen = page.run("Array.from(document.querySelectorAll('select'), (each) => each.value)")
         page.close()
