@@ -57,8 +57,9 @@ def personal(system: System, user_id: str = KNOWN) -> pb.GetRecommendationsRespo
 
 
 def test_a_known_user_gets_a_personal_page(system: System):
-    # A busy machine may be late for a first attempt.
-    page = wait_for(lambda: personal(system), lambda page: page.attempts == 1 and page.budget_left_ms > 0)
+    # A busy machine may be late for a first attempt. Who has been served all there is is asked for twice, so this is
+    # somebody whom no other test asks for.
+    page = wait_for(lambda: personal(system, "u390"), lambda page: page.attempts == 1 and page.budget_left_ms > 0)
     scores = [each.score for each in page.recommendations]
     assert len(set(videos_of(page))) == 20
     assert scores == sorted(scores, reverse=True)
