@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import structlog
 
 from runtime.access import Caller
 from runtime.errors import UnauthenticatedError
+from runtime.secret_files import replace_private, stamp_of
 
 _LOG = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class ApiKeys:
         self._path = path
         self._monotonic = monotonic
         self._looked = monotonic()
-        self._stamp = self._stamped()
+        self._stamp = stamp_of(path)
         self._keys: Mapping[str, ApiKey] = read(path)
 
     def caller(self, key: str) -> Caller | None:
@@ -127,7 +127,7 @@ class ApiKeys:
         if now - self._looked < _LOOK_S:
             return
         self._looked = now
-        stamp = self._stamped()
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -135,13 +135,6 @@ class ApiKeys:
             self._keys = read(self._path)
         except ApiKeysError as error:
             _LOG.error("api_keys.not_read", error=str(error))
-
-    def _stamped(self) -> tuple[int, ...]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return ()
-        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
 
 
 class KeyBearers:
@@ -175,10 +168,4 @@ def _hash(secret: str) -> str:
 def _write(path: Path, keys: Mapping[str, ApiKey]) -> None:
     """Replaces the file whole, for its owner alone."""
     rows: list[dict[str, Any]] = [asdict(key) for key in keys.values()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(rows, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_private(path, json.dumps(rows, indent=1).encode())

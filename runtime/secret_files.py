@@ -1,6 +1,8 @@
 """Files that hold secrets: nobody but their user, and who he shares a group with, may read them."""
 
 import contextlib
+import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias, TypeVar
@@ -22,6 +24,26 @@ def require_private(path: Path) -> None:
     """Raises SecretFileError when others may read or change a secret, OSError when it is not there."""
     if path.stat().st_mode & _FORBIDDEN:
         raise SecretFileError(f"{path.name}: others may read or change it; chmod 600 it")
+
+
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Returns what changes with a file, its mode included; empty: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Puts a file in the place of the one before, whole and for its user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _private(name: _Name) -> _Name:

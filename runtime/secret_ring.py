@@ -1,6 +1,5 @@
 """Secrets that change without a restart: the newest signs, those before it still verify until they are dropped."""
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from runtime.signing import SECRET_BYTES, KeyFileError, load_or_create_secret
+from runtime.secret_files import replace_private
+from runtime.signing import SECRET_BYTES, KeyFileError, load_or_create_secret, private_content
 
 _LOG = structlog.get_logger(__name__)
 
@@ -17,7 +17,6 @@ _LOG = structlog.get_logger(__name__)
 _MOST: Final = 2
 # No host reads its file more often than this, in seconds.
 _LOOK_S: Final = 1.0
-_OPEN_TO_OTHERS: Final = 0o027
 
 
 class SecretRing:
@@ -57,12 +56,7 @@ def read(path: Path) -> Sequence[bytes]:
     Raises:
         KeyFileError: When there are none, or others may read or change them.
     """
-    try:
-        if path.stat().st_mode & _OPEN_TO_OTHERS:
-            raise KeyFileError(f"{path.name}: others may read or write it; chmod 600 it")
-        content = path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"{path.name}: {error.strerror}") from error
+    content = private_content(path)
     if len(content) not in {SECRET_BYTES * count for count in range(1, _MOST + 1)}:
         raise KeyFileError(f"{path.name}: holds {len(content)} bytes, not {SECRET_BYTES} or {_MOST * SECRET_BYTES}")
     return [content[at : at + SECRET_BYTES] for at in range(0, len(content), SECRET_BYTES)]
@@ -79,10 +73,4 @@ def rotate(path: Path, *, keep: bool) -> None:
         KeyFileError: When the one before it is to be kept, and cannot be read.
     """
     before = read(path)[: _MOST - 1] if keep and path.exists() else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(b"".join([secrets.token_bytes(SECRET_BYTES), *before]))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_private(path, b"".join([secrets.token_bytes(SECRET_BYTES), *before]))

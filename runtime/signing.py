@@ -35,7 +35,7 @@ def load_or_create_private_key(path: Path) -> Ed25519PrivateKey:
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _create(path, pem)
-    loaded = load_pem_private_key(_private_content(path), password=None)
+    loaded = load_pem_private_key(private_content(path), password=None)
     if not isinstance(loaded, Ed25519PrivateKey):
         raise KeyFileError(f"{path.name}: not an Ed25519 private key")
     public = loaded.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -93,13 +93,14 @@ def load_or_create_secret(path: Path) -> bytes:
     """Returns the secret at `path`, 32 random bytes made (mode 0600) at first use."""
     if not path.exists():
         _create(path, secrets.token_bytes(SECRET_BYTES))
-    secret = _private_content(path)
+    secret = private_content(path)
     if len(secret) != SECRET_BYTES:
         raise KeyFileError(f"{path.name}: holds {len(secret)} bytes, not {SECRET_BYTES}")
     return secret
 
 
-def _private_content(path: Path) -> bytes:
+def private_content(path: Path) -> bytes:
+    """Returns what a secret file holds; raises KeyFileError when it cannot be read, or others can."""
     try:
         require_private(path)
         return path.read_bytes()

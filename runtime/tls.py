@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from runtime.secret_files import SecretFileError, require_private
+from runtime.secret_files import SecretFileError, require_private, stamp_of
 from runtime.settings import CommonSettings, SettingsError
 
 _LOG = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ class TlsFiles:
             _LOG.info("tls.read")
 
     def _stamped(self) -> _Stamps:
-        return tuple(_stamp(Path(name)) for name in _names(self._settings))
+        return tuple(stamp_of(Path(name)) for name in _names(self._settings))
 
 
 def tls_of(settings: CommonSettings) -> TlsFiles | None:
@@ -189,11 +189,3 @@ def _expiry_time(certificate: bytes) -> float:
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
     return load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
