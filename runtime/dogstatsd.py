@@ -1,18 +1,15 @@
 """A Datadog agent over DogStatsD; only who has one imports this (a quarter of a second)."""
 
+import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from typing import Final
 
 from datadog.dogstatsd.base import DogStatsd
 
-from runtime.throttle import Throttle
+from runtime.throttle import SparseWarnings
 
 _LIBRARY_LOG: Final = logging.getLogger("datadog.dogstatsd")
-
-# The library warns of every packet that an agent which is not there did not take.
-_WARNING_INTERVAL_S: Final = 60.0
 
 # Packets that wait for a slow agent; beyond them the oldest is dropped.
 _QUEUE_PACKETS: Final = 100
@@ -46,7 +43,7 @@ class Agent:
             sender_queue_size=_QUEUE_PACKETS,
         )
         self.client.constant_tags = _each_once(self.client.constant_tags)
-        self._sparse = _Sparse()
+        self._sparse = SparseWarnings()
         _LIBRARY_LOG.addFilter(self._sparse)
 
     def close(self) -> None:
@@ -57,21 +54,25 @@ class Agent:
         _LIBRARY_LOG.removeFilter(self._sparse)
 
 
+class AgentTelemetry:
+    """What tells an agent of something: the part that all such have in common.
+
+    Args:
+        address: `host:port`, or the path of a Unix socket.
+        tags: Set on everything, such as `env:prod`.
+    """
+
+    def __init__(self, address: str, tags: list[str]) -> None:
+        self._agent = Agent(address, tags)
+
+    async def stop(self) -> None:
+        """Sends what is left; takes a second at most."""
+        await asyncio.to_thread(self._agent.close)
+
+
 def _each_once(tags: Sequence[str]) -> list[str]:
     """Leaves out what the library adds of `DD_ENV`, `DD_SERVICE` and `DD_VERSION`: the settings have them already."""
     named: dict[str, str] = {}
     for tag in tags:
         named.setdefault(tag.partition(":")[0], tag)
     return list(named.values())
-
-
-class _Sparse(logging.Filter):
-    """Lets each warning of the library through once a minute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._throttle: Throttle[logging.LogRecord] = Throttle(_WARNING_INTERVAL_S)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Says whether it may be written."""
-        return self._throttle.admit(str(record.msg), record, time.monotonic()) is not None

@@ -1,9 +1,14 @@
 """Lets one thing a second through for each key, and counts the rest."""
 
+import logging
+import time
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
+
+# A library warns of every packet that a server which is not there did not take.
+_WARNING_INTERVAL_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -55,3 +60,15 @@ class Throttle(Generic[ItemT]):
                 released.append((key.held, key.count - 1))
                 key.passed, key.held, key.count = now, None, 0
         return released
+
+
+class SparseWarnings(logging.Filter):
+    """Lets each warning of a library through once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._throttle: Throttle[logging.LogRecord] = Throttle(_WARNING_INTERVAL_S)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Says whether it may be written."""
+        return self._throttle.admit(str(record.msg), record, time.monotonic()) is not None

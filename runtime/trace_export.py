@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -15,13 +14,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace import SpanContext as OtelContext
 
-from runtime.throttle import Throttle
+from runtime.throttle import SparseWarnings
 from runtime.tracing import Span, SpanContext
 
 _LIBRARY_LOG: Final = logging.getLogger("opentelemetry")
 _LIBRARY_LOGS: Final = ("opentelemetry.exporter.otlp.proto.grpc.exporter", "opentelemetry.sdk._shared_internal")
-# The library warns of every batch that a collector which is not there did not take.
-_WARNING_INTERVAL_S: Final = 60.0
 
 # Spans that wait for a slow collector, some 3 MB; beyond them new ones are dropped.
 QUEUE_SPANS: Final = 2_048
@@ -68,7 +65,7 @@ class SpanQueue:
             schedule_delay_millis=_EVERY_MS,
             max_export_batch_size=_BATCH_SPANS,
         )
-        self._sparse = _Sparse()
+        self._sparse = SparseWarnings()
         for name in _LIBRARY_LOGS:
             logging.getLogger(name).addFilter(self._sparse)
 
@@ -125,18 +122,6 @@ class _Counted(SpanExporter):
     def shutdown(self) -> None:
         """Closes the connection."""
         self._exporter.shutdown()
-
-
-class _Sparse(logging.Filter):
-    """Lets each warning of the library through once a minute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._throttle: Throttle[logging.LogRecord] = Throttle(_WARNING_INTERVAL_S)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Says whether it may be written."""
-        return self._throttle.admit(str(record.msg), record, time.monotonic()) is not None
 
 
 def _is_insecure(endpoint: str) -> bool:

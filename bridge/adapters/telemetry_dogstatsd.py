@@ -1,14 +1,12 @@
 """Fallbacks to a Datadog agent over DogStatsD."""
 
-import asyncio
-
 from bridge.domain.outcome import FallbackReason, Source
 from bridge.fallback_events import EVENT_NAME, FallbackEvent
 from bridge.telemetry import NullObserver, PageServed
-from runtime.dogstatsd import Agent
+from runtime.dogstatsd import AgentTelemetry
 
 
-class DogStatsdTelemetry(NullObserver):
+class DogStatsdTelemetry(AgentTelemetry, NullObserver):
     """Counts every fallback and tells the events.
 
     Args:
@@ -17,7 +15,7 @@ class DogStatsdTelemetry(NullObserver):
     """
 
     def __init__(self, address: str, tags: list[str]) -> None:
-        self._agent = Agent(address, tags)
+        super().__init__(address, tags)
         self._tags: dict[tuple[FallbackReason, str, Source], list[str]] = {}
 
     def page_served(self, record: PageServed) -> None:
@@ -36,10 +34,6 @@ class DogStatsdTelemetry(NullObserver):
             aggregation_key=event.reason.value,
             tags=self._tags_of(event.reason, event.rung, event.source),
         )
-
-    async def stop(self) -> None:
-        """Sends what is left; takes a second at most."""
-        await asyncio.to_thread(self._agent.close)
 
     def _tags_of(self, reason: FallbackReason, rung: str, source: Source) -> list[str]:
         found = self._tags.get((reason, rung, source))

@@ -1,13 +1,12 @@
 """What was served and consumed, and what is wrong with it, to a Datadog agent over DogStatsD."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from insights.domain.analytics import AnalyticsEvent, EventName
 from insights.keeper import Step
 from insights.ports import LedgerState
-from runtime.dogstatsd import Agent
+from runtime.dogstatsd import AgentTelemetry
 
 _COUNTERS: Final = {
     EventName.SERVED: "feed.recommendation.served",
@@ -17,7 +16,7 @@ _COUNTERS: Final = {
 _TAGS: Final = ("algorithm", "source", "fallback_reason", "interaction_type")
 
 
-class DogStatsdTelemetry:
+class DogStatsdTelemetry(AgentTelemetry):
     """Counts events as the port `Analytics`, and listens to the keeper and the guardian.
 
     Args:
@@ -26,7 +25,7 @@ class DogStatsdTelemetry:
     """
 
     def __init__(self, address: str, tags: list[str]) -> None:
-        self._agent = Agent(address, tags)
+        super().__init__(address, tags)
         self._balance = 0
 
     def send(self, events: Sequence[AnalyticsEvent]) -> None:
@@ -63,10 +62,6 @@ class DogStatsdTelemetry:
         """Tells the event."""
         found = ",".join(f"{variant}:{count}" for variant, count in users.items())
         self._event("feed.insights.experiment_mismatched", f"experiment={name} users={found}")
-
-    async def stop(self) -> None:
-        """Sends what is left; takes a second at most."""
-        await asyncio.to_thread(self._agent.close)
 
     def _event(self, title: str, text: str) -> None:
         self._agent.client.event(title, text, alert_type="error", aggregation_key=title)

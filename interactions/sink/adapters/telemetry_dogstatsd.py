@@ -1,29 +1,15 @@
 """What was brought into the database, to a Datadog agent over DogStatsD."""
 
-import asyncio
-
 from interactions.sink.ports import BatchWritten, Lag, Step
-from runtime.dogstatsd import Agent
+from runtime.dogstatsd import Agent, AgentTelemetry
 
 
-class DogStatsdTelemetry:
-    """Counts records of all topics.
-
-    Args:
-        address: `host:port`, or the path of a Unix socket.
-        tags: Set on everything, such as `env:prod`.
-    """
-
-    def __init__(self, address: str, tags: list[str]) -> None:
-        self._agent = Agent(address, tags)
+class DogStatsdTelemetry(AgentTelemetry):
+    """Counts records of all topics."""
 
     def of(self, topic: str) -> "TopicTelemetry":
         """Returns what tells of one topic."""
         return TopicTelemetry(self._agent, topic)
-
-    async def stop(self) -> None:
-        """Sends what is left; takes a second at most."""
-        await asyncio.to_thread(self._agent.close)
 
 
 class TopicTelemetry:
