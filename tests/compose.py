@@ -1,15 +1,21 @@
 """The services of `deploy/docker/compose.yaml` as processes of this machine: the same commands in the same order."""
 
+import json
 import os
 import re
 import signal
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 
+from tests.chaos.stores import Table
+from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import ROOT
 
@@ -145,3 +151,35 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
         check=True,
     )
     yield from map(Path, listed.stdout.splitlines())
+
+
+def works(ports: Mapping[str, int], key: str, database: str) -> None:
+    """Asserts that a system does what it is there for: nobody without a key, a personal page, a like in the database.
+
+    Args:
+        ports: Of its processes, such as `bridge_http`.
+        key: What callers show.
+        database: URL.
+    """
+    path = "/feed/recommendations?userId=u1"
+    assert call_now(ports["bridge_http"], "GET", path).status == 401
+    shown = {"authorization": f"Bearer {key}"}
+
+    def page() -> Any:
+        return call_now(ports["bridge_http"], "GET", path, headers=shown).json
+
+    # The bridge may still be finding the scorer.
+    videos = wait_for(page, lambda found: found["source"] == "LIGHTFM")["recommendations"]
+    event_id = str(uuid.uuid4())
+    event = {
+        "userId": "u1",
+        "videoId": videos[0]["videoId"],
+        "interactionType": "LIKE",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "eventId": event_id,
+    }
+    sent = {**shown, "content-type": "application/json"}
+    answer = call_now(ports["interactions_http"], "POST", "/feed/interactions", json.dumps(event).encode(), sent)
+    assert answer.status == 200
+    with closing(Table(database)) as table:
+        wait_for(table.ids, lambda ids: event_id in ids)

@@ -4,19 +4,20 @@ import functools
 import math
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.process import free_port
+from tests.chaos.beside import Beside
 from tests.chaos.events import Stream
 from tests.chaos.figures import Figure
 from tests.chaos.ledger import Findings, Ledger, trend
+from tests.chaos.memory import rss_mb
 from tests.chaos.processes import Running
 from tests.chaos.sender import Attempt
 from tests.chaos.sending import Attempts, Sender, new_run
@@ -43,7 +44,7 @@ class Size:
     journal_mb: float
 
 
-class SizeWatch:
+class SizeWatch(Beside):
     """Looks at a process and its journal twice a second, from `with` to its end.
 
     Args:
@@ -52,19 +53,10 @@ class SizeWatch:
     """
 
     def __init__(self, process: Running, journal: Path) -> None:
+        super().__init__()
         self._process = process
         self._journal = journal
         self.sizes: list[Size] = []
-
-    def __enter__(self) -> Self:
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._repeat)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
 
     def rss_mb(self, start_s: float, end_s: float = math.inf) -> float:
         """Returns the largest size in memory between two instants; 0 when none was seen."""
@@ -74,8 +66,9 @@ class SizeWatch:
         """Returns the largest size of the journal."""
         return max((each.journal_mb for each in self.sizes), default=0.0)
 
-    def _repeat(self) -> None:
-        while not self._stopped.wait(WATCH_EVERY_S):
+    def run(self) -> None:
+        """Looks."""
+        while not self.ended.wait(WATCH_EVERY_S):
             with suppress(OSError, StopIteration):
                 self.sizes.append(Size(time.monotonic(), rss_mb(self._process.pid), size_mb(self._journal)))
 
@@ -311,12 +304,6 @@ def ledger_of(stream: Stream, attempts: Attempts) -> Ledger:
             if status in "AD":
                 ledger.acknowledged_at(stream.event_id(number), attempt.end_s, attempt.durability)
     return ledger
-
-
-def rss_mb(pid: int) -> float:
-    """Returns what a process has in memory."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmRSS:"))
 
 
 def size_mb(folder: Path) -> float:

@@ -1,9 +1,9 @@
 """How much memory and processor time a process takes."""
 
 import os
-import threading
 from pathlib import Path
-from typing import Self
+
+from tests.chaos.beside import Beside
 
 _EVERY_S = 0.05
 
@@ -20,27 +20,19 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class MemoryWatch:
+class MemoryWatch(Beside):
     """Watches from `with` to its end; `more_mb` is how much it was at most above the start."""
 
     def __init__(self, pid: int) -> None:
+        super().__init__()
         self._pid = pid
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="memory")
         self.start_mb = self.most_mb = rss_mb(pid)
 
     @property
     def more_mb(self) -> float:
         return self.most_mb - self.start_mb
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_EVERY_S):
+    def run(self) -> None:
+        """Looks."""
+        while not self.ended.wait(_EVERY_S):
             self.most_mb = max(self.most_mb, rss_mb(self._pid))

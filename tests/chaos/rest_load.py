@@ -1,16 +1,15 @@
 """Pages over REST, one after the other, each over a connection of its own, as long as something else happens."""
 
 import math
-import threading
 import time
-from typing import Self
 
+from tests.chaos.beside import Beside
 from tests.http import call_now
 
 _EVERY_S = 0.05
 
 
-class RestLoad:
+class RestLoad(Beside):
     """Asks from `with` to its end.
 
     Args:
@@ -19,10 +18,9 @@ class RestLoad:
     """
 
     def __init__(self, port: int, user_id: str = "u1") -> None:
+        super().__init__()
         self._path = f"/feed/recommendations?userId={user_id}"
         self._port = port
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="rest-load")
         self._latencies_ms: list[float] = []
         self.failed = 0
 
@@ -36,16 +34,9 @@ class RestLoad:
         ordered = sorted(self._latencies_ms)
         return ordered[math.ceil(len(ordered) * 0.99) - 1]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        while not self._ended.wait(_EVERY_S):
+    def run(self) -> None:
+        """Asks."""
+        while not self.ended.wait(_EVERY_S):
             start = time.monotonic()
             try:
                 status = call_now(self._port, "GET", self._path).status

@@ -1,12 +1,12 @@
 """S09: one user asks fifty times as often as he may, beside others who ask for their pages."""
 
-import threading
 import time
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import grpc
 
 from feed.recommendations.v1 import recommendations_pb2 as pb
+from tests.chaos.beside import Beside
 from tests.chaos.conftest import Reporter
 from tests.chaos.load import FEED, Load, open_loop
 from tests.chaos.rig import GRACE_S, Rig
@@ -19,23 +19,17 @@ EXCESS: Final = 50
 RPS: Final = 50
 
 
-class Flood:
+class Flood(Beside):
     """A user who asks at a fixed rate, from `with` to its end."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="flood")
         self._calls: list[Any] = []
         self.lasted_s = 0.0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+        super().__exit__()
         self.hints = [_hinted(call) for call in self._calls if call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
         self.served = sum(call.code() is grpc.StatusCode.OK for call in self._calls)
         self._channel.close()
@@ -44,10 +38,11 @@ class Flood:
         """How many calls it made."""
         return len(self._calls)
 
-    def _ask(self) -> None:
+    def run(self) -> None:
+        """Asks."""
         ask: Any = self._channel.unary_unary(f"/{FEED}", pb.GetRecommendationsRequest.SerializeToString)
         start = time.monotonic()
-        while not self._ended.wait(max(0.0, start + len(self._calls) / (LIMIT_RPS * EXCESS) - time.monotonic())):
+        while not self.ended.wait(max(0.0, start + len(self._calls) / (LIMIT_RPS * EXCESS) - time.monotonic())):
             self._calls.append(ask.future(pb.GetRecommendationsRequest(user_id=USER), timeout=10))
         for call in self._calls:
             call.code()

@@ -1,15 +1,10 @@
 """The image and `docker compose`, without Docker: what they install, and what they run in which order."""
 
-import json
 import shlex
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -18,13 +13,10 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.processes import NAMES
 from tests.brokers import running
-from tests.chaos.stores import Table
 from tests.commands import bare_environ
-from tests.compose import FILE, PlainMachine, copy_context, is_server, services
+from tests.compose import FILE, PlainMachine, copy_context, is_server, services, works
 from tests.conftest import QUICK_MODEL, SMALL_LOG
 from tests.databases import fresh_postgres_url
-from tests.http import call_now
-from tests.polling import wait_for
 from tests.system import GRPC, HTTP, ROOT, free_ports
 
 
@@ -116,26 +108,5 @@ def test_its_commands_in_its_order_are_a_whole_system(
     for name, service in servers.items():
         machine.until_healthy(name, service)
 
-    path = "/feed/recommendations?userId=u1"
-    assert call_now(ports["bridge_http"], "GET", path).status == 401
-    shown = {"authorization": f"Bearer {(machine.folder / 'keys' / 'app.key').read_text().strip()}"}
-
-    def page() -> Any:
-        return call_now(ports["bridge_http"], "GET", path, headers=shown).json
-
-    # The bridge may still be finding the scorer.
-    videos = wait_for(page, lambda found: found["source"] == "LIGHTFM")["recommendations"]
-    event_id = str(uuid.uuid4())
-    event = {
-        "userId": "u1",
-        "videoId": videos[0]["videoId"],
-        "interactionType": "LIKE",
-        "timestamp": datetime.now(UTC).isoformat(),
-        "eventId": event_id,
-    }
-    sent = {**shown, "content-type": "application/json"}
-    answer = call_now(ports["interactions_http"], "POST", "/feed/interactions", json.dumps(event).encode(), sent)
-    assert answer.status == 200
-    with closing(Table(database)) as table:
-        wait_for(table.ids, lambda ids: event_id in ids)
+    works(ports, (machine.folder / "keys" / "app.key").read_text().strip(), database)
     assert set(machine.stop().values()) == {0}

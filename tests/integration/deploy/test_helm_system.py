@@ -1,12 +1,8 @@
 """The pods of the chart as processes of this machine: its commands with its settings, in the order of Kubernetes."""
 
-import json
 import shutil
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +14,10 @@ from deploy.processes import NAMES
 from runtime.signing import load_or_create_private_key, load_or_create_secret
 from tests import helm
 from tests.brokers import running
-from tests.chaos.stores import Table
-from tests.compose import DATA, PlainMachine
+from tests.compose import DATA, PlainMachine, works
 from tests.conftest import QUICK_MODEL, SMALL_LOG
 from tests.databases import fresh_postgres_url
-from tests.http import call_now
 from tests.integration.deploy.test_helm import IMAGE, environ_of, pods
-from tests.polling import wait_for
 from tests.system import GRPC, HTTP, free_ports
 
 SECRETS: Final = "/etc/feed"
@@ -100,27 +93,6 @@ def test_its_pods_are_a_whole_system(
     for name in NAMES:
         machine.until_healthy(name, services[name])
 
-    shown = {"authorization": f"Bearer {(machine.folder / 'secrets/app.key').read_text().strip()}"}
-    path = "/feed/recommendations?userId=u1"
-
-    def page() -> Any:
-        return call_now(ports["bridge_http"], "GET", path, headers=shown).json
-
-    assert call_now(ports["bridge_http"], "GET", path).status == 401
-    # The bridge may still be finding the scorer.
-    videos = wait_for(page, lambda found: found["source"] == "LIGHTFM")["recommendations"]
-    event_id = str(uuid.uuid4())
-    event = {
-        "userId": "u1",
-        "videoId": videos[0]["videoId"],
-        "interactionType": "LIKE",
-        "timestamp": datetime.now(UTC).isoformat(),
-        "eventId": event_id,
-    }
-    sent = {**shown, "content-type": "application/json"}
-    answer = call_now(ports["interactions_http"], "POST", "/feed/interactions", json.dumps(event).encode(), sent)
-    assert answer.status == 200
-    with closing(Table(database)) as table:
-        wait_for(table.ids, lambda ids: event_id in ids)
+    works(ports, (machine.folder / "secrets" / "app.key").read_text().strip(), database)
     machine.run(services["prune"])
     assert set(machine.stop().values()) == {0}
