@@ -30,7 +30,7 @@ from runtime import api_keys
 from runtime.access import ADMIN, PUBLIC, Rule
 from runtime.policy import POLICY
 from runtime.process import Service
-from storage.database import Database, sync_engine
+from storage.database import Database, reading, sync_engine
 from storage.tables import outcome_waiting, prediction_outcomes
 from tests.chaos.figures import report
 from tests.http import call
@@ -124,7 +124,8 @@ class Site:
         file = JournalFile(self.folder / "eventlog")
         engine = sync_engine(f"sqlite:///{self.folder / 'feed.db'}")
         try:
-            with engine.connect() as connection:
+            # Reading: it would wait for a writer, and writers of the same loop for us.
+            with reading(engine) as connection:
                 waiting = connection.scalar(sa.select(sa.func.count()).select_from(outcome_waiting)) or 0
                 tied = connection.scalar(sa.select(sa.func.sum(prediction_outcomes.c.user_action != "pending"))) or 0
             return len(list(file.read(INTERACTIONS, 0, 10_000))), waiting + tied

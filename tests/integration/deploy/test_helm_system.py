@@ -73,7 +73,7 @@ def provide_secrets(machine: PlainMachine, environ: Mapping[str, str]) -> None:
     shutil.copy(machine.folder / "keys/model_signing.pub", secrets / "model-signing")
     for key, scopes in {"scorer-key/key": "scoring:rank", "app.key": "feed:read:any interactions:write:any"}.items():
         asked = " ".join(f"--scope {scope}" for scope in scopes.split())
-        made = f"feed keys create {key[:3]} {asked} > {DATA}/secrets/{key}"
+        made = f"umask 077 && feed keys create {key[:3]} {asked} > {DATA}/secrets/{key}"
         machine.run({"entrypoint": ["sh", "-c"], "command": [made], "environment": environ})
 
 
