@@ -3,7 +3,7 @@
 import sys
 
 from bridge.settings import BridgeSettings
-from runtime import workers
+from runtime.workers import parent
 
 # Lists are ranked in a thread. With Python's 5 ms, each turn of it would cost a request that long.
 SWITCH_INTERVAL_S = 0.0005
@@ -21,4 +21,4 @@ def serve() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(workers.main("bridge", BridgeSettings, serve))
+    sys.exit(parent.main("bridge", BridgeSettings, serve))

@@ -63,12 +63,12 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.reopening import ReopeningPublisher
 from eventlog.topics import SERVED
-from runtime.front_door import FrontDoor
-from runtime.grpc_server import GrpcService
-from runtime.signing import load_or_create_secret
-from runtime.tls import tls_of
-from runtime.trace_opening import OpenTraces, open_traces
-from runtime.tracing import Span
+from runtime.secrets.signing import load_or_create_secret
+from runtime.servers.front_door import FrontDoor
+from runtime.servers.grpc_server import GrpcService
+from runtime.tls.identity import tls_of
+from runtime.traces.opening import OpenTraces, open_traces
+from runtime.traces.tracing import Span
 from storage.database import Database
 
 if TYPE_CHECKING:

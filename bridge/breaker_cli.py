@@ -16,7 +16,7 @@ from bridge.domain.switch import Switch
 from bridge.ports import SwitchError
 from bridge.settings import BridgeSettings
 from runtime.settings import SettingsError, load
-from runtime.tls import TlsFiles, tls_of
+from runtime.tls.identity import TlsFiles, tls_of
 
 ResultT = TypeVar("ResultT")
 

@@ -22,7 +22,7 @@ from bridge.domain.trending import ListPolicy
 from bridge.knowledge import WishPolicy
 from bridge.strangers import StrangersPolicy
 from feed.scoring.v1 import scoring_pb2
-from runtime.secret_files import SecretFile
+from runtime.secrets.files import SecretFile
 from runtime.settings import CommonSettings
 
 # More calls than are ever counted: a limit that is never reached.

@@ -11,7 +11,7 @@ from bridge.domain.outcome import Outcome
 from bridge.ports import Answer, RankCalls, Scorer, ScorerError
 from bridge.telemetry import AttemptMade, NullObserver, PageServed
 from feed.scoring.v1 import scoring_pb2
-from runtime.tracing import Active, Around, Kind, Span, current
+from runtime.traces.tracing import Active, Around, Kind, Span, current
 
 _SERVICE: Final = scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from insights.domain.page_books import Counters
-from runtime.tls import TlsFiles
+from runtime.tls.identity import TlsFiles
 
 _TIMEOUT_S: Final = 5.0
 _STARTED: Final = "process_start_time_seconds"

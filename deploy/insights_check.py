@@ -26,7 +26,7 @@ from insights.domain.page_books import Difference, PageBooks, differences
 from insights.domain.quality import Problem, problems_of
 from insights.ports import LedgerUnavailableError
 from runtime.settings import SettingsError, load
-from runtime.tls import tls_of
+from runtime.tls.identity import tls_of
 from storage.database import Database
 from storage.limits import Limits
 

@@ -9,11 +9,12 @@ import typer
 
 from deploy.database_command import fail
 from insights.domain.session import ROLE_SCOPES
-from runtime import api_keys, secret_ring
-from runtime.api_keys import ApiKeysError
-from runtime.policy import SCOPES
+from runtime.access import api_keys
+from runtime.access.api_keys import ApiKeysError
+from runtime.access.policy import SCOPES
+from runtime.secrets import secret_ring
+from runtime.secrets.signing import KeyFileError
 from runtime.settings import CommonSettings, SettingsError, load
-from runtime.signing import KeyFileError
 
 app = typer.Typer(
     help="API keys of services (FEED_AUTH=keys or jwt): running processes follow within seconds.",

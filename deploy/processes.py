@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Final, NamedTuple
 
 from runtime.settings import load
-from runtime.tls import TlsFiles, tls_of
+from runtime.tls.identity import TlsFiles, tls_of
 
 # The command of this very installation, whatever else is on the PATH.
 FEED: Final = (sys.executable, "-m", "deploy.cli")

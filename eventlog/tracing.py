@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from eventlog.ports import Durability, Headers, Outcome, Publisher, Record
-from runtime.tracing import TRACEPARENT, Around, Kind, SpanContext, current, parse
+from runtime.traces.tracing import TRACEPARENT, Around, Kind, SpanContext, current, parse
 
 
 def with_trace(headers: Headers) -> Headers:

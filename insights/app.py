@@ -45,10 +45,10 @@ from insights.service import OutcomeService
 from insights.settings import InsightsSettings
 from insights.telemetry import Listeners
 from insights.watcher import Watcher
-from runtime.grpc_server import GrpcService
-from runtime.signing import load_or_create_secret
-from runtime.tls import tls_of
-from runtime.trace_opening import OpenTraces, open_traces
+from runtime.secrets.signing import load_or_create_secret
+from runtime.servers.grpc_server import GrpcService
+from runtime.tls.identity import tls_of
+from runtime.traces.opening import OpenTraces, open_traces
 from storage.database import Database
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from insights.domain.session import ROLE_SCOPES
 from insights.page.views import Door
 from insights.settings import InsightsSettings
-from runtime.guard import api_keys_of, signing_keys_of
-from runtime.secret_ring import SecretRing
+from runtime.access.guard import api_keys_of, signing_keys_of
+from runtime.secrets.secret_ring import SecretRing
+from runtime.secrets.signing import KeyFileError
 from runtime.settings import SettingsError
-from runtime.signing import KeyFileError
 
 if TYPE_CHECKING:
     from insights.adapters.issuer_oidc import OidcIssuer

@@ -11,7 +11,7 @@ from insights.domain.funnel import NOTHING_SERVED, Funnel, Split, Window, in_ord
 from insights.domain.ledger import COUNTS_FOR, Claim, Verdict
 from insights.domain.outcome import Outcome, deed
 from insights.ports import Answers, Ledger, LedgerUnavailableError
-from runtime.access import acting_user, refusal
+from runtime.access.rules import acting_user, refusal
 from runtime.errors import (
     FailedPreconditionError,
     InvalidArgumentError,

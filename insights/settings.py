@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
-from runtime.secret_files import SecretFile
+from runtime.secrets.files import SecretFile
 from runtime.settings import CommonSettings
 
 _WATCHED: Final = r"(bridge|interactions|scorer|sink|trainer)=https?://[^\s@,=]+"

@@ -21,8 +21,8 @@ from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
 from interactions.system import System
 from interactions.telemetry import Listeners
-from runtime.grpc_server import GrpcService
-from runtime.trace_opening import OpenTraces, open_traces
+from runtime.servers.grpc_server import GrpcService
+from runtime.traces.opening import OpenTraces, open_traces
 
 if TYPE_CHECKING:
     from interactions.adapters.telemetry_dogstatsd import DogStatsdTelemetry

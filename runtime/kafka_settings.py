@@ -6,7 +6,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from runtime.secret_files import SecretFile
+from runtime.secrets.files import SecretFile
 
 # Not a mechanism of its own on the wire: OAUTHBEARER with a token that AWS's signer makes.
 MSK_IAM: Final = "AWS_MSK_IAM"

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from runtime import tracing
 from runtime.request_context import request_id
+from runtime.traces import tracing
 
 # A value from outside is cut here, so that one request cannot flood the log (CWE-117, CWE-400).
 MAX_VALUE_CHARS = 256

@@ -19,22 +19,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.routing import BaseRoute
 
 from runtime import logs
-from runtime.connections import Connections
+from runtime.access.guard import Guard, PolicyError, guard_of
 from runtime.exit_codes import EXIT_FAILED, EXIT_WRONG_SETTINGS
-from runtime.front_door import watched
-from runtime.grpc_server import GrpcService, build_server, rpc_names
-from runtime.guard import Guard, PolicyError, guard_of
-from runtime.http_protocol import Bounds
-from runtime.http_server import Exposition, HttpServer, build_http, route_names
 from runtime.loop_lag import LoopLag
 from runtime.metrics import ServerMetrics
+from runtime.servers.connections import Connections
+from runtime.servers.front_door import watched
+from runtime.servers.grpc_server import GrpcService, build_server, rpc_names
+from runtime.servers.http_protocol import Bounds
+from runtime.servers.http_server import Exposition, HttpServer, build_http, route_names
+from runtime.servers.sockets import authority, keep_above, listen
 from runtime.settings import CommonSettings, SettingsError, describe, load
-from runtime.sockets import authority, keep_above, listen
-from runtime.tls import TlsFiles, tls_of
-from runtime.tls_servers import grpc_credentials, https_context
-from runtime.trace_opening import OpenTraces
-from runtime.worker import Worker, join
-from runtime.worker_metrics import WorkerMetrics
+from runtime.tls.identity import TlsFiles, tls_of
+from runtime.tls.servers import grpc_credentials, https_context
+from runtime.traces.opening import OpenTraces
+from runtime.workers.metrics import WorkerMetrics
+from runtime.workers.worker import Worker, join
 
 _LOG = structlog.get_logger(__name__)
 

@@ -4,8 +4,8 @@ import random
 import re
 from contextvars import ContextVar, Token
 
-from runtime import tracing
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
+from runtime.traces import tracing
 
 # gRPC metadata key and HTTP header of the id.
 REQUEST_ID_KEY = "x-request-id"

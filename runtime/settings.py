@@ -9,11 +9,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime import auth_settings, kafka_settings, tls_settings
-from runtime.auth_settings import AuthSettings
+from runtime import kafka_settings
+from runtime.access import settings as auth_settings
+from runtime.access.settings import AuthSettings
 from runtime.kafka_settings import KafkaSettings
-from runtime.limit_settings import LimitSettings
-from runtime.tls_settings import TlsSettings
+from runtime.limits.settings import LimitSettings
+from runtime.tls import settings as tls_settings
+from runtime.tls.settings import TlsSettings
 
 PREFIX = "FEED_"
 

@@ -9,9 +9,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
-from runtime.grpc_server import GrpcService
-from runtime.model_bundle import BundleError, BundleFault
-from runtime.trace_opening import OpenTraces, open_traces
+from runtime.models.model_bundle import BundleError, BundleFault
+from runtime.servers.grpc_server import GrpcService
+from runtime.traces.opening import OpenTraces, open_traces
 from scorer.adapters.index_faiss import open_index
 from scorer.adapters.memory_glibc import give_memory_back
 from scorer.adapters.models_files import FolderModels

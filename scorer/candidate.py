@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
-from runtime.model_bundle import BundleError, ModelBundle
+from runtime.models.candidate_file import CANDIDATE_FILE, Candidate, Mode
+from runtime.models.model_bundle import BundleError, ModelBundle
 from scorer.domain.trial import is_tried_on
 from scorer.domain.wish import Choice, Wish
 from scorer.metrics import CandidateMetrics

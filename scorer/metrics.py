@@ -7,8 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from runtime.candidate_file import Candidate, Mode
-from runtime.model_bundle import Manifest
+from runtime.models.candidate_file import Candidate, Mode
+from runtime.models.model_bundle import Manifest
 from scorer.telemetry import RankRecord
 
 # A ranking takes 0.1 ms for 7,500 videos and 2 ms for 100,000.

@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from runtime.model_bundle import BundleError, BundleFault, Floats, ModelBundle
-from runtime.popularity import Popularity, PopularityError
+from runtime.models.model_bundle import BundleError, BundleFault, Floats, ModelBundle
+from runtime.models.popularity import Popularity, PopularityError
 from scorer.domain.candidates import VideoIndex
 from scorer.domain.prior import fresh_prior
 from scorer.domain.ranker import Ranker

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from runtime.candidate_file import Candidate
-from runtime.model_bundle import BundleError, BundleFault, ModelBundle
-from runtime.popularity import Popularity, PopularityError
+from runtime.models.candidate_file import Candidate
+from runtime.models.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.models.popularity import Popularity, PopularityError
 
 
 class ModelSource(Protocol):

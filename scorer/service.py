@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import grpc
 
 from runtime.errors import FailedPreconditionError, RequestError
-from runtime.model_bundle import Floats, ModelBundle
+from runtime.models.model_bundle import Floats, ModelBundle
 from scorer.candidate import CandidateSlot, OnTrial
 from scorer.domain.explain import Explained, explain
 from scorer.domain.wish import DROPPED, Ranking, Wish

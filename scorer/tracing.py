@@ -2,7 +2,7 @@
 
 import time
 
-from runtime.tracing import current
+from runtime.traces.tracing import current
 from scorer.telemetry import RankRecord
 
 

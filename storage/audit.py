@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.access import acting_name
+from runtime.access.rules import acting_name
 from storage.tables import audit_log
 
 _ROW: Final = audit_log.c

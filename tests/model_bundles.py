@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.bundle_files import ARRAYS_FILE, MANIFEST_FILE, SIGNATURE_FILE
 from runtime.contract import CONTRACT_RELEASE
-from runtime.model_bundle import (
+from runtime.models.bundle_files import ARRAYS_FILE, MANIFEST_FILE, SIGNATURE_FILE
+from runtime.models.model_bundle import (
     ARRAY_NAMES,
     FORMAT_VERSION,
     ArrayInfo,

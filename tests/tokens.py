@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from runtime.tokens import MAX_TOKEN_CHARS
+from runtime.access.tokens import MAX_TOKEN_CHARS
 
 ISSUER: Final = "https://issuer.example"
 AUDIENCE: Final = "feed"

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from starlette.routing import BaseRoute
 
-from runtime.grpc_server import GrpcService
-from runtime.trace_opening import open_traces
+from runtime.servers.grpc_server import GrpcService
+from runtime.traces.opening import open_traces
 from storage.audit import Actor, Door
 from storage.database import sync_engine, upgrade
 from trainer.adapters.bundle_store import BundleStore

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from runtime.candidate_file import Candidate
+from runtime.models.candidate_file import Candidate
 from storage import audit
 from storage.audit import Action, Actor, Change, Subject
 from trainer.adapters.bundle_store import BundleStore

@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 
 from runtime import logs, process
-from runtime.candidate_file import Candidate, Mode
 from runtime.exit_codes import EXIT_WRONG_SETTINGS
 from runtime.lock_file import AlreadyRunningError
-from runtime.model_bundle import BundleError
+from runtime.models.candidate_file import Candidate, Mode
+from runtime.models.model_bundle import BundleError
+from runtime.secrets.signing import KeyFileError
 from runtime.settings import SettingsError, load
-from runtime.signing import KeyFileError
 from storage.database import UnreachableDatabaseError, upgrade
 from storage.trainings import StillRunningError, TrainingStatus
 from trainer.adapters.bundle_store import ServesAlreadyError

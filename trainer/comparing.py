@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from runtime.model_bundle import BundleError, BundleFault
+from runtime.models.model_bundle import BundleError, BundleFault
 from trainer.domain.comparison import Comparison, compare, compare_measured
 from trainer.domain.evaluation import ranked, split_at
 from trainer.domain.live_scores import published_scores

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, ModelArrays, find_texts
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, ModelArrays, find_texts
 from storage.kept_places import KeptPlace
 from trainer.comparing import named_version
 from trainer.domain.dataset import Lists

@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from runtime.bundle_files import LIVE_FILE
+from runtime.models.bundle_files import LIVE_FILE
 from storage.training_outbox import Backlog
 from storage.trainings import Register, RunStatus, TrainingStatus
 

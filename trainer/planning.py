@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from runtime.model_bundle import Floats, ModelBundle
+from runtime.models.model_bundle import Floats, ModelBundle
 from trainer.domain.evaluation import Split, split
 from trainer.domain.gate import refuse_data
 from trainer.domain.log import InteractionLog

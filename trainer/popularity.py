@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runtime.popularity import Popularity, PopularityError
+from runtime.models.popularity import Popularity, PopularityError
 from storage.recent_views import Newest, ViewRules
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.database_sqlalchemy import TrainingDatabase

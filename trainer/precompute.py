@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from runtime.model_bundle import UNKNOWN_CODE, ModelArrays, ModelBundle, find_texts
+from runtime.models.model_bundle import UNKNOWN_CODE, ModelArrays, ModelBundle, find_texts
 from storage.user_recommendations import ListedVideo, Made, UserListRows
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
 from trainer.domain.own_lists import OwnList, PrecomputeRules, own_lists

@@ -9,7 +9,7 @@ import msgspec
 
 from runtime.contract import CONTRACT_RELEASE
 from runtime.lock_file import exclusive
-from runtime.model_bundle import FORMAT_VERSION, BundleError, Manifest, ModelBundle
+from runtime.models.model_bundle import FORMAT_VERSION, BundleError, Manifest, ModelBundle
 from storage.erasures import Part
 from storage.training_data import DayCount
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus

@@ -7,8 +7,8 @@ import grpc
 from bridge.explain import Explainer
 from bridge.service import RecommendationService
 from feed.recommendations.v1 import recommendations_pb2, recommendations_pb2_grpc
-from runtime.front_door import FrontDoor
-from runtime.grpc_server import GrpcService
+from runtime.servers.front_door import FrontDoor
+from runtime.servers.grpc_server import GrpcService
 from runtime.validation import require_valid
 
 _SERVICE: Final = recommendations_pb2.DESCRIPTOR.services_by_name["RecommendationService"].full_name

@@ -15,9 +15,9 @@ from bridge.explain import Explainer
 from bridge.service import RecommendationService
 from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2
-from runtime.access import require_acting_for
+from runtime.access.rules import require_acting_for
 from runtime.errors import InvalidArgumentError, Violation
-from runtime.json_http import json_response
+from runtime.servers.json_http import json_response
 from runtime.validation import check
 
 PATH: Final = "/feed/recommendations"

@@ -10,7 +10,7 @@ import structlog
 from grpc_health.v1 import health_pb2_grpc
 
 from feed.scoring.v1 import scoring_pb2_grpc
-from runtime.tls import Credentials, TlsFiles
+from runtime.tls.identity import Credentials, TlsFiles
 
 _LOG = structlog.get_logger(__name__)
 

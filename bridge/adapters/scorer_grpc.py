@@ -16,7 +16,7 @@ from bridge.domain.retry import Failure
 from bridge.ports import ScorerError
 from feed.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from runtime.request_context import outgoing_metadata, request_id
-from runtime.tls import TlsFiles
+from runtime.tls.identity import TlsFiles
 
 # Retries are ours alone: gRPC's own would multiply with them and never repeat a hung call. Its first reconnect
 # wait of 1 s made a returned scorer wait 1.5 s for its first call; with these it is 0.4 s. The "min" one is how long

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from runtime.guard import AUTHORIZATION
-from runtime.secret_files import SecretFileError, require_private
+from runtime.access.guard import AUTHORIZATION
+from runtime.secrets.files import SecretFileError, require_private
 
 _LOG = structlog.get_logger(__name__)
 

@@ -21,8 +21,8 @@ from interactions.sink import app as sink
 from interactions.sink.settings import SinkSettings
 from runtime.metrics import ServerMetrics
 from runtime.settings import CommonSettings, load
-from runtime.worker import Worker
-from runtime.worker_metrics import WorkerMetrics
+from runtime.workers.metrics import WorkerMetrics
+from runtime.workers.worker import Worker
 from scorer import app as scorer
 from scorer.settings import ScorerSettings
 from trainer import app as trainer

@@ -20,8 +20,8 @@ from fakes.script.acts import NO_SCRIPT, Fallback, Script
 from fakes.script.problems import ScriptError
 from fakes.script.reading import read
 from runtime.errors import Violation
-from runtime.grpc_server import GrpcService
 from runtime.process import Service
+from runtime.servers.grpc_server import GrpcService
 from runtime.settings import load
 
 

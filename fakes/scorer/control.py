@@ -10,11 +10,11 @@ from starlette.routing import Route
 from fakes.scorer.ledger import KEPT_ASKED, Ledger
 from fakes.script.acts import Script
 from fakes.script.problems import ScriptError
-from runtime.access import PUBLIC
+from runtime.access.guard import Guard
+from runtime.access.policy import POLICY
+from runtime.access.rules import PUBLIC
 from runtime.errors import InvalidArgumentError, Violation
-from runtime.guard import Guard
-from runtime.json_http import MAX_BODY_BYTES, json_response, read_body
-from runtime.policy import POLICY
+from runtime.servers.json_http import MAX_BODY_BYTES, json_response, read_body
 
 DEFAULT_LAST = 100
 

@@ -5,7 +5,7 @@ import socket
 import struct
 from typing import Final
 
-from runtime.sockets import listen
+from runtime.servers.sockets import listen
 
 _CHUNK_BYTES: Final = 65_536
 # With this a close sends a reset instead of an orderly end.

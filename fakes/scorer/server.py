@@ -19,8 +19,8 @@ from fakes.stage import Stage
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime.errors import Violation
-from runtime.grpc_server import GrpcService
 from runtime.process import Service
+from runtime.servers.grpc_server import GrpcService
 
 
 class FakeScorer:

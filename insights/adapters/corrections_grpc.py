@@ -5,7 +5,7 @@ from typing import Any
 from feed.insights.v1 import corrections_pb2 as pb
 from feed.insights.v1 import corrections_pb2_grpc
 from insights.correction_service import CorrectionService
-from runtime.grpc_server import GrpcService
+from runtime.servers.grpc_server import GrpcService
 from storage.audit import Door
 
 

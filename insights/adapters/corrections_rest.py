@@ -13,7 +13,7 @@ from feed.insights.v1 import corrections_pb2 as pb
 from insights.adapters.rest import answer, decoded, parameters
 from insights.correction_service import CorrectionService
 from runtime.errors import InvalidArgumentError, UnprocessableError, Violation
-from runtime.json_http import read_json
+from runtime.servers.json_http import read_json
 from storage.audit import Door
 
 CORRECTIONS_PATH: Final = "/feed/corrections"

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from insights.domain.scrapes import Sample, Samples
 from insights.ports import ExpositionError
-from runtime.tls import TlsFiles
+from runtime.tls.identity import TlsFiles
 
 _TIMEOUT_S: Final = 2.0
 # Many times what a bridge with eight workers tells.

@@ -15,9 +15,9 @@ from urllib.parse import quote_plus, urlencode
 import structlog
 
 from insights.page.sign_in_ports import Issued, IssuerError, Login
+from runtime.access.jwks import KeySetError, SigningKeys, url_fetch
+from runtime.access.tokens import TokenPolicy, Tokens
 from runtime.errors import UnauthenticatedError, UnavailableError
-from runtime.jwks import KeySetError, SigningKeys, url_fetch
-from runtime.tokens import TokenPolicy, Tokens
 
 _LOG = structlog.get_logger(__name__)
 

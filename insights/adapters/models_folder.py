@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from insights.ports import ModelsError, PublishedModels
-from runtime import bundle_files, candidate_file, serving_model
-from runtime.model_bundle import BundleError
-from runtime.signing import KeyFileError, load_public_key
+from runtime.models import bundle_files, candidate_file, serving_model
+from runtime.models.model_bundle import BundleError
+from runtime.secrets.signing import KeyFileError, load_public_key
 
 
 class ModelsFolder:

@@ -5,7 +5,7 @@ from typing import Any
 from feed.insights.v1 import outcomes_pb2 as pb
 from feed.insights.v1 import outcomes_pb2_grpc
 from insights.service import OutcomeService
-from runtime.grpc_server import GrpcService
+from runtime.servers.grpc_server import GrpcService
 
 
 class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):

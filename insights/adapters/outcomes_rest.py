@@ -14,7 +14,7 @@ from feed.insights.v1 import outcomes_pb2 as pb
 from insights.adapters.rest import answer, decoded, parameters
 from insights.service import OutcomeService
 from runtime.errors import InvalidArgumentError, UnprocessableError, Violation
-from runtime.json_http import read_json
+from runtime.servers.json_http import read_json
 
 OUTCOMES_PATH: Final = "/feed/outcomes"
 ACCEPTANCE_PATH: Final = "/feed/acceptance-rate"

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.errors import InvalidArgumentError, Violation
-from runtime.json_http import json_response
+from runtime.servers.json_http import json_response
 
 _BodyT = TypeVar("_BodyT")
 

@@ -27,7 +27,7 @@ repeats it; its `done` is one of the page's own words, for which the page shows 
 `View` again with the status 422 and the errors by field. What cannot be taken back asks once more, on a page of its
 own.
 
-Each door has a row in `runtime/policy.py`. What leads to a door that not everybody may use stands within
+Each door has a row in `runtime/access/policy.py`. What leads to a door that not everybody may use stands within
 `{% if may("POST /the/{door}") %}`.
 
 There is no inline script and no inline style: the Content-Security-Policy refuses both. What is to be looked at anew by

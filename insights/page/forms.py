@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from runtime.errors import InvalidArgumentError, RequestError, UnsupportedMediaTypeError, Violation
-from runtime.json_http import read_body
+from runtime.servers.json_http import read_body
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _ADMIN_CHARS: Final = 128

@@ -13,7 +13,7 @@ from insights.page.sessions import is_secure
 from insights.page.sign_in import PATH, SignIn, local
 from insights.page.sign_in_ports import Issuer, IssuerError, Login
 from insights.page.views import Door, SeeOther, View
-from runtime.access import ADMIN, Caller
+from runtime.access.rules import ADMIN, Caller
 
 _LOG = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from insights.domain.session import IDLE_S, LIFETIME_S, LOGIN_S, Session, is_over, renewed
 from insights.page.sign_in_ports import Login
-from runtime.secret_ring import SecretRing
+from runtime.secrets.secret_ring import SecretRing
 
 ContentT = TypeVar("ContentT", Session, Login)
 

@@ -16,8 +16,8 @@ from insights.domain.session import READ_SCOPE, Session, role
 from insights.page.forms import given_form
 from insights.page.sessions import Sessions, is_secure
 from insights.page.views import Door, SeeOther, View
-from runtime.access import ADMIN, Caller, recognise
-from runtime.api_keys import KEY_PREFIX, ApiKey, ApiKeys
+from runtime.access.api_keys import KEY_PREFIX, ApiKey, ApiKeys
+from runtime.access.rules import ADMIN, Caller, recognise
 from runtime.errors import RequestError, UnauthenticatedError
 from runtime.throttle import Throttle
 

@@ -19,12 +19,12 @@ from insights.page.assets import Assets
 from insights.page.forms import read_form, require_same_origin
 from insights.page.views import Door, Handler, Page, SeeOther, View
 from insights.ports import LedgerUnavailableError
-from runtime.access import Caller, may
-from runtime.browser_route import BrowserRoute
+from runtime.access.browser_route import BrowserRoute
+from runtime.access.policy import POLICY
+from runtime.access.rules import Caller, may
 from runtime.errors import RequestError, UnauthenticatedError
-from runtime.json_http import INTERNAL_TEXT
-from runtime.policy import POLICY
 from runtime.request_context import request_id
+from runtime.servers.json_http import INTERNAL_TEXT
 
 if TYPE_CHECKING:
     from insights.page.sign_in import SignIn

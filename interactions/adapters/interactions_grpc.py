@@ -10,7 +10,7 @@ from interactions.adapters.trace import traceparent
 from interactions.domain.result import EventResult, Status
 from interactions.service import Recorder
 from runtime.errors import InvalidArgumentError, Violation
-from runtime.grpc_server import GrpcService
+from runtime.servers.grpc_server import GrpcService
 
 MAX_BATCH: Final = 100
 # As a body over HTTP; a stream's messages are of one event each, which has its own bound.

@@ -18,11 +18,11 @@ from interactions.adapters.trace import traceparent
 from interactions.domain.event import BrokenRule, Refusal
 from interactions.domain.result import EventResult, Status
 from interactions.service import Recorded, Recorder
-from runtime.access import require_acting_for
+from runtime.access.guard import AUTHORIZATION
+from runtime.access.rules import require_acting_for
 from runtime.errors import InvalidArgumentError, UnprocessableError
-from runtime.guard import AUTHORIZATION
-from runtime.json_http import JSON_TYPE, json_response, read_json
 from runtime.request_context import REQUEST_ID_KEY
+from runtime.servers.json_http import JSON_TYPE, json_response, read_json
 
 # What `navigator.sendBeacon` says of a string: a browser asks no leave for it, as it would for JSON.
 _BEACON_TYPE: Final = "text/plain"

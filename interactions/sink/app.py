@@ -24,8 +24,8 @@ from interactions.sink.service import Sink
 from interactions.sink.settings import SinkSettings
 from interactions.sink.tracing import traced
 from interactions.system import System
-from runtime.grpc_server import GrpcService
-from runtime.trace_opening import OpenTraces, open_traces
+from runtime.servers.grpc_server import GrpcService
+from runtime.traces.opening import OpenTraces, open_traces
 from storage.database import Database
 
 if TYPE_CHECKING:

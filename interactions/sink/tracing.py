@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from eventlog.ports import Consumer, FindOffsets, Offsets, Partition, StoredRecord
 from eventlog.tracing import trace_of
 from interactions.sink.ports import Store, Written
-from runtime.tracing import Kind, SpanContext, Traces
+from runtime.traces.tracing import Kind, SpanContext, Traces
 
 ItemT = TypeVar("ItemT")
 

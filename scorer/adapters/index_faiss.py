@@ -3,7 +3,7 @@
 import io
 from typing import Any, Final
 
-from runtime.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
+from runtime.models.model_bundle import BIAS_COLUMNS, BundleError, BundleFault, Floats, ModelBundle
 from scorer.domain.candidates import VideoIndex
 from scorer.domain.shortlist import Rows
 

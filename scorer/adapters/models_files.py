@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from runtime import bundle_files, candidate_file, popularity_file
-from runtime.candidate_file import Candidate
-from runtime.model_bundle import BundleError, BundleFault, ModelBundle
-from runtime.popularity import Popularity, PopularityError
-from runtime.signing import KeyFileError, load_public_key
+from runtime.models import bundle_files, candidate_file, popularity_file
+from runtime.models.candidate_file import Candidate
+from runtime.models.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.models.popularity import Popularity, PopularityError
+from runtime.secrets.signing import KeyFileError, load_public_key
 
 
 class FolderModels:

@@ -13,8 +13,8 @@ from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
 from runtime.errors import FailedPreconditionError
-from runtime.grpc_server import GrpcService
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
+from runtime.servers.grpc_server import GrpcService
 from runtime.validation import require_valid
 from scorer.adapters.wishes import wish_of
 from scorer.domain.explain import Explanation

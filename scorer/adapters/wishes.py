@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from feed.common.v1 import common_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.scoring.v1 import scoring_pb2 as pb
-from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING
+from runtime.models.model_bundle import DISLIKED_RATING, LIKED_RATING
 from scorer.domain.corrections import Correction, Kind, Part
 from scorer.domain.filters import NO_FILTERS, Filters
 from scorer.domain.fold_in import Did, Recent

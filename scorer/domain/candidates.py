@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, Codes, Floats, ModelArrays
+from runtime.models.model_bundle import BIAS_COLUMNS, Codes, Floats, ModelArrays
 from scorer.domain.filters import Mask
 from scorer.domain.removals import Removed, Rule
 from scorer.domain.shortlist import Rows, Shortlist

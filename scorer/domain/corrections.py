@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelArrays, find_text
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelArrays, find_text
 from scorer.domain.filters import CatalogueFilter, Mask, is_one_of
 
 

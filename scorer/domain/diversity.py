@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Codes, Floats
+from runtime.models.model_bundle import Codes, Floats
 from scorer.domain.shortlist import Shortlist, StageInput
 
 # Room for a place beside a code in one number, so that one sort orders by code and then by place.

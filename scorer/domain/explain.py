@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats
+from runtime.models.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats
 from scorer.domain.fold_in import describe
 from scorer.domain.parts import PART_NAMES
 from scorer.domain.ranker import Ranker, Scored

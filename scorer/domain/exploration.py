@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Floats, ModelArrays
+from runtime.models.model_bundle import Floats, ModelArrays
 from scorer.domain.shortlist import Lots, Rows, Shortlist, StageInput
 
 # A video that fewer users than this have met in the training is new: its embedding is still mostly the one it was

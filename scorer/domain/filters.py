@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, ModelArrays, Texts, find_text, find_texts
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, ModelArrays, Texts, find_text, find_texts
 
 Mask = npt.NDArray[np.bool_]
 

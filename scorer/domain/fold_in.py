@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import (
+from runtime.models.model_bundle import (
     UNKNOWN_CODE,
     UNKNOWN_DURATION_S,
     BundleError,

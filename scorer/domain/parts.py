@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, Floats
+from runtime.models.model_bundle import BIAS_COLUMNS, Floats
 
 PART_NAMES: Final = ("user_item", "user_bias", "item_bias", "prior", "correction", "stages")
 

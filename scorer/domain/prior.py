@@ -1,7 +1,7 @@
 """The prior of a model, made anew from what is watched now."""
 
-from runtime.model_bundle import Floats, ModelBundle
-from runtime.popularity import Popularity, prior_of
+from runtime.models.model_bundle import Floats, ModelBundle
+from runtime.models.popularity import Popularity, prior_of
 
 # What the trainer chose on validation, in the manifest's params.
 _RECENT_WEIGHT = "recent_weight"

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Floats, ModelBundle, find_text
+from runtime.models.model_bundle import UNKNOWN_CODE, Floats, ModelBundle, find_text
 from scorer.domain.candidates import Bounds, Candidates, VideoIndex, removed_by_rule
 from scorer.domain.corrections import Corrector, Kind, Part
 from scorer.domain.exploration import best_newcomers, lots_wanted, newcomers_of

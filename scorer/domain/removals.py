@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, ModelArrays
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, ModelArrays
 from scorer.domain.corrections import Corrector
 from scorer.domain.filters import CatalogueFilter, Mask
 from scorer.domain.video_rows import VideoRows

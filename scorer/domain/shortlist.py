@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelArrays
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelArrays
 from scorer.domain.wish import Stages
 
 Rows: TypeAlias = npt.NDArray[np.int64]

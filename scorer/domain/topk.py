@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes, Floats
+from runtime.models.model_bundle import Codes, Floats
 
 # Every 64th score tells where the best begin: a look at 1,600 scores spares the selection among 100,000 (0.05 instead
 # of 0.15 ms). Among fewer than this it spares nothing.

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Texts, find_text
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, Texts, find_text
 
 # A dict of a million ids takes over 100 MB, hashes and rows take 12 and are quicker, for a dict of that size no longer
 # fits the caches: 10,000 look-ups take 2.6 instead of 9 ms. In a small one they take 0.8. And to free one after a swap

@@ -24,9 +24,9 @@ from fakes.scorer.server import FakeScorer
 from fakes.script.acts import Script
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2_grpc as services
-from runtime.grpc_server import GrpcService
-from runtime.guard import Guard, guard_of
+from runtime.access.guard import Guard, guard_of
 from runtime.process import Service
+from runtime.servers.grpc_server import GrpcService
 from runtime.settings import CommonSettings, load
 from tests.bench import figures
 from tests.integration.bridge.conftest import fill

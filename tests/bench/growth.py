@@ -21,9 +21,9 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime import bundle_files
-from runtime.model_bundle import ModelBundle
-from runtime.signing import load_or_create_private_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import ModelBundle
+from runtime.secrets.signing import load_or_create_private_key
 from scorer.adapters.index_faiss import open_index
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from runtime.contract import CONTRACT_RELEASE
-from runtime.model_bundle import FORMAT_VERSION, Floats, Manifest, ModelArrays, ModelBundle, text_table
+from runtime.models.model_bundle import FORMAT_VERSION, Floats, Manifest, ModelArrays, ModelBundle, text_table
 
 DIMENSIONS: Final = 64
 SEEN: Final = 500

@@ -14,7 +14,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, Floats, ModelArrays, ModelBundle
+from runtime.models.model_bundle import BIAS_COLUMNS, Floats, ModelArrays, ModelBundle
 from scorer.adapters.index_faiss import open_index
 from scorer.domain.filters import NO_FILTERS, Filters
 from scorer.domain.ranker import Ranker

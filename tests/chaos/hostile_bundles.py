@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.bundle_files import ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE
-from runtime.model_bundle import ARRAY_NAMES, ArrayInfo, ModelArrays
+from runtime.models.bundle_files import ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE
+from runtime.models.model_bundle import ARRAY_NAMES, ArrayInfo, ModelArrays
 from tests.model_bundles import zipped
 
 FILES: Final = (ARRAYS_FILE, INDEX_FILE, MANIFEST_FILE, SIGNATURE_FILE)

@@ -12,9 +12,9 @@ from typing import Final, Self
 
 import msgspec
 
-from runtime import bundle_files
-from runtime.model_bundle import BundleError
-from runtime.signing import Verifier
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError
+from runtime.secrets.signing import Verifier
 from tests.bench.large_models import large_model
 from tests.polling import wait_for
 from tests.system import ROOT

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from runtime import bundle_files
-from runtime.signing import load_or_create_private_key
+from runtime.models import bundle_files
+from runtime.secrets.signing import load_or_create_private_key
 from tests.chaos import recorded
 from tests.chaos.figures import Figure
 from tests.chaos.load import USERS, Calls, Load, open_loop

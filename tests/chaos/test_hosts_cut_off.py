@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from runtime import api_keys
+from runtime.access import api_keys
 from tests.chaos.conftest import Reporter
 from tests.chaos.either_caller import EitherCaller
 from tests.chaos.events import Stream

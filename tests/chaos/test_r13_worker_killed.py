@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.sockets import listen
+from runtime.servers.sockets import listen
 from tests.chaos.callers import GoCaller, PythonCaller, documented_config
 from tests.chaos.conftest import Reporter
 from tests.chaos.name_server import NameServer

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
-from runtime import bundle_files
-from runtime.model_bundle import ModelArrays, text_table
-from runtime.signing import load_or_create_private_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import ModelArrays, text_table
+from runtime.secrets.signing import load_or_create_private_key
 from tests.bench.large_models import large_model
 from tests.chaos.conftest import Reporter
 from tests.chaos.load import USERS

@@ -17,10 +17,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime.grpc_server import GrpcEdge
-from runtime.guard import Guard, PolicyError
+from runtime.access.guard import Guard, PolicyError
+from runtime.access.policy import POLICY
 from runtime.metrics import ServerMetrics
-from runtime.policy import POLICY
+from runtime.servers.grpc_server import GrpcEdge
 from tests.chaos.conftest import Reporter
 from tests.system import ROOT
 from tests.unit.runtime.test_grpc_traps import aborts_unawaited, handlers_that_block, status_by_hand, syntax_trees

@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.adapters.scorer_grpc import GrpcScorer
 from runtime.process import Service
 from runtime.settings import CommonSettings, load
-from runtime.tls import tls_of
+from runtime.tls.identity import tls_of
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.certificates import LIFETIME, Authority, Identity, self_signed

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from runtime import bundle_files
-from runtime.model_bundle import BundleError, ModelArrays
-from runtime.signing import load_or_create_private_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError, ModelArrays
+from runtime.secrets.signing import load_or_create_private_key
 from scorer.adapters.index_faiss import open_index
 from scorer.adapters.models_files import FolderModels
 from scorer.domain.wish import Wish

@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime import bundle_files
-from runtime.model_bundle import ModelArrays
-from runtime.signing import load_or_create_private_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import ModelArrays
+from runtime.secrets.signing import load_or_create_private_key
 from storage.database import sync_engine, upgrade
 from storage.tables import videos
 from tests.chaos.conftest import Reporter

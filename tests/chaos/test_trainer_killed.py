@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
-from runtime.signing import load_or_create_private_key
+from runtime.secrets.signing import load_or_create_private_key
 from storage.database import sync_engine, upgrade
 from storage.tables import user_interactions
 from tests.chaos.conftest import Reporter

@@ -14,7 +14,7 @@ import pytest
 
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime.tracing import SpanContext
+from runtime.traces.tracing import SpanContext
 from tests.http import call_now
 from tests.polling import wait_for
 from tests.system import PAGE_TIMEOUT_S, System

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from feed.insights.v1 import corrections_pb2, outcomes_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
-from runtime.json_http import MAX_BODY_BYTES
+from runtime.servers.json_http import MAX_BODY_BYTES
 from tests.fuzzing import corpus, values
 from tests.fuzzing.judging import Tally, leaks
 from tests.fuzzing.messages import ordinary

@@ -16,7 +16,7 @@ from feed.insights.v1 import corrections_pb2, outcomes_pb2
 from feed.interactions.v1 import interactions_pb2
 from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
-from runtime.front_door import KNOCK
+from runtime.servers.front_door import KNOCK
 from tests.fuzzing import corpus
 from tests.fuzzing.judging import Tally, leaks
 from tests.fuzzing.messages import hostile, ordinary

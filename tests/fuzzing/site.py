@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from runtime import bundle_files
-from runtime.policy import POLICY
-from runtime.signing import load_or_create_private_key
+from runtime.access.policy import POLICY
+from runtime.models import bundle_files
+from runtime.secrets.signing import load_or_create_private_key
 from storage.database import sync_engine
 from storage.tables import model_corrections
 from tests.chaos.processes import Running

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Codes
+from runtime.models.model_bundle import Codes
 from tests.quality.references import ease, item_knn
 from tests.quality.serving import default_stages, publish, served
 from trainer.adapters.fit_implicit import AlsFitter

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from runtime.model_bundle import Codes
+from runtime.models.model_bundle import Codes
 from trainer.domain.dataset import Dataset
 from trainer.domain.evaluation import Split, ranked
 from trainer.domain.ranking import Scores, rank

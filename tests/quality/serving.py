@@ -11,11 +11,11 @@ from bridge import wire
 from bridge.settings import BridgeSettings
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
-from runtime import bundle_files
-from runtime.model_bundle import Codes, ModelArrays, find_texts
+from runtime.models import bundle_files
+from runtime.models.model_bundle import Codes, ModelArrays, find_texts
 from runtime.process import Service
+from runtime.secrets.signing import load_or_create_private_key
 from runtime.settings import load
-from runtime.signing import load_or_create_private_key
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.model_bundles import manifest_of

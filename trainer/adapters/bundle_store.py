@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime import bundle_files, candidate_file, popularity_file, serving_model
-from runtime.candidate_file import Candidate
-from runtime.model_bundle import UNKNOWN_CODE, BundleError, Manifest, ModelArrays, ModelBundle, find_texts
-from runtime.popularity import Popularity
-from runtime.signing import Verifier, load_or_create_private_key, load_public_key
+from runtime.models import bundle_files, candidate_file, popularity_file, serving_model
+from runtime.models.candidate_file import Candidate
+from runtime.models.model_bundle import UNKNOWN_CODE, BundleError, Manifest, ModelArrays, ModelBundle, find_texts
+from runtime.models.popularity import Popularity
+from runtime.secrets.signing import Verifier, load_or_create_private_key, load_public_key
 
 
 class ServesAlreadyError(Exception):

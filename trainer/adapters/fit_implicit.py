@@ -13,7 +13,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from runtime.model_bundle import Floats
+from runtime.models.model_bundle import Floats
 from trainer.adapters.matrices import histories, likes
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.als import confidence_of

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from threadpoolctl import threadpool_limits
 
-from runtime.model_bundle import Floats
+from runtime.models.model_bundle import Floats
 from trainer.adapters.matrices import histories, likes
 from trainer.domain.algorithm import Algorithm
 from trainer.domain.dataset import Dataset

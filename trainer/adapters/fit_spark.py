@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from runtime.model_bundle import Floats
+from runtime.models.model_bundle import Floats
 from trainer.adapters.matrices import histories
 from trainer.adapters.spark import checkpoints, fetched, sent, spark_session
 from trainer.domain.algorithm import Algorithm

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Floats, IndexInfo, ModelArrays
+from runtime.models.model_bundle import Floats, IndexInfo, ModelArrays
 from trainer.domain.video_index import (
     IndexRules,
     Stretch,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from ibis.expr import types as ir
 
-from runtime.model_bundle import Codes, Floats, Texts
+from runtime.models.model_bundle import Codes, Floats, Texts
 from trainer.adapters.prepared import lengths, pairs_of, views_of
 from trainer.domain import preparation
 from trainer.domain.log import DailyCounts, Pairs, Recent, Sums, Times, daily_counts

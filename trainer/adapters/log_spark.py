@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from ibis.expr import types as ir
 
-from runtime.model_bundle import Floats, Texts
+from runtime.models.model_bundle import Floats, Texts
 from trainer.adapters.prepared import lengths, pairs_of, views_of
 from trainer.adapters.spark import fetched, sent
 from trainer.domain import preparation

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from runtime.model_bundle import Floats
+from runtime.models.model_bundle import Floats
 from trainer.domain.dataset import Dataset
 
 

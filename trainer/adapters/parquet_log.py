@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from runtime.model_bundle import Codes, Texts
+from runtime.models.model_bundle import Codes, Texts
 from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.adapters.parquet_files import DICTIONARIES, ExportError
 from trainer.domain.signal import Kind

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runtime.model_bundle import Floats
+from runtime.models.model_bundle import Floats
 from trainer.domain.log import Pairs, Sums
 
 

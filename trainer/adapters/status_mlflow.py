@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from runtime.bundle_files import MANIFEST_FILE
+from runtime.models.bundle_files import MANIFEST_FILE
 from storage.trainings import RunStatus, TrainingStatus
 from trainer.adapters.report_store import REPORT_FILE
 from trainer.status.ports import DestinationError

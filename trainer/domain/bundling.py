@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from runtime.model_bundle import Floats, ModelArrays, Texts
+from runtime.models.model_bundle import Floats, ModelArrays, Texts
 from trainer.domain.catalogue import CatalogueArrays
 from trainer.domain.dataset import Dataset
 from trainer.domain.model import FactorModel

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import (
+from runtime.models.model_bundle import (
     UNKNOWN_DURATION_S,
     UNKNOWN_TIME_MS,
     Codes,

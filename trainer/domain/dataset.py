@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes, Floats, Offsets
+from runtime.models.model_bundle import Codes, Floats, Offsets
 from trainer.domain.log import InteractionLog, Pairs, Recent
 from trainer.domain.signal import SignalRules
 

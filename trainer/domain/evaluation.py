@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Codes, Floats, Texts
+from runtime.models.model_bundle import Codes, Floats, Texts
 from trainer.domain.bootstrap import Interval
 from trainer.domain.comparison import AUC, NDCG, NOTHING_COMPARED, Comparison, Figure, compare
 from trainer.domain.dataset import Dataset, DatasetRules, Lists, Positives, build_dataset, lists_of, positive_pairs

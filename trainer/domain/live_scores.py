@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats, ModelArrays, Texts, find_text_rows
+from runtime.models.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats, ModelArrays, Texts, find_text_rows
 from trainer.domain.ranking import Scores
 
 # A video that the model does not know comes after all that it knows.

@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes, Floats, Texts
+from runtime.models.model_bundle import Codes, Floats, Texts
 from trainer.domain.signal import SignalRules
 
 Times: TypeAlias = npt.NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import BIAS_COLUMNS, Floats
-from runtime.popularity import prior_of
+from runtime.models.model_bundle import BIAS_COLUMNS, Floats
+from runtime.models.popularity import prior_of
 from trainer.domain.dataset import Dataset, Lists
 
 # How far the scores of one user are apart where an algorithm has no scale of its own, so that the prior, which is added
@@ -30,7 +30,7 @@ class FactorModel:
         user_factors: float32, shape (n_users, d + 2), columns (1, bias, embedding).
         item_factors: float32, shape (n_videos, d + 2), columns (bias, 1, embedding).
         history_factors: float32, shape (n_videos, d + 2), columns (0, bias, embedding): what a liked video says of its
-            user; see `runtime.model_bundle.ModelArrays`.
+            user; see `runtime.models.model_bundle.ModelArrays`.
     """
 
     user_factors: Floats

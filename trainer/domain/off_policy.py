@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes
+from runtime.models.model_bundle import Codes
 from trainer.domain.bootstrap import Doubles, Draws, Interval, draw
 from trainer.domain.dataset import Lists
 from trainer.domain.ranking import Scores, rank

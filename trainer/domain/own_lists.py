@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runtime.model_bundle import Codes, Floats, ModelArrays
+from runtime.models.model_bundle import Codes, Floats, ModelArrays
 from trainer.domain.dataset import Lists
 from trainer.domain.ranking import MASKED, Scores, scored_blocks
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import text_table
-from runtime.popularity import Popularity
+from runtime.models.model_bundle import text_table
+from runtime.models.popularity import Popularity
 
 # A single view, seven half-lives old: log(1 + 0.01) moves no video past another.
 _LEAST: Final = 0.01

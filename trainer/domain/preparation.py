@@ -11,7 +11,7 @@ from typing import Final
 import ibis
 from ibis.expr import types as ir
 
-from runtime.model_bundle import DISLIKED_RATING, LIKED_RATING
+from runtime.models.model_bundle import DISLIKED_RATING, LIKED_RATING
 from trainer.domain.log import DAY_S, Recent
 from trainer.domain.signal import Kind, SignalRules
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import Codes, Floats
+from runtime.models.model_bundle import Codes, Floats
 from trainer.domain.dataset import Lists
 
 DEEP: Final = 50

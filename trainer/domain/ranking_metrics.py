@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import Codes
+from runtime.models.model_bundle import Codes
 from trainer.domain.bootstrap import Doubles
 from trainer.domain.dataset import Lists
 from trainer.domain.ranking import Rankings

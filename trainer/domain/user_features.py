@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from runtime.model_bundle import UNKNOWN_CODE, Codes, Floats, Texts, find_text_rows, find_texts, text_table
+from runtime.models.model_bundle import UNKNOWN_CODE, Codes, Floats, Texts, find_text_rows, find_texts, text_table
 from trainer.domain.dataset import Dataset, Lists, lists_of
 
 # Users with fewer positives say too little of themselves to learn from.

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import BIAS_COLUMNS, Floats, ModelArrays
+from runtime.models.model_bundle import BIAS_COLUMNS, Floats, ModelArrays
 
 TOP: Final = 50
 

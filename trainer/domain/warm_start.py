@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runtime.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats, ModelArrays, Texts, find_text_rows
+from runtime.models.model_bundle import BIAS_COLUMNS, UNKNOWN_CODE, Codes, Floats, ModelArrays, Texts, find_text_rows
 from trainer.domain.dataset import Lists
 from trainer.domain.model import Learned, said_by_likes
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from runtime.candidate_file import Candidate
-from runtime.model_bundle import BundleError
+from runtime.models.candidate_file import Candidate
+from runtime.models.model_bundle import BundleError
 from trainer.adapters.bundle_store import BundleStore
 from trainer.domain.comparison import NDCG
 from trainer.report.titles import TITLES

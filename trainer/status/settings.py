@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from runtime.secret_files import SecretPath
+from runtime.secrets.files import SecretPath
 from runtime.settings import CommonSettings
 
 # What Snowflake takes without quotes; it goes into statements as it is.

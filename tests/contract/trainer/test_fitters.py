@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from runtime import bundle_files
-from runtime.model_bundle import BIAS_COLUMNS, find_text
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BIAS_COLUMNS, find_text
+from runtime.secrets.signing import load_public_key
 from runtime.settings import load
-from runtime.signing import load_public_key
 from scorer.domain.fold_in import Did, Recent
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from trainer.adapters.parquet_files import SCHEMA
 from trainer.adapters.parquet_log import LogReader
 from trainer.domain.log import DAY_S, InteractionLog, Recent

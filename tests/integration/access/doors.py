@@ -28,12 +28,12 @@ from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 from insights.settings import InsightsSettings
 from interactions.settings import InteractionsSettings
-from runtime.guard import guard_of
-from runtime.http_server import route_names
-from runtime.policy import POLICY
+from runtime.access.guard import guard_of
+from runtime.access.policy import POLICY
 from runtime.process import App, Service
+from runtime.secrets.signing import load_or_create_private_key
+from runtime.servers.http_server import route_names
 from runtime.settings import CommonSettings, load
-from runtime.signing import load_or_create_private_key
 from scorer.settings import ScorerSettings
 from tests.http import call
 from tests.integration.bridge.conftest import fill as fill_database

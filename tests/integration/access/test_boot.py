@@ -13,8 +13,8 @@ from bridge.adapters.scorer_key_file import ScorerKeyFile
 from bridge.domain.outcome import Outcome
 from bridge.ports import ScorerError
 from feed.scoring.v1 import scoring_pb2
-from runtime import api_keys
-from runtime.guard import guard_of
+from runtime.access import api_keys
+from runtime.access.guard import guard_of
 from runtime.process import Service
 from runtime.settings import load
 from scorer.app import build

@@ -10,7 +10,7 @@ import pytest
 
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2_grpc
-from runtime import api_keys
+from runtime.access import api_keys
 from tests.chaos.processes import Running
 from tests.http import call_now
 from tests.polling import wait_for

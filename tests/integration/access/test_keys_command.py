@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deploy.keys_cli import app
-from runtime import api_keys, secret_ring
-from runtime.signing import KeyFileError
+from runtime.access import api_keys
+from runtime.secrets import secret_ring
+from runtime.secrets.signing import KeyFileError
 
 
 @pytest.fixture(autouse=True)

@@ -26,9 +26,9 @@ from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1.interactions_pb2_grpc import InteractionServiceStub
 from insights.adapters.answers_database import DatabaseAnswers
 from insights.domain.session import ROLE_SCOPES
-from runtime import api_keys
-from runtime.access import ADMIN, PUBLIC, Rule
-from runtime.policy import POLICY
+from runtime.access import api_keys
+from runtime.access.policy import POLICY
+from runtime.access.rules import ADMIN, PUBLIC, Rule
 from runtime.process import Service
 from storage.database import Database, reading, sync_engine
 from storage.tables import outcome_waiting, prediction_outcomes

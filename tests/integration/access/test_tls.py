@@ -17,10 +17,10 @@ from deploy.processes import ProcessSpec, not_ready
 from feed.scoring.v1 import scoring_pb2
 from insights.adapters.exposition_http import HttpExposition
 from insights.ports import ExpositionError
-from runtime.guard import guard_of
+from runtime.access.guard import guard_of
 from runtime.process import Service
 from runtime.settings import load
-from runtime.tls import tls_of
+from runtime.tls.identity import tls_of
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.certificates import HERE, LIFETIME

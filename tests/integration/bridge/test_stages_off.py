@@ -9,10 +9,10 @@ import pytest
 from bridge.settings import BridgeSettings
 from feed.interactions.v1.interactions_pb2 import LIKE, Interaction
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime import bundle_files
+from runtime.models import bundle_files
 from runtime.process import Service
+from runtime.secrets.signing import load_or_create_private_key
 from runtime.settings import load
-from runtime.signing import load_or_create_private_key
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.integration.bridge.conftest import RunningBridge, StartBridge

@@ -17,7 +17,7 @@ from interactions.client.transport import Answer, Answered, Failed, Transport
 from interactions.settings import InteractionsSettings
 from runtime.process import Service
 from runtime.settings import load
-from runtime.tls import tls_of
+from runtime.tls.identity import tls_of
 from tests.polling import until
 from tests.tls import TlsFolder, grpc_outcome
 

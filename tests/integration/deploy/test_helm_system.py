@@ -11,7 +11,7 @@ import pytest
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.processes import NAMES
-from runtime.signing import load_or_create_private_key, load_or_create_secret
+from runtime.secrets.signing import load_or_create_private_key, load_or_create_secret
 from tests import helm
 from tests.brokers import running
 from tests.compose import DATA, PlainMachine, works

@@ -24,7 +24,7 @@ from interactions.metrics import InteractionsMetrics
 from interactions.service import Recorder
 from interactions.settings import InteractionsSettings
 from interactions.system import System
-from runtime.guard import Guard, guard_of
+from runtime.access.guard import Guard, guard_of
 from runtime.process import Service
 from tests.http import Answer, call
 from tests.polling import wait_for

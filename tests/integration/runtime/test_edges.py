@@ -17,14 +17,14 @@ from starlette.routing import Route
 
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1 import interactions_pb2_grpc as services
-from runtime.access import PUBLIC
+from runtime.access.guard import Guard
+from runtime.access.policy import POLICY
+from runtime.access.rules import PUBLIC
 from runtime.errors import ResourceExhaustedError, UnprocessableError, Violation
-from runtime.grpc_server import GrpcService
-from runtime.guard import Guard
-from runtime.json_http import json_response, read_json
-from runtime.policy import POLICY
 from runtime.process import Service
 from runtime.request_context import request_id
+from runtime.servers.grpc_server import GrpcService
+from runtime.servers.json_http import json_response, read_json
 from runtime.validation import require_valid
 from tests.http import call
 from tests.polling import until

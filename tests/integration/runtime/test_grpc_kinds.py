@@ -10,13 +10,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from feed.recommendations.v1 import recommendations_pb2 as pb
-from runtime.access import Caller, Rule
+from runtime.access.guard import Guard, PolicyError
+from runtime.access.rules import Caller, Rule
 from runtime.errors import ResourceExhaustedError, UnauthenticatedError
-from runtime.front_door import KNOCK, KNOCK_CODE
-from runtime.grpc_server import GrpcEdge
-from runtime.guard import Guard, PolicyError
 from runtime.metrics import ServerMetrics
 from runtime.process import Service
+from runtime.servers.front_door import KNOCK, KNOCK_CODE
+from runtime.servers.grpc_server import GrpcEdge
 
 CANARY = "canary-/etc/passwd"
 KINDS = ("unary_unary", "stream_unary", "unary_stream", "stream_stream")

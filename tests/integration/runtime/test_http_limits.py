@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from runtime.connections import Connections
-from runtime.http_protocol import Bounds
-from runtime.http_server import HttpServer
-from runtime.json_http import json_response, read_json
-from runtime.sockets import listen
+from runtime.servers.connections import Connections
+from runtime.servers.http_protocol import Bounds
+from runtime.servers.http_server import HttpServer
+from runtime.servers.json_http import json_response, read_json
+from runtime.servers.sockets import listen
 from tests.http import call
 from tests.polling import until
 

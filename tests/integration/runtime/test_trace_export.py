@@ -12,9 +12,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.settings import CommonSettings, load
-from runtime.trace_export import QUEUE_SPANS
-from runtime.trace_opening import OpenTraces, open_traces
-from runtime.tracing import Kind
+from runtime.traces.export import QUEUE_SPANS
+from runtime.traces.opening import OpenTraces, open_traces
+from runtime.traces.tracing import Kind
 from tests.polling import until
 from tests.trace_collector import Collector, collecting
 

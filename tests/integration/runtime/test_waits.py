@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.interactions.v1 import interactions_pb2_grpc as services
-from runtime.front_door import FrontDoor
-from runtime.grpc_server import GrpcService
 from runtime.loop_lag import LoopLag
 from runtime.process import Service
+from runtime.servers.front_door import FrontDoor
+from runtime.servers.grpc_server import GrpcService
 from tests.polling import until
 
 NAME = "feed.interactions.v1.InteractionService"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from runtime.sockets import listen, reserve
-from runtime.worker import Worker
-from runtime.worker_metrics import WorkerMetrics
-from runtime.workers import Workers
+from runtime.servers.sockets import listen, reserve
+from runtime.workers.metrics import WorkerMetrics
+from runtime.workers.parent import Workers
+from runtime.workers.worker import Worker
 from tests.polling import until, wait_for
 from tests.system import ROOT
 
@@ -221,7 +221,7 @@ def test_a_port_with_connections_that_are_ending_can_be_reserved():
 # A server that takes connections until it is killed.
 TAKES = """
 import socket, sys
-from runtime.sockets import keep_above, listen
+from runtime.servers.sockets import keep_above, listen
 listener = listen("127.0.0.1", int(sys.argv[1]), shared=True)
 above = keep_above({int(sys.argv[1])})
 taken = [listener.accept() for _ in range(int(sys.argv[2]))]

@@ -9,10 +9,10 @@ import pytest
 
 from feed.scoring.v1 import scoring_pb2 as pb
 from feed.scoring.v1 import scoring_pb2_grpc
-from runtime import bundle_files
+from runtime.models import bundle_files
 from runtime.process import Service
+from runtime.secrets.signing import load_or_create_private_key
 from runtime.settings import load
-from runtime.signing import load_or_create_private_key
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.http import call

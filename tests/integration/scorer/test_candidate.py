@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from feed.scoring.v1 import scoring_pb2 as pb
-from runtime import bundle_files, candidate_file, popularity_file
-from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
-from runtime.model_bundle import text_table
-from runtime.popularity import Popularity
+from runtime.models import bundle_files, candidate_file, popularity_file
+from runtime.models.candidate_file import CANDIDATE_FILE, Candidate, Mode
+from runtime.models.model_bundle import text_table
+from runtime.models.popularity import Popularity
 from tests.http import call
 from tests.integration.scorer.conftest import Scorer
 from tests.model_bundles import TRAINED, forge, small_arrays

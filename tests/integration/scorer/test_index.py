@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 
-from runtime import bundle_files
-from runtime.model_bundle import BundleError, BundleFault, IndexInfo, ModelArrays, ModelBundle, text_table
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError, BundleFault, IndexInfo, ModelArrays, ModelBundle, text_table
 from scorer.adapters.index_faiss import open_index
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.model_bundle import ModelBundle, check_arrays, text_table
+from runtime.models.model_bundle import ModelBundle, check_arrays, text_table
 from scorer.domain.fold_in import Did, FoldRules, Recent, fold_in
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish

@@ -17,10 +17,10 @@ from bridge.domain.page import Ranking
 from feed.common.v1.common_pb2 import VideoFilters
 from feed.interactions.v1.interactions_pb2 import LIKE, SKIP, Interaction
 from feed.scoring.v1 import scoring_pb2 as pb
-from runtime import bundle_files, popularity_file
 from runtime.contract import CONTRACT_KEY, CONTRACT_RELEASE
-from runtime.model_bundle import text_table
-from runtime.popularity import Popularity
+from runtime.models import bundle_files, popularity_file
+from runtime.models.model_bundle import text_table
+from runtime.models.popularity import Popularity
 from tests.http import call
 from tests.integration.scorer.conftest import Scorer
 from tests.model_bundles import TRAINED, forge, small_arrays

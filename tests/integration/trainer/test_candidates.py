@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import candidate_file
-from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
-from runtime.model_bundle import BundleError, BundleFault
+from runtime.models import candidate_file
+from runtime.models.candidate_file import CANDIDATE_FILE, Candidate, Mode
+from runtime.models.model_bundle import BundleError, BundleFault
 from tests.integration.trainer.test_cli import trainer
 from tests.model_bundles import manifest_of, small_arrays
 from trainer.adapters.bundle_store import BundleStore, ServesAlreadyError

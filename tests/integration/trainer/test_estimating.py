@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from runtime.model_bundle import BundleError
+from runtime.models.model_bundle import BundleError
 from storage.tables import prediction_outcomes, recommendation_decisions
 from tests.model_bundles import TRAINED, arrays_of, manifest_of
 from trainer.estimating import NotEstimableError, estimate_choices

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runtime.model_bundle import BIAS_COLUMNS
+from runtime.models.model_bundle import BIAS_COLUMNS
 from runtime.settings import load
 from trainer.adapters.fit_implicit import AlsFitter, fit_als
 from trainer.adapters.fit_lightfm import LightFMFitter, with_dislikes

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import bundle_files
-from runtime.model_bundle import ModelBundle
-from runtime.signing import load_public_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import ModelBundle
+from runtime.secrets.signing import load_public_key
 from scorer.adapters.index_faiss import open_index
 from trainer.ports import SilentProgress
 from trainer.service import Training

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from runtime import bundle_files
-from runtime.model_bundle import Manifest
-from runtime.signing import load_public_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import Manifest
+from runtime.secrets.signing import load_public_key
 from storage.tables import user_interactions
 from storage.trainings import TrainingStatus
 from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, two_tastes

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from runtime.popularity import Popularity
-from runtime.popularity_file import POPULARITY_FILE
+from runtime.models.popularity import Popularity
+from runtime.models.popularity_file import POPULARITY_FILE
 from storage.tables import user_interactions, videos
 from tests.integration.trainer.conftest import FIRST_DAY, interaction
 from tests.integration.trainer.test_cli import trainer

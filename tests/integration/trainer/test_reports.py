@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from runtime import bundle_files
-from runtime.model_bundle import BundleError
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError
 from storage.tables import user_interactions
 from storage.trainings import TrainingStatus
 from tests.integration.trainer.conftest import DAYS, USERS, VIDEOS, interaction

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from runtime import bundle_files
 from runtime.lock_file import AlreadyRunningError, exclusive
-from runtime.model_bundle import BundleError, find_texts
-from runtime.signing import load_public_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError, find_texts
+from runtime.secrets.signing import load_public_key
 from storage.tables import model_trainings, user_interactions
 from storage.trainings import TrainingStatus
 from tests.integration.trainer.conftest import DAYS, FIRST_DAY, USERS, VIDEOS, interaction

@@ -12,8 +12,8 @@ from bridge.ports import ScorerError
 from bridge.telemetry import AttemptMade, NullObserver
 from bridge.tracing import TracedCalls, TracedPages, TracedScorer
 from feed.scoring.v1 import scoring_pb2 as pb
-from runtime.trace_policy import KeepPolicy
-from runtime.tracing import Active, Kind, Span, Traces, current
+from runtime.traces.policy import KeepPolicy
+from runtime.traces.tracing import Active, Kind, Span, Traces, current
 from tests.unit.runtime.test_tracing import HEADER, Told
 
 CALL = "feed.scoring.v1.ScoringService/"

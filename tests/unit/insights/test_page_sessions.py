@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from insights.domain.session import IDLE_S
 from insights.page.sessions import Sessions
-from runtime.secret_ring import SecretRing
+from runtime.secrets.secret_ring import SecretRing
 
 
 def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(tmp_path: Path):

@@ -3,7 +3,7 @@
 import pytest
 
 from insights.domain.session import IDLE_S, LIFETIME_S, ROLE_SCOPES, Session, is_over, renewed, role
-from runtime.policy import POLICY
+from runtime.access.policy import POLICY
 
 BEGUN = 1_000_000.0
 

@@ -9,8 +9,8 @@ from eventlog.tracing import TracedPublisher, trace_of, with_trace
 from interactions.sink.fake import MemoryStore
 from interactions.sink.ports import StoredEvent, StoreUnavailableError
 from interactions.sink.tracing import MAX_TRACED, TracedConsumer, TracedStore
-from runtime.trace_policy import KeepPolicy
-from runtime.tracing import TRACEPARENT, Active, Kind, Traces
+from runtime.traces.policy import KeepPolicy
+from runtime.traces.tracing import TRACEPARENT, Active, Kind, Traces
 from tests.unit.runtime.test_tracing import HEADER, Told
 
 UNDRAWN = f"{HEADER[:-1]}0"

@@ -7,7 +7,7 @@ import pytest
 
 from feed.interactions.v1 import interactions_pb2 as pb
 from feed.recommendations.v1 import recommendations_pb2
-from runtime.access import Caller, Rule, acting_user, enter, require_acting_for, user_ids
+from runtime.access.rules import Caller, Rule, acting_user, enter, require_acting_for, user_ids
 from runtime.errors import PermissionDeniedError
 
 OWN = Rule("feed:read:any", "user_id")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import api_keys
-from runtime.access import Caller
-from runtime.api_keys import ApiKeys, ApiKeysError, KeyBearers
+from runtime.access import api_keys
+from runtime.access.api_keys import ApiKeys, ApiKeysError, KeyBearers
+from runtime.access.rules import Caller
 from runtime.errors import UnauthenticatedError
 
 

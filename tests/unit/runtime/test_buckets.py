@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.buckets import Buckets
+from runtime.limits.buckets import Buckets
 
 
 class Plain:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from runtime import bundle_arrays
-from runtime.model_bundle import Array, ArrayInfo, BundleError, BundleFault, ModelArrays
+from runtime.models import bundle_arrays
+from runtime.models.model_bundle import Array, ArrayInfo, BundleError, BundleFault, ModelArrays
 from tests.model_bundles import small_arrays, zipped
 
 

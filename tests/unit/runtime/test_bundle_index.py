@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime import bundle_files
-from runtime.bundle_files import INDEX_FILE
-from runtime.model_bundle import BundleError, BundleFault, IndexInfo
+from runtime.models import bundle_files
+from runtime.models.bundle_files import INDEX_FILE
+from runtime.models.model_bundle import BundleError, BundleFault, IndexInfo
 from tests.model_bundles import manifest_of, small_arrays
 
 KEY = Ed25519PrivateKey.generate()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import candidate_file
-from runtime.candidate_file import CANDIDATE_FILE, Candidate, Mode
-from runtime.model_bundle import BundleError, BundleFault
+from runtime.models import candidate_file
+from runtime.models.candidate_file import CANDIDATE_FILE, Candidate, Mode
+from runtime.models.model_bundle import BundleError, BundleFault
 
 GOOD = '{"model_version":"m2","mode":"canary","share":0.05}\n'
 

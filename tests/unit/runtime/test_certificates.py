@@ -2,8 +2,8 @@
 
 import pytest
 
-from runtime.access import Caller
-from runtime.certificates import CertificatesError, parse
+from runtime.access.certificates import CertificatesError, parse
+from runtime.access.rules import Caller
 from runtime.settings import CommonSettings, SettingsError, load
 
 BEARERS = parse("bridge.internal=scoring:rank,spiffe://feed/insights=insights:read+corrections:write")

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 OURS = ("bridge", "scorer", "interactions", "insights", "trainer", "eventlog", "storage", "runtime", "deploy", "fakes")
-EDGE = Path("runtime/grpc_server.py")
+EDGE = Path("runtime/servers/grpc_server.py")
 ENDING = {"abort", "abort_with_status"}
 # They set what the caller is told, and go on.
 SETTING = {"set_code", "set_details"}

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from runtime.jwks import COOL_DOWN_S, MAX_BYTES, KeySetError, SigningKeys, file_fetch, parse, url_fetch
+from runtime.access.jwks import COOL_DOWN_S, MAX_BYTES, KeySetError, SigningKeys, file_fetch, parse, url_fetch
 from tests.polling import until
 from tests.tokens import new_key, public_jwk
 

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import ThrottledError
-from runtime.limits import UNLIMITED, Limits, Rate, address_of, network_of
+from runtime.limits.rates import UNLIMITED, Limits, Rate, address_of, network_of
 
 
 class Clock:

@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime import bundle_files
-from runtime.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, MAX_ARRAYS_BYTES, SIGNATURE_FILE
-from runtime.model_bundle import FORMAT_VERSION, ArrayInfo, BundleError, BundleFault, find_text, find_texts, text_table
+from runtime.models import bundle_files
+from runtime.models.bundle_files import ARRAYS_FILE, LIVE_FILE, MANIFEST_FILE, MAX_ARRAYS_BYTES, SIGNATURE_FILE
+from runtime.models.model_bundle import (
+    FORMAT_VERSION,
+    ArrayInfo,
+    BundleError,
+    BundleFault,
+    find_text,
+    find_texts,
+    text_table,
+)
 from tests.model_bundles import TRAINED, forge, manifest_of, small_arrays
 
 KEY = Ed25519PrivateKey.generate()

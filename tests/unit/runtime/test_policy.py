@@ -17,10 +17,10 @@ from feed.recommendations.v1 import recommendations_pb2
 from feed.scoring.v1 import scoring_pb2
 from insights.app import build
 from insights.settings import InsightsSettings
-from runtime.access import PUBLIC, user_ids
-from runtime.guard import Guard, PolicyError
-from runtime.http_server import route_names
-from runtime.policy import POLICY
+from runtime.access.guard import Guard, PolicyError
+from runtime.access.policy import POLICY
+from runtime.access.rules import PUBLIC, user_ids
+from runtime.servers.http_server import route_names
 from runtime.settings import SettingsError, load
 from tests.tokens import Issuer
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.model_bundle import text_table
-from runtime.popularity import Popularity, PopularityError
-from runtime.popularity_file import POPULARITY_FILE, publish, read, stamp_of
+from runtime.models.model_bundle import text_table
+from runtime.models.popularity import Popularity, PopularityError
+from runtime.models.popularity_file import POPULARITY_FILE, publish, read, stamp_of
 
 KEY = Ed25519PrivateKey.generate()
 NOON = datetime(2025, 9, 1, 12, tzinfo=UTC)

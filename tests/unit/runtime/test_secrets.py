@@ -12,9 +12,9 @@ from deploy.processes import NAMES
 from insights.settings import InsightsSettings
 from interactions.settings import InteractionsSettings
 from interactions.sink.settings import SinkSettings
-from runtime.secret_files import SecretFileError, require_private
+from runtime.secrets.files import SecretFileError, require_private
+from runtime.secrets.signing import KeyFileError, load_or_create_private_key, load_or_create_secret
 from runtime.settings import CommonSettings, SettingsError, describe, load
-from runtime.signing import KeyFileError, load_or_create_private_key, load_or_create_secret
 from scorer.settings import ScorerSettings
 from trainer.settings import TrainerSettings
 

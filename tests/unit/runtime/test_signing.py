@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import bundle_files
-from runtime.model_bundle import BundleError
-from runtime.signing import KeyFileError, load_or_create_private_key, load_public_key
+from runtime.models import bundle_files
+from runtime.models.model_bundle import BundleError
+from runtime.secrets.signing import KeyFileError, load_or_create_private_key, load_public_key
 from tests.model_bundles import arrays_of, manifest_of
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runtime.settings import CommonSettings, SettingsError, load
-from runtime.tls import TlsFiles, tls_of
+from runtime.tls.identity import TlsFiles, tls_of
 from tests.tls import TlsFolder
 
 

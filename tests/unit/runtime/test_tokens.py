@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.access import Caller
+from runtime.access.jwks import SigningKeys, file_fetch
+from runtime.access.rules import Caller
+from runtime.access.tokens import MAX_REMEMBERED, TokenPolicy, Tokens
 from runtime.errors import UnauthenticatedError, UnavailableError
-from runtime.jwks import SigningKeys, file_fetch
-from runtime.tokens import MAX_REMEMBERED, TokenPolicy, Tokens
 from tests.polling import until
 from tests.tokens import AUDIENCE, ISSUER, Issuer, new_key, public_jwk
 
@@ -115,7 +115,7 @@ async def test_a_token_is_refused_once_its_key_is_gone(es256: Issuer, keys: Watc
 
 
 async def test_the_memory_for_tokens_is_bounded(es256: Issuer, keys: Watched, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("runtime.tokens.MAX_REMEMBERED", 2)
+    monkeypatch.setattr("runtime.access.tokens.MAX_REMEMBERED", 2)
     await keys.start()
     tokens = Tokens(keys, POLICY)
     first, second, third = (es256.token(f"u{number}") for number in range(3))

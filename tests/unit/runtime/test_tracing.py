@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from runtime.request_context import outgoing_metadata
-from runtime.trace_policy import Allowance, Ended, KeepPolicy, Kept, drawn, keeps
-from runtime.tracing import (
+from runtime.traces.policy import Allowance, Ended, KeepPolicy, Kept, drawn, keeps
+from runtime.traces.tracing import (
     MAX_SPANS,
     MAX_UNDRAWN_PER_S,
     Active,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runtime.worker_metrics import merged
-from runtime.workers import LONGEST_RESTART_S, restart_delay_s
+from runtime.workers.metrics import merged
+from runtime.workers.parent import LONGEST_RESTART_S, restart_delay_s
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from runtime.candidate_file import Candidate, Mode
-from runtime.model_bundle import BundleError, BundleFault, ModelBundle
+from runtime.models.candidate_file import Candidate, Mode
+from runtime.models.model_bundle import BundleError, BundleFault, ModelBundle
 from scorer.domain.trial import is_tried_on
 from scorer.domain.wish import Choice, Wish
 from scorer.ports import MemoryModels

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
 from scorer.domain.corrections import Correction, Kind, Part
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Stages, Wish

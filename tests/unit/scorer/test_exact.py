@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
 from scorer.domain.corrections import Correction, Kind, Part
 from scorer.domain.filters import Filters
 from scorer.domain.ranker import Ranker

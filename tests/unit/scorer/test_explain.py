@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.model_bundle import ModelArrays, ModelBundle, text_table
+from runtime.models.model_bundle import ModelArrays, ModelBundle, text_table
 from scorer.domain.corrections import Correction, Kind, Part
 from scorer.domain.explain import Explanation, explain
 from scorer.domain.filters import Filters

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.model_bundle import UNKNOWN_CODE, ModelArrays, ModelBundle
+from runtime.models.model_bundle import UNKNOWN_CODE, ModelArrays, ModelBundle
 from scorer.domain.fold_in import Did, FoldRules, Recent, fold_in, rules_of
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import UNKNOWN_USER, Wish

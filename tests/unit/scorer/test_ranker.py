@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
 from scorer.domain.filters import Filters
 from scorer.domain.ranker import Ranker
 from scorer.domain.self_test import fault_of

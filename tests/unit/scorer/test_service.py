@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.errors import FailedPreconditionError
-from runtime.model_bundle import BundleError, BundleFault, IndexInfo, ModelBundle, text_table
-from runtime.popularity import Popularity, PopularityError
+from runtime.models.model_bundle import BundleError, BundleFault, IndexInfo, ModelBundle, text_table
+from runtime.models.popularity import Popularity, PopularityError
 from scorer import service as service_module
 from scorer.candidate import CandidateSlot
 from scorer.domain.wish import Wish

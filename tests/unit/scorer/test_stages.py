@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
 from scorer.domain.diversity import hold_back, part_runs
 from scorer.domain.exploration import DRAWN_AMONG, NEW_BELOW_USERS, best_newcomers, explore, lots_wanted, newcomers_of
 from scorer.domain.ranker import Ranker

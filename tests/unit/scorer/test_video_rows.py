@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.model_bundle import UNKNOWN_CODE, text_table
+from runtime.models.model_bundle import UNKNOWN_CODE, text_table
 from scorer.domain.video_rows import VideoRows
 
 IDS = [f"v{number:04}" for number in range(3000)]

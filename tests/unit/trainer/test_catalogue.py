@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.catalogue import Video, catalogue_arrays, with_catalogue
 from trainer.domain.signal import Kind

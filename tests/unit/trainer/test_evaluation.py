@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.comparison import AUC, Figure
 from trainer.domain.dataset import Dataset, DatasetRules

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from tests.model_bundles import arrays_of
 from trainer.domain.live_scores import published_scores
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.model_bundle import ModelBundle
+from runtime.models.model_bundle import ModelBundle
 from scorer.domain.ranker import Ranker
 from scorer.domain.wish import Wish
 from tests.model_bundles import arrays_of, manifest_of

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runtime.popularity import Popularity
+from runtime.models.popularity import Popularity
 from trainer.domain.popularity import advanced, empty
 
 NOON = datetime(2025, 9, 1, 12, tzinfo=UTC)

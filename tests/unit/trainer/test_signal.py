@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from trainer.adapters.log_duckdb import DuckDbLog
 from trainer.domain.dataset import DatasetRules, build_dataset, positive_pairs
 from trainer.domain.log import DAY_S, Recent, split_time_s

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runtime.model_bundle import Floats, text_table
+from runtime.models.model_bundle import Floats, text_table
 from trainer.domain.dataset import Dataset, Lists, Positives, lists_of
 from trainer.domain.user_features import FeatureRules, UserFeatures, features_of, learn, with_features
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.model_bundle import text_table
+from runtime.models.model_bundle import text_table
 from tests.model_bundles import arrays_of
 from trainer.domain.warm_start import start_of
 

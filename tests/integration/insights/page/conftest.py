@@ -10,7 +10,7 @@ import pytest
 from insights.app import build
 from insights.settings import InsightsSettings
 from interactions.domain.event import InteractionType
-from runtime.guard import guard_of
+from runtime.access.guard import guard_of
 from runtime.process import Service
 from runtime.settings import load
 from storage import trainings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.candidate_file import Candidate, Mode
+from runtime.models.candidate_file import Candidate, Mode
 from runtime.process import Service
 from storage import audit
 from storage.audit import Action, Actor, Change, Door, Subject

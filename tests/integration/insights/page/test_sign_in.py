@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 import pytest
 import structlog
 
-from runtime import api_keys, secret_ring
+from runtime.access import api_keys
 from runtime.process import Service
+from runtime.secrets import secret_ring
 from storage import audit
 from storage.audit import Action, Actor, Change, Door, Subject
 from storage.database import Database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import api_keys
+from runtime.access import api_keys
 from tests.browser import Browser, Page
 from tests.integration.insights.page.conftest import Start
 from tests.polling import wait_for

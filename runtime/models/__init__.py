@@ -1,0 +1,1 @@
+"""Model bundles on disk, which trainers publish and scorers serve."""

@@ -1,0 +1,1 @@
+"""Certificates of servers and clients, followed as they change."""

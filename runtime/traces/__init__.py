@@ -1,0 +1,1 @@
+"""Spans of requests: told, judged at their end, and sent on."""

@@ -1,0 +1,1 @@
+"""Several processes of a kind on the same ports."""
