@@ -4,6 +4,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 DATABASE ?= embedded
 DATA ?=
+TEST_PROCESSES ?= 3
 SITE ?= http://127.0.0.1:8090
 OUR_CODE := bridge scorer interactions trainer insights eventlog storage runtime deploy fakes tests docs/clients/python protos/generate.py protos/openapi.py
 
@@ -23,7 +24,11 @@ run: setup ## Set everything up and run the whole system until Ctrl-C
 	@$(BIN)/feed up --broker $(BROKER) --database $(DATABASE) $(if $(DATA),--data $(DATA))
 
 test: setup ## Run all tests, on the embedded and on the real parts
-	$(PY) -m pytest
+	@# Faults under load come alone, after what waits more than it works; all of it runs whatever failed.
+	@failed=0; \
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/contract tests/integration || failed=1; \
+	$(PY) -m pytest tests/chaos tests/e2e || failed=1; \
+	exit $$failed
 
 check: setup ## Format, lint, types, layers, contract, lock file, known vulnerabilities
 	$(BIN)/ruff format --check -q $(OUR_CODE)
