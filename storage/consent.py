@@ -67,6 +67,15 @@ async def withheld(connection: AsyncConnection, user_ids: Collection[str]) -> di
     return {row.user_id: Withheld(row.personalised, row.erased_at) for row in found}
 
 
+def withheld_sync(connection: sa.Connection, user_ids: Collection[str]) -> dict[str, Withheld]:
+    """Returns the same as `withheld`, for who does not await."""
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        connection.execute(hold())
+    found = connection.execute(among_withheld(user_ids, dialect))
+    return {row.user_id: Withheld(row.personalised, row.erased_at) for row in found}
+
+
 async def unpersonalised_text(connection: AsyncConnection) -> str:
     """Returns the ids of all users who get nothing personal, parted by line feeds, as one text.
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.consent import among_withheld, hold, unpersonalised
+from storage.consent import unpersonalised, withheld_sync
 from storage.dialect import among, unix_seconds
 from storage.feed_catalogue import CatalogueVideo
 from storage.tables import user_interactions, user_recommendations, videos
@@ -61,9 +61,7 @@ def replace_lists(connection: sa.Connection, lists: Sequence[UserListRows], made
     """
     users = [each.user_id for each in lists]
     table, dialect = user_recommendations, connection.dialect.name
-    if dialect == "postgresql":
-        connection.execute(hold())
-    withheld = {row.user_id for row in connection.execute(among_withheld(users, dialect)) if not row.personalised}
+    withheld = {user_id for user_id, each in withheld_sync(connection, users).items() if not each.personalised}
     connection.execute(sa.delete(table).where(among(table.c.user_id, users, dialect)))
     rows = [
         {"user_id": each.user_id, "rank": rank, **video._asdict(), **made._asdict()}

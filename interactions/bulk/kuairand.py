@@ -144,9 +144,11 @@ class _Import:
             next_line = chunk[-1][0] + 1
             rows = [row for _, mapped in chunk for row in mapped]
             with self._engine.begin() as connection:
-                written = loader.insert_rows(connection, loader.INTERACTIONS, rows)
+                kept = loader.without_withheld(connection, rows)
+                written = loader.insert_rows(connection, loader.INTERACTIONS, kept)
                 loader.save_progress(connection, source, file.name, next_line, finished=False)
-            self._summary.add(loader.INTERACTIONS.table.name, len(rows), written)
+            self._summary.add(loader.INTERACTIONS.table.name, len(kept), written)
+            self._summary.withheld += len(rows) - len(kept)
             self._on_progress(file.name, file.read_bytes, file.size_bytes)
 
     def _mapped(self, file: CsvFile, mapper: RowMapper, first_line: int = 2) -> Iterator[tuple[int, list[Row]]]:

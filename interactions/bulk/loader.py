@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from interactions.bulk.rows import INTERACTION_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS, Row
+from storage.consent import withheld_sync
 from storage.dialect import upsert
 from storage.tables import UtcDateTime, import_progress, user_interactions, users, videos
 
@@ -17,6 +18,7 @@ _SQLITE_CACHE_KIB = 128 * 1024
 # writes, so the same index pages would be copied after every chunk.
 _SQLITE_CHECKPOINT_PAGES = 100_000
 _SQLITE_TIME_CHARS = len("2022-04-25 12:00:00.000000")  # without the zone, which is UTC
+_USER, _EVENT_TIME = INTERACTION_COLUMNS.index("user_id"), INTERACTION_COLUMNS.index("event_time")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,22 @@ def insert_rows(connection: sa.Connection, target: Target, rows: Sequence[Row]) 
         raise RuntimeError("the connection is closed")
     insert_all = _copy if connection.dialect.name == "postgresql" else _execute_many
     return insert_all(driver, target, rows)
+
+
+def without_withheld(connection: sa.Connection, rows: Sequence[Row]) -> list[Row]:
+    """Returns the interactions that may be stored: not of who does not want to be known, or from before an erasure.
+
+    Args:
+        connection: The transaction that stores them.
+        rows: Values of `INTERACTION_COLUMNS`.
+    """
+    withheld = withheld_sync(connection, {str(row[_USER]) for row in rows})
+
+    def may_be_stored(row: Row) -> bool:
+        who, when = withheld.get(str(row[_USER])), row[_EVENT_TIME]
+        return who is None or not (isinstance(when, datetime) and who.keeps_out(when))
+
+    return [row for row in rows if may_be_stored(row)] if withheld else list(rows)
 
 
 def has_interactions(connection: sa.Connection) -> bool:

@@ -24,6 +24,7 @@ class Summary:
         title: Heading of the table.
         tables: Rows by table name.
         bad: What was left out.
+        withheld: How many interactions are of who does not want to be known, or was erased after them: left out too.
         elapsed_s: How long it took.
         already_done: Nothing was to do: an earlier run had finished.
     """
@@ -31,6 +32,7 @@ class Summary:
     title: str
     tables: dict[str, Tally] = field(default_factory=dict)
     bad: BadRows = field(default_factory=BadRows)
+    withheld: int = 0
     elapsed_s: float = 0.0
     already_done: bool = False
 
@@ -52,6 +54,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     for name, tally in summary.tables.items():
         table.add_row(name, f"{tally.written:,}", f"{tally.known:,}")
     console.print(table)
+    if summary.withheld:
+        console.print(f"left out of who does not want to be known, or was erased: {summary.withheld:,}")
     console.print(f"bad rows left out: {summary.bad.count:,}")
     for line in summary.bad.shown:
         console.print(f"  {line}", markup=False, highlight=False)

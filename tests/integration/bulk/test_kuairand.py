@@ -77,6 +77,20 @@ def test_every_row_arrives_as_documented(data_set: Path, engine: sa.Engine) -> N
     assert summary.tables["user_interactions"] == Tally(written=12, known=3)
 
 
+def test_nothing_comes_of_who_does_not_want_to_be_known_or_from_before_an_erasure(
+    data_set: Path, engine: sa.Engine
+) -> None:
+    unknown = {"user_id": "1", "features": {}, "personalised": False, "erased_at": None}
+    came_back = {"user_id": "2", "features": {}, "personalised": True, "erased_at": T0 + timedelta(minutes=30)}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(users), [unknown, came_back])
+    summary = run(data_set, engine)
+    assert rows(engine, *WHAT) == [("2", "11", "SHARE", 0.0), ("2", "11", "VIEW", 5.0)]
+    assert summary.tables["user_interactions"].written == 2
+    assert summary.withheld > 0
+    assert rows(engine, users.c.user_id, users.c.personalised) == [("1", False), ("2", True)]
+
+
 def test_the_catalogue_arrives(data_set: Path, engine: sa.Engine) -> None:
     run(data_set, engine)
     assert rows(engine, videos.c.video_id, videos.c.duration_s, videos.c.tags, videos.c.is_active) == [
