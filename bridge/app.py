@@ -450,4 +450,5 @@ def _readings(
         trending_age_s=lists.trending_age_s,
         breakers={member.scorer.target: partial(getattr, member.breaker, "state") for member in pool.members},
         forced={member.scorer.target: partial(getattr, member.breaker, "mode") for member in pool.members},
+        serving={member.scorer.target: partial(getattr, member, "serving") for member in pool.members},
     )

@@ -60,6 +60,7 @@ class Readings:
         trending_age_s: Age of the trending list, in seconds.
         breakers: State of each target's breaker.
         forced: Whether each target's breaker is held.
+        serving: Whether each target serves, as its health service says.
     """
 
     in_flight: Callable[[], float]
@@ -69,6 +70,7 @@ class Readings:
     trending_age_s: Callable[[], float]
     breakers: dict[str, Callable[[], State]]
     forced: dict[str, Callable[[], Mode]]
+    serving: dict[str, Callable[[], bool]]
 
 
 class BridgeMetrics(NullObserver):
@@ -139,6 +141,14 @@ class BridgeMetrics(NullObserver):
             ("target",),
             registry=self._registry,
         )
+        serving = Gauge(
+            "feed_bridge_scorer_serving",
+            "1 serves, 0 does not, by its health service: then others are asked first.",
+            ("target",),
+            registry=self._registry,
+        )
+        for target, serves in readings.serving.items():
+            serving.labels(target).set_function(serves)
         for target, mode in readings.forced.items():
             forced.labels(target).set_function(partial(_mode_value, mode))
         for target, state in readings.breakers.items():

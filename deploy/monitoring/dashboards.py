@@ -174,6 +174,7 @@ _RESILIENCE: Final = Dashboard(
                 _level("State: 0 closed, 1 half-open, 2 open", "short", "feed_bridge_breaker_state", by=("target",)),
                 _rate("Moves", "feed_bridge_breaker_transitions_total", "target", "to"),
                 _level("Held: 1 open, 2 closed", "short", "feed_bridge_breaker_forced", by=("target",)),
+                _level("Serving, by their own word", "short", "feed_bridge_scorer_serving", by=("target",)),
             ),
         ),
         Row(

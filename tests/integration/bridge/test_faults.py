@@ -92,12 +92,18 @@ async def test_a_killed_scorer_is_back_soon_after_it_returns(start_bridge: Start
     async with start_bridge(scorer.target, breaker_open_ms=4000) as bridge:
         await scorer.kill()
         await open_breaker(bridge)
+        await until(lambda: serving(bridge, scorer), expected=0.0)
         await until(lambda: attempted(bridge), expected=True)  # that probe failed: open for 6.4 s at least
         await scorer.start()
         for _ in range(3):
             await until(lambda: source(bridge), expected="LIGHTFM", bound_s=6)
         moved = {"target": scorer.target, "from": "half-open", "to": "closed"}
         assert bridge.metric("feed_bridge_breaker_transitions_total", **moved) == 1
+        assert await serving(bridge, scorer) == 1
+
+
+async def serving(bridge: RunningBridge, scorer: FakeScorer) -> float:
+    return bridge.metric("feed_bridge_scorer_serving", target=scorer.target)
 
 
 async def source(bridge: RunningBridge) -> str:

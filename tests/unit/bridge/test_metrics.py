@@ -49,6 +49,7 @@ READINGS = Readings(
     trending_age_s=lambda: 12.0,
     breakers={"s0": lambda: State.HALF_OPEN},
     forced={"s0": lambda: Mode.OPEN},
+    serving={"s0": lambda: False, "s1": lambda: True},
 )
 FALLBACK = replace(
     PAGE,
@@ -122,6 +123,7 @@ def test_what_lives_elsewhere_is_read(counted: Counted) -> None:
     assert (counted("corrections"), counted("corrections_senseless"), counted("corrections_age_seconds")) == (4, 1, 0.5)
     assert counted("breaker_state", target="s0") == 1
     assert counted("breaker_forced", target="s0") == 1
+    assert (counted("scorer_serving", target="s0"), counted("scorer_serving", target="s1")) == (0, 1)
 
 
 def test_a_page_of_the_model(counted: Counted) -> None:
