@@ -137,7 +137,7 @@ async def test_half_open_lets_three_probes_through_and_closes(start_bridge: Star
         scorer.take("")
         scorer.servicer.release()
         await asyncio.gather(*asking)
-        assert (await bridge.page()).source == pb.LIGHTFM
+        await until(lambda: source(bridge), expected="LIGHTFM")
         assert bridge.metric("feed_bridge_breaker_state", target=scorer.target) == 0
 
 
