@@ -101,4 +101,12 @@ FEED_TRAINER_MLFLOW_ENABLED: "false"
       name: {{ .root.Values.secrets.database }}
       key: {{ eq .name "migrations" | ternary "direct-url" "url" }}
 {{- end }}
+{{- if eq .name "insights" }}
+- name: FEED_INSIGHTS_REPLICA_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.secrets.database }}
+      key: replica-url
+      optional: true
+{{- end }}
 {{- end -}}
