@@ -9,6 +9,7 @@
 #   iproute2         with --tests: hosts of the tests' own, in network namespaces, that can be cut off
 #   nodejs, npm      with --tests: the example client in Node
 #   prometheus       with --tests: Prometheus and promtool, which try the alerts (20 MB to load, 100 MB on disk)
+#   pgbouncer        with --tests: pools connections to PostgreSQL; built where the package is older than 1.22 (deploy/install-pgbouncer.sh)
 set -eu
 
 missing=""
@@ -27,13 +28,14 @@ if [ "${1:-}" = --tests ]; then
     command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 fi
 
-if [ -z "$missing" ]; then
+if [ -n "$missing" ]; then
+    echo "system packages: installing$missing"
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words on purpose
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing
+else
     echo "system packages: all there"
-    exit 0
 fi
-echo "system packages: installing$missing"
-as_root=""
-[ "$(id -u)" = 0 ] || as_root=sudo
-$as_root apt-get update -qq
-# shellcheck disable=SC2086  # a list of words on purpose
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing
+[ "${1:-}" != --tests ] || sh "$(dirname "$0")/install-pgbouncer.sh"

@@ -69,10 +69,20 @@ class _Other(Protocol):
 
 
 class _Databases(NamedTuple):
-    """The pools of connections, so that nobody waits for somebody else's: who keeps, who answers, who shows pages."""
+    """The pools of connections, so that nobody waits for somebody else's.
+
+    Args:
+        writing: Of who keeps the books.
+        reading: Of who looks at what he has just written.
+        editing: Of pages on which something is changed.
+        answering: Of who answers, maybe from a replica.
+        shown: Of pages that only show, maybe from a replica.
+    """
 
     writing: Database
     reading: Database
+    editing: Database
+    answering: Database
     shown: Database
 
 
@@ -142,7 +152,7 @@ class InsightsApp:
 def build(settings: InsightsSettings) -> InsightsApp:
     """Builds the process."""
     registry = CollectorRegistry()
-    databases = _databases(settings.effective_database_url)
+    databases = _databases(settings)
     policy = LedgerPolicy(
         load_or_create_secret(settings.token_key_path), settings.outcome_window, settings.insights_late_after_ms
     )
@@ -160,7 +170,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
             for to, analytics in _destinations(settings, metrics, dogstatsd)
         ),
     ]
-    outcomes = OutcomeService(ledger, answers, _now)
+    outcomes = OutcomeService(ledger, DatabaseAnswers(databases.answering), _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
     entrance = entrance_of(settings)
     site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
@@ -172,12 +182,16 @@ def build(settings: InsightsSettings) -> InsightsApp:
     return InsightsApp(Keeper(ledger, answers, telemetry), others, offer, databases, registry, dogstatsd, traces)
 
 
-def _databases(url: str) -> _Databases:
-    return _Databases(
-        Database(url, pool_size=_WRITERS, limits=WRITING),
-        Database(url, pool_size=_READERS, limits=READING),
-        Database(url, pool_size=_PAGE_READERS, limits=READING),
-    )
+def _databases(settings: InsightsSettings) -> _Databases:
+    url, replica_url = settings.effective_database_url, settings.insights_replica_url
+    writing = Database(url, pool_size=_WRITERS, limits=WRITING)
+    here = (_reading(url, _READERS), _reading(url, _PAGE_READERS))
+    there = (_reading(replica_url, _READERS), _reading(replica_url, _PAGE_READERS)) if replica_url else here
+    return _Databases(writing, *here, *there)
+
+
+def _reading(url: str, pool_size: int) -> Database:
+    return Database(url, pool_size=pool_size, limits=READING)
 
 
 def _pages(
@@ -187,16 +201,16 @@ def _pages(
     metrics: InsightsMetrics,
     corrections: CorrectionService,
 ) -> Sequence[Page]:
-    writing, shown = databases.writing, databases.shown
+    writing, editing, shown = databases.writing, databases.editing, databases.shown
     answers = DatabaseAnswers(shown)
     folder = ModelsFolder(settings.models_dir, settings.model_public_key_path)
     return (
         OverviewPage(watcher, answers, DatabasePulse(shown), metrics.ledger_age_s, _now),
         AlgorithmsPage(answers, _now),
         TrendsPage(answers, _now),
-        ExperimentsPage(DatabaseExperimentDesk(writing, shown, _now)),
-        ModelsPage(DatabaseTrainings(shown), AuditedModels(folder, writing, _now)),
-        CorrectionsPage(DatabaseCorrections(writing, shown, _now), corrections),
+        ExperimentsPage(DatabaseExperimentDesk(writing, editing, _now)),
+        ModelsPage(DatabaseTrainings(editing), AuditedModels(folder, writing, _now)),
+        CorrectionsPage(DatabaseCorrections(writing, editing, _now), corrections),
         ExplanationPage(DatabasePages(shown)),
     )
 

@@ -25,6 +25,11 @@ class InsightsSettings(CommonSettings):
     insights_late_after_ms: int = Field(
         150, ge=20, le=10_000, description="A page that took longer came late: the bridges' FEED_BRIDGE_DEADLINE_MS."
     )
+    insights_replica_url: str = Field(
+        "",
+        pattern=r"^$|^postgresql://",
+        description="postgresql://… of a read replica, which answers and reports are read from; empty: the database.",
+    )
     insights_token_key_path: SecretFile = Field(
         "", description="The bridges' secret (FEED_BRIDGE_TOKEN_KEY_PATH); empty: theirs in the data directory."
     )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from storage.limits import Limits, limit_sqlite, postgres_settings
+from storage.limits import Limits, limit_postgres, limit_sqlite
 
 # SQLite waits this long for another process's write to end.
 BUSY_TIMEOUT_S = 10
@@ -36,17 +36,18 @@ class Database:
     Args:
         url: `postgresql://…` or `sqlite:///…`.
         pool_size: Most connections to PostgreSQL at a time.
-        limits: What its connections may do; None: everything.
+        limits: What its transactions may do; None: everything. On PostgreSQL, `driver` is outside of them.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, limits: Limits | None = None) -> None:
         parsed = sa.make_url(url)
         self.engine: AsyncEngine = create_async_engine(
-            parsed.set(drivername=_ASYNC_DRIVERS[parsed.drivername]), **_options(parsed, pool_size, limits)
+            parsed.set(drivername=_ASYNC_DRIVERS[parsed.drivername]), **_options(parsed, pool_size)
         )
         _tune_sqlite(self.engine.sync_engine)
-        if limits is not None and parsed.drivername == "sqlite":
-            limit_sqlite(self.engine.sync_engine, limits)
+        if limits is not None:
+            limit = limit_sqlite if parsed.drivername == "sqlite" else limit_postgres
+            limit(self.engine.sync_engine, limits)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -151,14 +152,11 @@ def _migrate(url: str, act: Callable[[Any, Any], None]) -> None:
         engine.dispose()
 
 
-def _options(url: sa.URL, pool_size: int, limits: Limits | None = None) -> dict[str, Any]:
+def _options(url: sa.URL, pool_size: int) -> dict[str, Any]:
     if url.drivername == "sqlite":
         # A transaction ends itself; ending none once more would cost each read a turn of the driver's thread.
         return {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "pool_reset_on_return": None}
-    options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
-    if limits is not None:
-        options["connect_args"] = {"server_settings": postgres_settings(limits)}
-    return options
+    return {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
 
 
 def _driver_errors(dialect_name: str) -> tuple[type[Exception], ...]:

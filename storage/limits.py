@@ -1,4 +1,4 @@
-"""What all connections of a pool may do: nobody who uses one can forget it."""
+"""What all transactions of a pool may do: nobody who opens one can forget it."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _DEADLINE: Final = "feed_deadline_s"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a pool's connections may do.
+    """What a pool's transactions may do.
 
     Args:
         statement_timeout_s: Longest time of a statement, waiting for locks included, in seconds. The database ends it,
@@ -25,11 +25,18 @@ class Limits:
     read_only: bool = False
 
 
-def postgres_settings(limits: Limits) -> dict[str, str]:
-    """Returns the settings of a session."""
+def limit_postgres(engine: sa.Engine, limits: Limits) -> None:
+    """Limits an engine's transactions. A session may be another one's: poolers lend it for a transaction."""
     timeout_ms = str(round(limits.statement_timeout_s * 1000))
     settings = {"statement_timeout": timeout_ms, "idle_in_transaction_session_timeout": timeout_ms}
-    return {**settings, "default_transaction_read_only": "on"} if limits.read_only else settings
+    if limits.read_only:
+        settings["transaction_read_only"] = "on"
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    statement = f"SELECT {calls}"
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(statement)
 
 
 def limit_sqlite(engine: sa.Engine, limits: Limits) -> None:

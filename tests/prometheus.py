@@ -5,15 +5,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from deploy.monitoring.alerts import groups
+from deploy.monitoring.rules import Alert, Group, rule_file, scrape_file
 from tests.http import call_now
 from tests.polling import wait_for
-from tests.system import free_ports
+from tests.system import HTTP, System, free_ports
 
 
 def needed(program: str) -> str:
@@ -55,6 +58,11 @@ class Prometheus:
         alerts = self._get("/api/v1/alerts")["data"]["alerts"]
         return [each for each in alerts if each["labels"]["alertname"] == name and each["state"] == "firing"]
 
+    def all_firing(self) -> set[str]:
+        """Names of all alerts that fire."""
+        alerts = self._get("/api/v1/alerts")["data"]["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
     def is_ready(self) -> bool:
         try:
             return call_now(self._port, "GET", "/-/ready").status == 200
@@ -65,6 +73,30 @@ class Prometheus:
         answer: dict[str, Any] = call_now(self._port, "GET", path).json
         assert answer["status"] == "success", (path, answer)
         return answer
+
+
+def scraping(folder: Path, system: System, *, patient: bool) -> Path:
+    """Writes the configuration that ships, for the ports of a system; returns its path.
+
+    Args:
+        folder: Where it goes, with its rules.
+        system: What is watched.
+        patient: As it ships; otherwise each half second, and its alerts wait for nothing.
+    """
+    (folder / "rules").mkdir()
+    for group in groups([f"feed-{name}" for name in HTTP]):
+        text = rule_file(group if patient else _impatient(group))
+        (folder / "rules" / f"{group.name}.yml").write_text(text)
+    configuration = folder / "prometheus.yml"
+    scrapes = scrape_file((f"feed-{name}", f"localhost:{system.http_port(name)}") for name in HTTP)
+    configuration.write_text(scrapes if patient else scrapes.replace("15s", "500ms"))
+    return configuration
+
+
+def _impatient(group: Group) -> Group:
+    return replace(
+        group, rules=tuple(replace(rule, wait="") if isinstance(rule, Alert) else rule for rule in group.rules)
+    )
 
 
 @contextmanager

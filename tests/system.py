@@ -61,7 +61,8 @@ class System:
         return self._ports["http", name]
 
     def pid(self, name: str) -> int:
-        return int((self.folder / "run" / f"{name}.pid").read_text())
+        """Of a process; waits while it is being written anew."""
+        return int(wait_for((self.folder / "run" / f"{name}.pid").read_text, bool))
 
     def feed(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs one `feed` command to its end."""

@@ -142,7 +142,7 @@ _BRIDGE: Final = Group(
             "max(feed_bridge_corrections_age_seconds) > 60",
             _PAGE,
             "Editors' corrections were last read {{ $value | humanizeDuration }} ago.",
-            "What editors block may still be shown.",
+            "What editors block may still be shown. The database is away, or a bridge cannot reach it.",
         ),
         Alert(
             "FeedConsentOld",

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +15,13 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.monitoring.alerts import groups
 from deploy.monitoring.catalogue import Kind, Metric, catalogue, processes
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.promql import asked
-from deploy.monitoring.rules import Alert, Group, rule_file, scrape_file
 from tests.certificates import self_signed
 from tests.http import call_now
 from tests.polling import wait_for
-from tests.prometheus import Prometheus, prometheus
+from tests.prometheus import Prometheus, prometheus, scraping
 from tests.system import HTTP, ROOT, System
 
 RUNBOOKS: Final = sorted((ROOT / "docs/runbooks").glob("Feed*.md"))
@@ -38,8 +35,6 @@ PORTS: Final = {
     "8090": "insights",
 }
 
-JOBS: Final = {name: f"feed-{name}" for name in HTTP}
-
 # Series that an ordinary system does not have all the time, and when it does.
 NOT_ALWAYS: Final = {
     "ALERTS": "while something is wrong",
@@ -52,20 +47,9 @@ NOT_ALWAYS: Final = {
 @pytest.fixture
 def watching(system: System, tmp_path: Path) -> Iterator[Prometheus]:
     """A Prometheus that asks every half second, and whose alerts wait for nothing."""
-    (tmp_path / "rules").mkdir()
-    for group in groups(tuple(JOBS.values())):
-        (tmp_path / "rules" / f"{group.name}.yml").write_text(rule_file(_impatient(group)))
-    configuration = tmp_path / "prometheus.yml"
-    scrapes = scrape_file((job, f"localhost:{system.http_port(name)}") for name, job in JOBS.items())
-    configuration.write_text(scrapes.replace("15s", "500ms"))
+    configuration = scraping(tmp_path, system, patient=False)
     with prometheus(tmp_path, configuration) as server:
         yield server
-
-
-def _impatient(group: Group) -> Group:
-    return replace(
-        group, rules=tuple(replace(rule, wait="") if isinstance(rule, Alert) else rule for rule in group.rules)
-    )
 
 
 def away(watching: Prometheus) -> set[str]:
@@ -87,7 +71,7 @@ def test_everything_on_the_dashboards_has_something_to_draw(system: System, watc
 
 
 def test_a_killed_scorer_becomes_an_alert_that_ends_when_it_is_back(system: System, watching: Prometheus) -> None:
-    wait_for(lambda: watching.ask(f"count(up == 1) == {len(JOBS)}"), bool)
+    wait_for(lambda: watching.ask(f"count(up == 1) == {len(HTTP)}"), bool)
     wait_for(lambda: away(watching), lambda jobs: jobs == set())
     killed: set[int] = set()
 

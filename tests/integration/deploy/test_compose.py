@@ -86,7 +86,6 @@ def machine(programs: Path, tmp_path: Path, ports: Mapping[str, int], database: 
     with running(LocalKafka(tmp_path / "kafka")) as kafka:
         places = {
             "postgresql://feed:feed@pgbouncer:6432/feed": database,
-            "postgresql://feed:feed@postgres:5432/feed": database,
             "kafka:9092": kafka.bootstrap_servers,
             "scorer:50052": f"127.0.0.1:{ports['scorer_grpc']}",
         }

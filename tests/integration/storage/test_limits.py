@@ -1,4 +1,4 @@
-"""A pool's limits hold on every connection of it, whatever its user forgets."""
+"""A pool's limits hold in every transaction of it, whatever its user forgets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,6 +66,24 @@ async def test_who_uses_the_driver_itself_has_time_of_his_own(open_pool: Open) -
     counted = f"{ENDLESS.text.removesuffix(' FROM n')} FROM (SELECT i FROM n LIMIT 50000)"
     async with pool.driver() as driver:
         assert [tuple(row) for row in await driver.execute_fetchall(counted)] == [(50_000,)]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_session_is_left_as_it_was(open_pool: Open) -> None:
+    """A pooler lends it to somebody else with the next transaction."""
+    pool = open_pool(Limits(statement_timeout_s=5.0, read_only=True))
+    settings = "statement_timeout", "idle_in_transaction_session_timeout", "transaction_read_only"
+
+    async def now() -> list[str]:
+        async with pool.driver() as driver:
+            return [await driver.fetchval(f"SHOW {name}") for name in settings]
+
+    assert await now() == ["0", "0", "off"]
+    async with pool.read() as connection:
+        within = [await connection.scalar(sa.text(f"SHOW {name}")) for name in settings]
+    assert within == ["5s", "5s", "on"]
+    assert await now() == ["0", "0", "off"]
 
 
 async def _by_core(pool: Database) -> None:

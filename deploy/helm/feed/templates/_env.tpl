@@ -89,7 +89,7 @@ FEED_TRAINER_MLFLOW_ENABLED: "false"
 {{- define "feed.settings.prune" -}}{{- end -}}
 {{- define "feed.settings.migrations" -}}{{- end -}}
 
-{{- /* A pool of transactions lets through neither limits of connections nor locks of migrations. */ -}}
+{{- /* A migration may take longer than a pooler lets a transaction last. */ -}}
 {{- define "feed.env" -}}
 {{- range $name, $value := include "feed.settings" . | fromYaml }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
@@ -99,6 +99,14 @@ FEED_TRAINER_MLFLOW_ENABLED: "false"
   valueFrom:
     secretKeyRef:
       name: {{ .root.Values.secrets.database }}
-      key: {{ has .name (list "insights" "migrations") | ternary "direct-url" "url" }}
+      key: {{ eq .name "migrations" | ternary "direct-url" "url" }}
+{{- end }}
+{{- if eq .name "insights" }}
+- name: FEED_INSIGHTS_REPLICA_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.secrets.database }}
+      key: replica-url
+      optional: true
 {{- end }}
 {{- end -}}
