@@ -45,7 +45,7 @@ from insights.service import OutcomeService
 from insights.settings import InsightsSettings
 from insights.telemetry import Listeners
 from insights.watcher import Watcher
-from runtime.secrets.signing import load_or_create_secret
+from runtime.secrets.secret_ring import SecretRing
 from runtime.servers.grpc_server import GrpcService
 from runtime.tls.identity import tls_of
 from runtime.traces.opening import OpenTraces, open_traces
@@ -144,7 +144,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     registry = CollectorRegistry()
     databases = _databases(settings.effective_database_url)
     policy = LedgerPolicy(
-        load_or_create_secret(settings.token_key_path), settings.outcome_window, settings.insights_late_after_ms
+        SecretRing(settings.token_key_path).secrets, settings.outcome_window, settings.insights_late_after_ms
     )
     ledger, answers = DatabaseLedger(databases.writing, policy, _now), DatabaseAnswers(databases.reading)
     metrics = InsightsMetrics(registry)
