@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(**given)
         self._bounds = bounds
         self._address = ""
-        self._certificate: dict[str, Any] = {}
+        self._certificate: dict[object, object] = {}
         self._counted = False
         self._begun = False
         self._in_head = True

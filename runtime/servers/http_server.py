@@ -255,9 +255,8 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens, as uvicorn's own does, which has no setting for how long a TLS handshake may take."""
         config = self.config
-        made = partial(
-            config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        protocol = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)
+        made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
         loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(
