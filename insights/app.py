@@ -21,6 +21,7 @@ from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.pages_database import DatabasePages
 from insights.adapters.pulse_database import DatabasePulse
+from insights.adapters.sign_outs_database import DatabaseSignOuts
 from insights.adapters.trainings_database import DatabaseTrainings
 from insights.checking import QualityCheck
 from insights.correction_service import CorrectionService
@@ -162,7 +163,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, answers, _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    entrance = entrance_of(settings)
+    entrance = entrance_of(settings, DatabaseSignOuts(databases.writing, databases.shown, _now))
     site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
     others.extend(entrance.others)
     offer = _Offer(
