@@ -63,7 +63,7 @@ from eventlog.metrics import EventlogMetrics
 from eventlog.opening import open_publisher
 from eventlog.reopening import ReopeningPublisher
 from eventlog.topics import SERVED
-from runtime.secrets.signing import load_or_create_secret
+from runtime.secrets.secret_ring import SecretRing
 from runtime.servers.front_door import FrontDoor
 from runtime.servers.grpc_server import GrpcService
 from runtime.tls.identity import tls_of
@@ -410,7 +410,7 @@ def _policy(settings: BridgeSettings) -> ServicePolicy:
     return ServicePolicy(
         deadline=settings.deadline_policy(),
         token_ttl_s=settings.bridge_token_ttl_s,
-        token_key=load_or_create_secret(settings.token_key_path),
+        token_keys=SecretRing(settings.token_key_path).secrets,
         proves_served=settings.bridge_served_tokens_enabled,
         exploration=settings.bridge_exploration,
     )

@@ -49,14 +49,15 @@ class ServicePolicy:
     Args:
         deadline: The time limits.
         token_ttl_s: How long a page token holds, in seconds.
-        token_key: The secret that signs page tokens and what proves that a video was served.
+        token_keys: Returns the secrets that sign page tokens and what proves that a video was served, the one to sign
+            with first.
         proves_served: Whether each video carries such a proof.
         exploration: Share of the places of trending pages that go to new videos, 0 to 0.5; 0: none.
     """
 
     deadline: DeadlinePolicy
     token_ttl_s: int
-    token_key: bytes
+    token_keys: Callable[[], Sequence[bytes]]
     proves_served: bool = True
     exploration: float = 0.0
 
@@ -120,7 +121,7 @@ class RecommendationService:
         self._clock = clock
         self._chance = chance
         self._observer = observer
-        self._sessions = Sessions(policy.token_key, policy.token_ttl_s, clock, chance)
+        self._sessions = Sessions(policy.token_keys, policy.token_ttl_s, clock, chance)
         self._in_flight = 0
 
     @property
@@ -370,7 +371,7 @@ class RecommendationService:
     def _add_items(self, response: Response, user_id: str, page: Page, reasons: Sequence[Reasons]) -> None:
         proofs: Sequence[str] = ()
         if self._policy.proves_served:
-            proofs = make_tokens(self._policy.token_key, response.recommendation_id, user_id, page.video_ids)
+            proofs = make_tokens(self._policy.token_keys()[0], response.recommendation_id, user_id, page.video_ids)
         wire.add_items(response, page, proofs, reasons)
 
     def _next_token(self, request: Request, session: Session, ranked: Ranked, page: Page) -> str:

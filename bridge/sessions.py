@@ -1,5 +1,6 @@
 """The session of a scroll: what its token pins, where it is, and what it has shown."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import wire
@@ -69,14 +70,14 @@ class Sessions:
     """Opens and seals page tokens.
 
     Args:
-        key: The secret that signs them.
+        keys: Returns the secrets that sign them, the one to sign with first.
         ttl_s: How long one holds, in seconds.
         clock: Time.
         chance: Gives new sessions their ids.
     """
 
-    def __init__(self, key: bytes, ttl_s: int, clock: Clock, chance: Chance) -> None:
-        self._key = key
+    def __init__(self, keys: Callable[[], Sequence[bytes]], ttl_s: int, clock: Clock, chance: Chance) -> None:
+        self._keys = keys
         self._ttl_s = ttl_s
         self._clock = clock
         self._chance = chance
@@ -96,7 +97,7 @@ class Sessions:
             feed_session_id = request.feed_session_id or self._chance.new_id()
             return Session(feed_session_id, blocks=blocks, treatment=treatment)
         try:
-            cursor = tokens.open_token(request.page_token, self._key, self._clock.wall())
+            cursor = tokens.open_token(request.page_token, self._keys(), self._clock.wall())
             tokens.require_same(
                 cursor,
                 user_id=request.user_id,
@@ -130,4 +131,4 @@ class Sessions:
             blocks=session.blocks,
             membership=origin.membership,
         )
-        return tokens.seal(cursor, self._key)
+        return tokens.seal(cursor, self._keys()[0])

@@ -3,10 +3,11 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
+from bridge.settings import BridgeSettings
 from deploy.database_command import fail
 from insights.domain.session import ROLE_SCOPES
 from runtime.access import api_keys
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+SettingsT = TypeVar("SettingsT", bound=CommonSettings)
 
 _KEY_ID: Final = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -76,19 +79,28 @@ def remove(key_id: Annotated[str, typer.Argument(help="as `list` prints it")]) -
 def rotate_sessions(
     *, end_all: Annotated[bool, typer.Option("--end-all", help="and sign everybody out of the page")] = False
 ) -> None:
-    """Sign sessions of the page with a new key; those that have begun go on until the next time."""
+    """Sign sessions of the page with a new key, two minutes from now; those before it hold on until the next time."""
     try:
-        secret_ring.rotate(_settings().session_key_path, keep=not end_all)
+        secret_ring.rotate(_settings(CommonSettings).session_key_path, keep=not end_all)
+    except (KeyFileError, OSError) as error:
+        fail(str(error))
+
+
+@app.command("rotate-tokens")
+def rotate_tokens() -> None:
+    """Sign page tokens and proofs of what was served with a new key, two minutes from now; those before it hold on."""
+    try:
+        secret_ring.rotate(_settings(BridgeSettings).token_key_path, keep=True)
     except (KeyFileError, OSError) as error:
         fail(str(error))
 
 
 def _path() -> Path:
-    return _settings().api_keys_path
+    return _settings(CommonSettings).api_keys_path
 
 
-def _settings() -> CommonSettings:
+def _settings(kind: type[SettingsT]) -> SettingsT:
     try:
-        return load(CommonSettings, os.environ)
+        return load(kind, os.environ)
     except SettingsError as error:
         fail(f"wrong settings:\n{error}", code=2)

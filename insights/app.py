@@ -21,6 +21,7 @@ from insights.adapters.ledger_database import DatabaseLedger, LedgerPolicy
 from insights.adapters.models_folder import ModelsFolder
 from insights.adapters.pages_database import DatabasePages
 from insights.adapters.pulse_database import DatabasePulse
+from insights.adapters.sign_outs_database import DatabaseSignOuts
 from insights.adapters.trainings_database import DatabaseTrainings
 from insights.checking import QualityCheck
 from insights.correction_service import CorrectionService
@@ -45,7 +46,7 @@ from insights.service import OutcomeService
 from insights.settings import InsightsSettings
 from insights.telemetry import Listeners
 from insights.watcher import Watcher
-from runtime.secrets.signing import load_or_create_secret
+from runtime.secrets.secret_ring import SecretRing
 from runtime.servers.grpc_server import GrpcService
 from runtime.tls.identity import tls_of
 from runtime.traces.opening import OpenTraces, open_traces
@@ -154,7 +155,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     registry = CollectorRegistry()
     databases = _databases(settings)
     policy = LedgerPolicy(
-        load_or_create_secret(settings.token_key_path), settings.outcome_window, settings.insights_late_after_ms
+        SecretRing(settings.token_key_path).secrets, settings.outcome_window, settings.insights_late_after_ms
     )
     ledger, answers = DatabaseLedger(databases.writing, policy, _now), DatabaseAnswers(databases.reading)
     metrics = InsightsMetrics(registry)
@@ -172,7 +173,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, DatabaseAnswers(databases.answering), _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    entrance = entrance_of(settings)
+    entrance = entrance_of(settings, DatabaseSignOuts(databases.writing, databases.shown, _now))
     site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
     others.extend(entrance.others)
     offer = _Offer(

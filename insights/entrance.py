@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from insights.domain.session import ROLE_SCOPES
+from insights.page.sign_in_ports import KeptSignOuts
 from insights.page.views import Door
 from insights.settings import InsightsSettings
 from runtime.access.guard import api_keys_of, signing_keys_of
@@ -15,6 +16,7 @@ from runtime.settings import SettingsError
 if TYPE_CHECKING:
     from insights.adapters.issuer_oidc import OidcIssuer
     from insights.page.sign_in import SignIn
+    from insights.page.sign_outs import SignOuts
 
 
 class Entrance(NamedTuple):
@@ -23,34 +25,36 @@ class Entrance(NamedTuple):
     Args:
         sign_in: Who has; None: nobody is asked.
         doors: Where they do.
-        others: What follows the issuer's keys.
+        others: What follows the issuer's keys, and who has signed out.
     """
 
     sign_in: "SignIn | None"
     doors: Sequence[Door]
-    others: "Sequence[OidcIssuer]"
+    others: "Sequence[OidcIssuer | SignOuts]"
 
 
-def entrance_of(settings: InsightsSettings) -> Entrance:
-    """Returns how people sign in; raises SettingsError."""
+def entrance_of(settings: InsightsSettings, kept: KeptSignOuts) -> Entrance:
+    """Returns how people sign in, and keeps who has signed out; raises SettingsError."""
     if settings.auth == "off":
         return Entrance(None, (), ())
     # Only those who ask callers pay for the library's import.
     from insights.page.sessions import Sessions  # noqa: PLC0415
     from insights.page.sign_in import SignIn  # noqa: PLC0415
+    from insights.page.sign_outs import SignOuts  # noqa: PLC0415
 
+    sign_outs = SignOuts(kept)
     try:
-        sessions = Sessions(SecretRing(settings.session_key_path))
+        sessions = Sessions(SecretRing(settings.session_key_path), sign_outs)
     except KeyFileError as error:
         raise SettingsError([f"the key that signs sessions: {error}"]) from error
     keys, issuer = api_keys_of(settings), _issuer(settings)
     if issuer is None:
         sign_in = SignIn(keys, sessions)
-        return Entrance(sign_in, sign_in.doors, ())
+        return Entrance(sign_in, sign_in.doors, (sign_outs,))
     from insights.page.issued import IssuedSignIn  # noqa: PLC0415
 
     sign_in = SignIn(keys, sessions, urlsplit(settings.auth_issuer).netloc)
-    return Entrance(sign_in, (*sign_in.doors, *IssuedSignIn(sign_in, issuer).doors), (issuer,))
+    return Entrance(sign_in, (*sign_in.doors, *IssuedSignIn(sign_in, issuer).doors), (sign_outs, issuer))
 
 
 def _issuer(settings: InsightsSettings) -> "OidcIssuer | None":

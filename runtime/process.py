@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ctypes
 import errno
 import gc
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 import structlog
 import uvloop
@@ -37,6 +38,10 @@ from runtime.workers.metrics import WorkerMetrics
 from runtime.workers.worker import Worker, join
 
 _LOG = structlog.get_logger(__name__)
+
+# Of glibc's malloc.h.
+_M_ARENA_MAX: Final = -8
+_ARENAS: Final = 2
 
 SettingsT = TypeVar("SettingsT", bound=CommonSettings)
 
@@ -270,6 +275,7 @@ def main(
 
 
 def _run_to_its_end(name: str, settings: SettingsT, build: Callable[[SettingsT], App], worker: Worker | None) -> int:
+    bound_arenas()
     try:
         uvloop.run(_run(name, settings, build, worker))
     except SettingsError as error:
@@ -311,6 +317,17 @@ async def _run(name: str, settings: SettingsT, build: Callable[[SettingsT], App]
         if worker:
             worker.tell_serving()
         await stopped.wait()
+
+
+def bound_arenas() -> None:
+    """Lets glibc keep freed memory in two places instead of eight a core, each of which stays as large as it ever was.
+
+    gRPC parses in whichever of its threads is free: a flood of CONTINUATION frames over two connections made a bridge
+    100 to 152 MB larger, and so 72 to 78 MB. Call it before there are threads. Another C library is left as it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def settle_memory() -> None:

@@ -446,6 +446,15 @@ user_erasure_parts = Table(
     Column("removed", BigInteger, nullable=False),
 )
 
+# Sessions of the page that were ended before their time.
+page_sign_outs = Table(
+    "page_sign_outs",
+    metadata,
+    Column("session_id", String(64), primary_key=True),
+    # When nobody could use the session any more, so that the row says nothing.
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
 log_offsets = Table(
     "log_offsets",
     metadata,

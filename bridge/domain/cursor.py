@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import zlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -119,12 +120,12 @@ def seal(cursor: Cursor, key: bytes) -> str:
         )
 
 
-def open_token(token: str, key: bytes, now: float) -> Cursor:
+def open_token(token: str, keys: Sequence[bytes], now: float) -> Cursor:
     """Reads a token.
 
     Args:
         token: As the caller sent it.
-        key: The secret of this deployment.
+        keys: The secrets of this deployment.
         now: The present, in Unix seconds.
 
     Raises:
@@ -137,7 +138,7 @@ def open_token(token: str, key: bytes, now: float) -> Cursor:
     tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
     if len(tag) < _TAG_BYTES or body[:1] not in (_PLAIN, _DEFLATED):
         raise CursorError(Refusal.MALFORMED)
-    if not hmac.compare_digest(tag, _tag(body, key)):
+    if not any(hmac.compare_digest(tag, _tag(body, key)) for key in keys):
         raise CursorError(Refusal.FORGED)
     cursor = _decode(body)
     if now >= cursor.expiry:

@@ -42,12 +42,12 @@ class LedgerPolicy:
     """What the ledger goes by.
 
     Args:
-        token_key: The secret that served tokens are made with.
+        token_keys: Returns the secrets that served tokens are made with.
         window: How long a served video may wait for its outcome, and a claim for its page.
         late_after_ms: A page that took longer came late, in milliseconds.
     """
 
-    token_key: bytes
+    token_keys: Callable[[], Sequence[bytes]]
     window: timedelta
     late_after_ms: float
 
@@ -125,7 +125,7 @@ class DatabaseLedger:
         async with reading(self._database, _TIMEOUT_S) as connection:
             known = await _known(connection, [claim])
             said = await ledger.is_waiting(connection, row)
-        verdict, entry = tie(claim, known, self._policy.token_key)
+        verdict, entry = tie(claim, known, self._policy.token_keys())
         if said or (entry is not None and joined(entry.deeds, claim.deeds) == entry.deeds):
             return Verdict.REPEATED
         if verdict in (Verdict.TIED, Verdict.WAITING):
@@ -152,7 +152,7 @@ class DatabaseLedger:
 
     async def _settle(self, connection: AsyncConnection, claims: Sequence[Claim]) -> None:
         known = await _known(connection, claims)
-        settled = settle(claims, known, self._policy.token_key)
+        settled = settle(claims, known, self._policy.token_keys())
         now = self._now()
         await ledger.update_entries(connection, [_row(entry, now) for entry in settled.entries.values()])
         await ledger.add_totals(connection, settled.totals)

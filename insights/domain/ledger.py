@@ -127,17 +127,17 @@ class Settled:
     waiting: list[Claim] = field(default_factory=list)
 
 
-def settle(claims: Iterable[Claim], known: Known, key: bytes) -> Settled:
+def settle(claims: Iterable[Claim], known: Known, keys: Sequence[bytes]) -> Settled:
     """Judges claims and joins what holds.
 
     Args:
         claims: Any, in any order.
         known: What the ledger knows of them.
-        key: The secret that served tokens are made with.
+        keys: The secrets that served tokens are made with.
     """
     settled = Settled()
     for claim in claims:
-        verdict, entry = tie(claim, known, key)
+        verdict, entry = tie(claim, known, keys)
         if entry is not None:
             entry = settled.entries.get(entry.key, entry)
             verdict = _join(settled, entry, claim.deeds)
@@ -147,16 +147,16 @@ def settle(claims: Iterable[Claim], known: Known, key: bytes) -> Settled:
     return settled
 
 
-def tie(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
+def tie(claim: Claim, known: Known, keys: Sequence[bytes]) -> tuple[Verdict, Entry | None]:
     """Returns the entry that a claim is about, or why there is none.
 
     A claim that names its page is about that page or none; one that names its session, about the newest page of it
     with the video.
     """
     if claim.recommendation_id:
-        verdict, entry = _on_page(claim, known, key)
+        verdict, entry = _on_page(claim, known, keys)
     elif claim.feed_session_id:
-        verdict, entry = _in_session(claim, known, key)
+        verdict, entry = _in_session(claim, known, keys)
     else:
         return (Verdict.FORGED if claim.served_token else Verdict.UNTIED), None
     if entry is not None and claim.happened_at > entry.served_at + COUNTS_FOR:
@@ -204,8 +204,8 @@ def _names(outcome: Outcome, actions: int, *, successful: bool) -> tuple[str, ..
     return tuple(name for name, holds in facts.items() if holds)
 
 
-def _on_page(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
-    if not _proven(claim, claim.recommendation_id, key):
+def _on_page(claim: Claim, known: Known, keys: Sequence[bytes]) -> tuple[Verdict, Entry | None]:
+    if not _proven(claim, claim.recommendation_id, keys):
         return Verdict.FORGED, None
     entry = known.entries.get((claim.recommendation_id, claim.video_id))
     if entry is None:
@@ -213,7 +213,7 @@ def _on_page(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | N
     return (Verdict.TIED, entry) if claim.user_id in ("", entry.user_id) else (Verdict.FOREIGN, None)
 
 
-def _in_session(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry | None]:
+def _in_session(claim: Claim, known: Known, keys: Sequence[bytes]) -> tuple[Verdict, Entry | None]:
     pages = known.session_pages.get(claim.feed_session_id, ())
     found = [known.entries[page, claim.video_id] for page in pages if (page, claim.video_id) in known.entries]
     if not found:
@@ -221,7 +221,7 @@ def _in_session(claim: Claim, known: Known, key: bytes) -> tuple[Verdict, Entry 
     own = [entry for entry in found if entry.user_id == claim.user_id]
     if not own:
         return Verdict.FOREIGN, None
-    proven = next((entry for entry in own if _proven(claim, entry.key.recommendation_id, key)), None)
+    proven = next((entry for entry in own if _proven(claim, entry.key.recommendation_id, keys)), None)
     return (Verdict.TIED, proven) if proven else (Verdict.FORGED, None)
 
 
@@ -238,9 +238,8 @@ def _join(settled: Settled, entry: Entry, deeds: Deeds) -> Verdict:
     return Verdict.TIED
 
 
-def _proven(claim: Claim, recommendation_id: str, key: bytes) -> bool:
+def _proven(claim: Claim, recommendation_id: str, keys: Sequence[bytes]) -> bool:
     """Says whether the proof of a claim holds for a page; one without a proof is believed."""
     token = claim.served_token
-    return not token or verify(
-        token, key, recommendation_id=recommendation_id, user_id=claim.user_id, video_id=claim.video_id
-    )
+    named = {"recommendation_id": recommendation_id, "user_id": claim.user_id, "video_id": claim.video_id}
+    return not token or any(verify(token, key, **named) for key in keys)

@@ -1,4 +1,4 @@
-"""Sessions of the page: signed cookies, which the server keeps nothing of but who has signed out."""
+"""Sessions of the page: signed cookies, of which nothing is kept but who has signed out."""
 
 import secrets
 import time
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from insights.domain.session import IDLE_S, LIFETIME_S, LOGIN_S, Session, is_over, renewed
 from insights.page.sign_in_ports import Login
+from insights.page.sign_outs import SignOuts
 from runtime.secrets.secret_ring import SecretRing
 
 ContentT = TypeVar("ContentT", Session, Login)
@@ -33,14 +34,14 @@ class Sessions:
 
     Args:
         ring: The secrets that sign them.
+        sign_outs: Those that were ended before their time.
         now: The wall time, Unix seconds.
     """
 
-    def __init__(self, ring: SecretRing, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, ring: SecretRing, sign_outs: SignOuts, now: Callable[[], float] = time.time) -> None:
         self._ring = ring
+        self._sign_outs = sign_outs
         self._now = now
-        # Sessions that were ended before their time, and when nobody could use them any more.
-        self._ended: dict[str, float] = {}
 
     def begin(
         self,
@@ -65,15 +66,13 @@ class Sessions:
     def read(self, request: Request) -> Session | None:
         """Returns the session that a browser shows; None: none, or none that holds."""
         session = self._opened(request, _NAME, Session)
-        if session is None or session.session_id in self._ended or is_over(session, self._now()):
+        if session is None or is_over(session, self._now()) or self._sign_outs.has(session.session_id):
             return None
         return session
 
-    def end(self, session: Session) -> None:
-        """Makes copies of a session's cookie worthless, as long as this process runs."""
-        now = self._now()
-        self._ended = {each: until for each, until in self._ended.items() if until > now}
-        self._ended[session.session_id] = min(session.ends_time, now + IDLE_S)
+    async def end(self, session: Session) -> None:
+        """Makes copies of a session's cookie worthless."""
+        await self._sign_outs.add(session.session_id, min(session.ends_time, self._now() + IDLE_S))
 
     def give(self, request: Request, response: Response, session: Session) -> None:
         """Hands the cookie of a session to a browser."""

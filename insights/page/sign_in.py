@@ -168,7 +168,7 @@ class SignIn:
     async def _leave(self, request: Request) -> SeeOther:
         session, _ = _known(request)
         if session is not None:
-            self.sessions.end(session)
+            await self.sessions.end(session)
             _LOG.info("page.signed_out", caller=session.actor)
         request.state.ended = True
         return SeeOther(PATH, "out")

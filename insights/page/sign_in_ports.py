@@ -1,4 +1,4 @@
-"""The issuer at which people sign in."""
+"""What signing in and out needs: the issuer, and where sign-outs are kept."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -58,3 +58,13 @@ class Issuer(Protocol):
             login: What he was sent away with.
             back: Where he came back to.
         """
+
+
+class KeptSignOuts(Protocol):
+    """Where it is kept who has signed out; each method raises LedgerUnavailableError."""
+
+    async def add(self, session_id: str, ends_time: float) -> None:
+        """Keeps that a session has ended, which nobody could use after `ends_time`, Unix seconds; again: nothing."""
+
+    async def ended(self) -> frozenset[str]:
+        """Returns the ids of those that have, and could be used still."""

@@ -38,7 +38,7 @@ class AuthSettings(BaseSettings):
     auth_certificates: str = Field(
         "",
         pattern=rf"^$|^{_CERTIFICATE}(,{_CERTIFICATE})*$",
-        description="NAME=scope+scope,… : what services may do over gRPC whose certificates have this DNS name or URI.",
+        description="NAME=scope+scope,… : what services may do whose certificates have this DNS name or URI.",
     )
 
 

@@ -17,6 +17,9 @@ _LOG = structlog.get_logger(__name__)
 _MOST: Final = 2
 # No host reads its file more often than this, in seconds.
 _LOOK_S: Final = 1.0
+# So long after it was seen a new secret only verifies, in seconds: whoever shares the file has it before anything is
+# signed with it. Kubernetes takes up to two minutes to hand a changed secret to every host.
+_SETTLE_S: Final = 120.0
 
 
 class SecretRing:
@@ -36,7 +39,8 @@ class SecretRing:
         self._path = path
         self._monotonic = monotonic
         self._looked = monotonic()
-        self._secrets = read(path)
+        self._found = self._secrets = read(path)
+        self._changed = float("-inf")
 
     def secrets(self) -> Sequence[bytes]:
         """Returns them, the one to sign with first."""
@@ -44,10 +48,19 @@ class SecretRing:
         if now - self._looked >= _LOOK_S:
             self._looked = now
             try:
-                self._secrets = read(self._path)
+                self._follow(read(self._path), now)
             except KeyFileError as error:
                 _LOG.error("secret_ring.not_read", error=str(error))
         return self._secrets
+
+    def _follow(self, found: Sequence[bytes], now: float) -> None:
+        if found != self._found:
+            self._found, self._changed = found, now
+        signing = self._secrets[0]
+        if signing in found and now - self._changed < _SETTLE_S:
+            self._secrets = [signing, *(each for each in found if each != signing)]
+        else:
+            self._secrets = found
 
 
 def read(path: Path) -> Sequence[bytes]:

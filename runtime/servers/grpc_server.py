@@ -35,6 +35,11 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", 4_194_304),
+    # gRPC would offer a fast sender windows and frames of 4 MB, and take so much of a message that is beyond the limit.
+    # What is within it gets a window of its size once it has begun.
+    ("grpc.http2.bdp_probe", 0),
+    # gRPC would keep what it refuses by itself waiting for 100 ms to 1 s, and hold the call as long.
+    ("grpc.http.tarpit", 0),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

@@ -17,12 +17,16 @@ from runtime.limits.rates import network_of
 from runtime.servers.connections import Connections
 from runtime.servers.json_http import problem
 
+# Longest time that a TLS handshake may take, in seconds; asyncio's own is 60.
+HANDSHAKE_S: Final = 10.0
 # From its first byte (or the connection) to its last, in seconds; a request is at most 64 KiB and its head.
 RECEIPT_S: Final = 5.0
 # Longest wait for a peer to take what it asked for, in seconds.
 READER_S: Final = 10.0
 # A page token alone may have 16 KiB.
 MAX_HEAD_BYTES: Final = 65_536
+# Where a request's scope has the certificate that its connection was made with, as ssl.getpeercert returns it.
+CERTIFICATE: Final = "feed.certificate"
 # What is read of a body that was refused for its size: so much more, and whoever still sends is cut off.
 MAX_REQUEST_BYTES: Final = 16 * 1_048_576
 # The parser is fed so many bytes at a time, so that a head is noticed to be too large before all of it is kept.
@@ -56,12 +60,14 @@ class Bounds:
         told: Called with the kind of each limit that one was refused or closed for.
         receipt_s: Longest time to receive a request, in seconds.
         reader_s: Longest wait for a peer that does not read, in seconds.
+        handshake_s: Longest time that a TLS handshake may take, in seconds.
     """
 
     connections: Connections
     told: Callable[[str], object] = field(default=str)
     receipt_s: float = RECEIPT_S
     reader_s: float = READER_S
+    handshake_s: float = HANDSHAKE_S
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -76,6 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(**given)
         self._bounds = bounds
         self._address = ""
+        self._certificate: dict[object, object] = {}
         self._counted = False
         self._begun = False
         self._in_head = True
@@ -88,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begins a connection, or ends it at once when there are too many."""
         super().connection_made(transport)
         self._address = network_of(self.client[0]) if self.client else ""
+        self._certificate = transport.get_extra_info("peercert") or {}
         beyond = self._bounds.connections.enter(self._address)
         self._counted = not beyond
         if beyond:
@@ -123,6 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = 0
         self._begin_receipt()
         super().on_message_begin()
+        self.scope["extensions"] = {CERTIFICATE: self._certificate}
 
     def on_headers_complete(self) -> None:
         """Notes that its head is there."""

@@ -29,7 +29,7 @@ from runtime.errors import RequestError
 from runtime.limits.rates import network_of
 from runtime.metrics import ServerMetrics
 from runtime.request_context import REQUEST_ID_KEY, RequestScope
-from runtime.servers.http_protocol import BoundedProtocol, Bounds
+from runtime.servers.http_protocol import CERTIFICATE, BoundedProtocol, Bounds
 from runtime.servers.json_http import INTERNAL_TEXT, PathError, json_response, problem
 from runtime.traces.rpc_span import HttpSpan
 from runtime.traces.tracing import TRACEPARENT, Traces
@@ -41,6 +41,9 @@ _OWN_NAMES: Final = ("GET /openapi.json", "GET /healthz", "GET /readyz", "GET /m
 
 # Asked every few seconds by who watches; a trace of it tells nobody anything.
 _UNTRACED: Final = frozenset(name.partition(" ")[2] for name in _OWN_NAMES)
+
+# Of a certificate's names, those that the setting may give scopes to.
+_NAME_KINDS: Final = frozenset({"DNS", "URI"})
 
 # Gives what /metrics answers.
 Exposition: TypeAlias = Callable[[], Awaitable[bytes]]
@@ -131,7 +134,7 @@ class GuardedRoute:
     async def _enter(self, gate: Gate, scope: Scope) -> None:
         given, address = _given(scope), network_of(scope["client"][0]) if scope["client"] else ""
         if self._browsers is None or given:
-            await gate.enter(address, given)
+            await gate.enter(address, given, partial(_certificate_names, scope))
         else:
             gate.admit_peer(address)
             gate.let_in(await self._browsers.caller(Request(scope)))
@@ -243,10 +246,25 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._listener = listener
+        self._handshake_s = bounds.handshake_s if tls else None
 
     async def run_until_stopped(self) -> None:
         """Serves until `should_exit` is set, then finishes running requests."""
         await self.serve(sockets=[self._listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, as uvicorn's own does, which has no setting for how long a TLS handshake may take."""
+        config = self.config
+        protocol = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)
+        made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                made, sock=each, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=self._handshake_s
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -256,6 +274,12 @@ class HttpServer(uvicorn.Server):
 
 def _given(scope: Scope) -> list[str]:
     return [value.decode("latin-1") for name, value in scope["headers"] if name == AUTHORIZATION.encode()]
+
+
+def _certificate_names(scope: Scope) -> list[str]:
+    """Returns the names in the certificate that the caller showed; the connection was not made without verifying it."""
+    shown = scope.get("extensions", {}).get(CERTIFICATE, {}).get("subjectAltName", ())
+    return [name for kind, name in shown if kind in _NAME_KINDS]
 
 
 def _refusal(guard: Guard, name: str, error: RequestError) -> Response:

@@ -48,6 +48,13 @@ def test_sessions_are_signed_by_another_key_and_the_one_before_it_holds_unless_a
     assert (len(last), set(last) & set(second)) == (1, set())
 
 
+def test_tokens_are_signed_by_another_key_and_the_one_before_it_holds(folder: Path):
+    path = folder.parent / "bridge" / "token.key"
+    first = secret_ring.SecretRing(path).secrets()
+    assert keys("rotate-tokens").exit_code == 0
+    assert [*first] == [*secret_ring.read(path)[1:]]
+
+
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 96])
 def test_a_damaged_key_is_none_and_the_one_before_it_goes_on(folder: Path, content: bytes):
     clock = [0.0]

@@ -3,11 +3,17 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bridge.adapters.scorer_grpc import GrpcScorer
 from bridge.domain.outcome import Outcome
@@ -19,16 +25,51 @@ from insights.adapters.exposition_http import HttpExposition
 from insights.ports import ExpositionError
 from runtime.access.guard import guard_of
 from runtime.process import Service
-from runtime.settings import load
+from runtime.servers.connections import Connections
+from runtime.servers.grpc_server import GrpcService
+from runtime.servers.http_protocol import Bounds
+from runtime.servers.http_server import HttpServer
+from runtime.servers.json_http import json_response
+from runtime.servers.sockets import listen
+from runtime.settings import CommonSettings, load
 from runtime.tls.identity import tls_of
+from runtime.tls.servers import https_context
 from scorer.app import build
 from scorer.settings import ScorerSettings
 from tests.certificates import HERE, LIFETIME
+from tests.http import call_now
 from tests.polling import until
 from tests.tls import TlsFolder, grpc_outcome, https_outcome
 
 BRIDGE = "bridge.feed.internal"
-NAMED = {"FEED_AUTH": "keys", "FEED_AUTH_CERTIFICATES": f"{BRIDGE}=scoring:rank,spiffe://feed/sre=admin"}
+READER = "dashboard.feed.internal"
+NAMED = {
+    "FEED_AUTH": "keys",
+    "FEED_AUTH_CERTIFICATES": f"{BRIDGE}=scoring:rank,{READER}=insights:read,spiffe://feed/sre=admin",
+}
+
+
+class Funnel:
+    """A process that has one route, for who may read insights."""
+
+    grpc_services: Sequence[GrpcService] = ()
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.http_routes = [Route("/feed/funnel", self._answer)]
+
+    async def _answer(self, _request: Request) -> Response:
+        return json_response({})
+
+    async def start(self) -> None:
+        """Has nothing to start."""
+
+    async def stop(self) -> None:
+        """Has nothing to stop."""
+
+    def not_ready(self) -> str | None:
+        """Is always ready."""
+        return None
 
 
 def scorer_of(folder: Path, environ: Mapping[str, str]) -> Service:
@@ -93,6 +134,27 @@ async def test_a_wrong_token_is_not_made_good_by_a_certificate(tmp_path: Path):
         await scorer.close()
 
 
+@pytest.mark.parametrize(
+    ("at", "headers", "reason"),
+    [
+        pytest.param((*HERE, READER), {}, "", id="a service that may read"),
+        pytest.param((*HERE, "spiffe://feed/sre"), {}, "", id="who may do everything, by a URI"),
+        pytest.param((*HERE, BRIDGE), {}, "SCOPE_MISSING", id="a service that may do something else"),
+        pytest.param(HERE, {}, "TOKEN_MISSING", id="nobody who is known"),
+        pytest.param((*HERE, READER), {"authorization": "Bearer feedkey.x.x"}, "TOKEN_INVALID", id="a wrong token"),
+    ],
+)
+async def test_a_certificate_says_the_same_over_rest(
+    tmp_path: Path, at: tuple[str, ...], headers: Mapping[str, str], reason: str
+):
+    files = TlsFolder(tmp_path / "tls", at)
+    settings = load(CommonSettings, {**files.environ, **NAMED})
+    async with Service("test", Funnel(), grpc_port=None, guard=guard_of(settings), tls=tls_of(settings)) as service:
+        ask = partial(call_now, service.http_port, "GET", "/feed/funnel", headers=headers, tls=files.context)
+        answer = await asyncio.to_thread(ask)
+    assert answer.json.get("reason", "") == reason
+
+
 async def test_who_looks_after_processes_shows_a_certificate_too(tmp_path: Path):
     """`feed ready` asks its own machine, whatever name is in the certificate; who asks others goes by the name."""
     files = TlsFolder(tmp_path / "tls")
@@ -119,3 +181,18 @@ def shows(port: int, files: TlsFolder) -> bool:
     """Whether new connections get the certificate that is in the files."""
     found = ssl.get_server_certificate(("127.0.0.1", port))
     return found.split() == files.identity.certificate.read_text().split()
+
+
+async def test_who_does_not_finish_the_handshake_is_left(tmp_path: Path):
+    files = TlsFolder(tmp_path / "tls")
+    tls = tls_of(load(CommonSettings, files.environ))
+    assert tls is not None
+    listener = listen("127.0.0.1", 0)
+    bounds = Bounds(Connections(), handshake_s=0.2)
+    http = HttpServer(Starlette(), listener, bounds, https_context(tls))
+    serving = asyncio.create_task(http.run_until_stopped())
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    assert await asyncio.wait_for(reader.read(), 20.0) == b""
+    writer.close()
+    http.should_exit = True
+    await serving

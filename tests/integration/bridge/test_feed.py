@@ -16,6 +16,7 @@ from fakes.scorer.server import FakeScorer
 from feed.common.v1 import common_pb2
 from feed.recommendations.v1 import recommendations_pb2 as pb
 from runtime.metrics import LATENCY_BUCKETS_S
+from runtime.secrets import secret_ring
 from runtime.served_token import verify
 from storage.tables import trending, videos
 from tests.http import Answer, call
@@ -52,6 +53,28 @@ async def test_a_scroll_survives_a_restart_a_new_model_and_a_dead_scorer(
     assert shown == rank("u1", SCORED_VIDEOS, SCORED_VIDEOS, ())[0]
     assert {page.model_version for page in (first, second, third)} == {"m1"}
     assert scorer.ledger.calls == 1
+
+
+async def test_the_secret_of_tokens_changes_without_a_restart(
+    start_bridge: StartBridge, scorer: FakeScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_ring, "_SETTLE_S", 0.0)
+    path = tmp_path / "bridge" / "token.key"
+    async with start_bridge(scorer.target) as bridge:
+        before = await bridge.page()
+        secret_ring.rotate(path, keep=True)
+        new, _ = secret_ring.read(path)
+
+        async def signed_anew() -> bool:
+            page = await bridge.page()
+            item = page.recommendations[0]
+            claim = {"recommendation_id": page.recommendation_id, "user_id": "u1", "video_id": item.video_id}
+            return verify(item.served_token, new, **claim)
+
+        await until(signed_anew, expected=True)
+        after = await bridge.page(page_token=before.next_page_token)
+        rest = await bridge.page(page_token=after.next_page_token)
+    assert ids(before) + ids(after) + ids(rest) == rank("u1", SCORED_VIDEOS, SCORED_VIDEOS, ())[0]
 
 
 def altered(token: str) -> str:

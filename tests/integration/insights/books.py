@@ -41,7 +41,7 @@ class Books:
         system = System(now=lambda: self.time, monotonic=lambda: 0.0)
         self._pages = DatabaseServedStore(database, "g", system)
         self._events = DatabaseStore(database, "g")
-        self.ledger = DatabaseLedger(database, LedgerPolicy(SECRET, WINDOW, LATE_AFTER_MS), lambda: self.time)
+        self.ledger = DatabaseLedger(database, LedgerPolicy(lambda: [SECRET], WINDOW, LATE_AFTER_MS), lambda: self.time)
         self.answers = DatabaseAnswers(database)
 
     async def serve(self, *pages: Served) -> None:

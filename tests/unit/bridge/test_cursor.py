@@ -40,19 +40,19 @@ CURSOR = Cursor(
 
 def refusal_of(token: str, now: float = ISSUED, key: bytes = KEY) -> Refusal:
     with pytest.raises(CursorError) as caught:
-        open_token(token, key, now)
+        open_token(token, [key], now)
     return caught.value.refusal
 
 
 def test_a_token_gives_back_what_was_sealed() -> None:
-    opened = open_token(seal(CURSOR, KEY), KEY, ISSUED + 59.9)
+    opened = open_token(seal(CURSOR, KEY), [KEY], ISSUED + 59.9)
     assert opened == CURSOR
     assert opened.to_come() == Ranking(["v1", "v2"], (0.5, 0.25))
 
 
 def test_places_of_new_videos_come_back_with_their_videos() -> None:
     sealed = seal(msgspec.structs.replace(CURSOR, explored={1: 0.125}), KEY)
-    assert open_token(sealed, KEY, ISSUED).to_come().propensities == {"v2": 0.125}
+    assert open_token(sealed, [KEY], ISSUED).to_come().propensities == {"v2": 0.125}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
     explored = dict.fromkeys(range(0, 999, 2), 0.01)
     long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=scores, explored=explored)
     token = seal(long, KEY)
-    opened = open_token(token, KEY, ISSUED)
+    opened = open_token(token, [KEY], ISSUED)
     assert len(token) <= MAX_CHARS
     kept = opened.to_come()
     assert 50 < len(kept.video_ids) < 999
@@ -132,4 +132,4 @@ def test_a_token_with_the_longest_ids_is_cut_to_the_limit() -> None:
 def test_two_hundred_ordinary_ids_fit_whole() -> None:
     ids = [f"video-{number:012d}" for number in range(200)]
     long = msgspec.structs.replace(CURSOR, video_ids=join_ids(ids), scores=pack_scores([0.1] * 200))
-    assert open_token(seal(long, KEY), KEY, ISSUED).to_come().video_ids == ids
+    assert open_token(seal(long, KEY), [KEY], ISSUED).to_come().video_ids == ids

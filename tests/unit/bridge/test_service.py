@@ -49,7 +49,7 @@ from runtime.errors import InvalidArgumentError
 POLICY = ServicePolicy(
     deadline=DeadlinePolicy(),
     token_ttl_s=600,
-    token_key=b"k" * 32,
+    token_keys=lambda: [b"k" * 32],
 )
 
 RANKED = scoring_pb2.RankResponse(

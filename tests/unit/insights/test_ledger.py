@@ -90,25 +90,33 @@ KNOWN = Known(
     ],
 )
 def test_a_claim_holds_or_is_refused(given_claim: Claim, verdict: Verdict, page: str | None):
-    found, about = tie(given_claim, KNOWN, SECRET)
+    found, about = tie(given_claim, KNOWN, [SECRET])
     assert (found, about and about.key.recommendation_id) == (verdict, page)
 
 
+@pytest.mark.parametrize(
+    ("key", "verdict"), [(SECRET, Verdict.TIED), (b"n" * 32, Verdict.TIED), (b"x" * 32, Verdict.FORGED)]
+)
+def test_while_the_secret_changes_proofs_of_both_hold(key: bytes, verdict: Verdict):
+    found, _ = tie(claim(served_token=token(key=key)), KNOWN, [b"n" * 32, SECRET])
+    assert found is verdict
+
+
 def test_what_says_nothing_new_is_told_apart_and_changes_nothing():
-    settled = settle([claim(), claim("VIEW"), claim(), claim("VIEW")], KNOWN, SECRET)
+    settled = settle([claim(), claim("VIEW"), claim(), claim("VIEW")], KNOWN, [SECRET])
     assert settled.verdicts == {Verdict.TIED: 2, Verdict.REPEATED: 2}
-    again = settle([claim()], Known({("r1", "v1"): settled.entries[Key("r1", 1)]}, {"r1"}, {}), SECRET)
+    again = settle([claim()], Known({("r1", "v1"): settled.entries[Key("r1", 1)]}, {"r1"}, {}), [SECRET])
     assert (again.verdicts, again.entries, again.totals) == ({Verdict.REPEATED: 1}, {}, {})
 
 
 def test_a_refused_claim_changes_nothing():
-    settled = settle([claim(served_token="A" * 16), claim(recommendation_id="r9")], KNOWN, SECRET)
+    settled = settle([claim(served_token="A" * 16), claim(recommendation_id="r9")], KNOWN, [SECRET])
     assert (settled.entries, settled.totals, settled.waiting) == ({}, {}, [])
 
 
 def test_an_ignored_video_is_consumed_after_all():
     ignored = entry()._replace(outcome=Outcome.IGNORED)
-    settled = settle([claim("VIEW", watch_time_s=2.5)], Known({("r1", "v1"): ignored}, {"r1"}, {}), SECRET)
+    settled = settle([claim("VIEW", watch_time_s=2.5)], Known({("r1", "v1"): ignored}, {"r1"}, {}), [SECRET])
     assert settled.entries[Key("r1", 1)].outcome is Outcome.CONSUMED
     added = {name: count for name, count in settled.totals[7].items() if count}
     assert added == {
@@ -142,7 +150,7 @@ def test_batches_orders_and_copies_make_the_same_ledger(claims: list[Claim], cha
     for batches in ([claims], [told[:cut], told[cut:]]):
         entries, totals = dict(KNOWN.entries), Counter[str]()
         for batch in batches:
-            settled = settle(batch, Known(entries, KNOWN.pages, {}), SECRET)
+            settled = settle(batch, Known(entries, KNOWN.pages, {}), [SECRET])
             entries = {place: settled.entries.get(each.key, each) for place, each in entries.items()}
             for added in settled.totals.values():
                 totals.update(added)

@@ -8,13 +8,50 @@ from starlette.responses import Response
 
 from insights.domain.session import IDLE_S
 from insights.page.sessions import Sessions
+from insights.page.sign_outs import SignOuts
 from runtime.secrets.secret_ring import SecretRing
+from tests.sign_outs import KeptInMemory
 
 
-def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(tmp_path: Path):
+async def test_nobody_is_let_in_before_it_is_known_who_has_signed_out():
+    kept = KeptInMemory()
+    kept.rows = {"s1"}
+    sign_outs = SignOuts(kept, lambda: 0.0)
+    assert sign_outs.has("s2")
+    await sign_outs.look()
+    assert (sign_outs.has("s1"), sign_outs.has("s2")) == (True, False)
+
+
+async def test_who_signs_out_while_the_database_is_away_is_out_and_others_hear_of_it_later():
+    kept = KeptInMemory()
+    here, there = SignOuts(kept, lambda: 0.0), SignOuts(kept, lambda: 0.0)
+    kept.is_away = True
+    await here.add("s1", 60.0)
+    await there.look()
+    assert (here.has("s1"), there.has("s1"), there.has("s2")) == (True, False, False)
+    kept.is_away = False
+    await here.look()
+    await there.look()
+    assert there.has("s1")
+
+
+async def test_a_session_that_is_over_is_forgotten():
+    clock = [0.0]
+    kept = KeptInMemory()
+    sign_outs = SignOuts(kept, lambda: clock[0])
+    await sign_outs.add("s1", 60.0)
+    kept.rows.clear()
+    clock[0] = 60.0
+    await sign_outs.look()
+    assert not sign_outs.has("s1")
+
+
+async def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(tmp_path: Path):
     """A person's request is told to the cookie, that of a page which looks again is not; the end stays where it is."""
     clock = [1_000.0]
-    sessions = Sessions(SecretRing(tmp_path / "session.key"), lambda: clock[0])
+    sign_outs = SignOuts(KeptInMemory())
+    await sign_outs.look()
+    sessions = Sessions(SecretRing(tmp_path / "session.key"), sign_outs, lambda: clock[0])
 
     def asked(cookie: str, *headers: tuple[bytes, bytes]) -> tuple[Request, Response]:
         given = [(b"host", b"127.0.0.1"), (b"cookie", cookie.encode()), *headers]

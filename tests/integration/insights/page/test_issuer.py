@@ -17,6 +17,7 @@ from tests.integration.insights.page.conftest import Start
 from tests.integration.insights.page.test_sign_in import Person, changes
 from tests.oidc_issuer import SECRET, OidcIssuer
 from tests.secret_files import write_secret
+from tests.sign_outs import KeptInMemory
 from tests.tokens import Issuer
 from trainer.adapters.bundle_store import BundleStore
 
@@ -155,4 +156,4 @@ def test_an_issuer_without_an_address_over_https_stops_the_process(tmp_path: Pat
     environ = {**Issuer(tmp_path / "jwks.json").environ, "FEED_DATA_DIR": str(tmp_path)}
     given = {**environ, "FEED_AUTH_ISSUER": "http://login.example", "FEED_INSIGHTS_OIDC_CLIENT_ID": "x"}
     with pytest.raises(SettingsError, match="FEED_INSIGHTS_OIDC_CLIENT_ID needs"):
-        entrance_of(load(InsightsSettings, given))
+        entrance_of(load(InsightsSettings, given), KeptInMemory())

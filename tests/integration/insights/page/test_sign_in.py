@@ -3,19 +3,23 @@
 import json
 import re
 from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
+from insights.domain.session import IDLE_S
 from runtime.access import api_keys
 from runtime.process import Service
 from runtime.secrets import secret_ring
 from storage import audit
 from storage.audit import Action, Actor, Change, Door, Subject
 from storage.database import Database
+from storage.tables import page_sign_outs
 from tests.http import Answer, call
 from tests.integration.insights.page.conftest import Start
 from tests.polling import until
@@ -237,6 +241,34 @@ async def test_who_has_signed_out_is_out_with_every_copy_of_his_cookie(site: Ser
     assert (out.status, out.headers["location"], person.cookie) == (303, "/sign-in?done=out", "")
     assert "You have signed out" in (await person.get("/sign-in?done=out")).text
     assert (await thief.get("/models")).status == 303
+
+
+async def test_who_has_signed_out_is_out_everywhere_and_after_a_restart(
+    site: Service, start: Start, keys: dict[str, str], database_url: str
+):
+    beside = await start(FEED_AUTH="keys")
+    person = Person(site)
+    await person.sign_in(keys["viewer"])
+    cookie = person.cookie
+
+    def copy(of: Service) -> Person:
+        made = Person(of)
+        made.cookie = cookie
+        return made
+
+    async def beside_status() -> int:
+        return (await copy(beside).get("/models")).status
+
+    await until(beside_status, 200)
+    await person.post("/sign-out", {"csrf": await person.token()})
+    await until(beside_status, 303)
+    later = await start(FEED_AUTH="keys")
+    assert (await copy(later).get("/models")).status == 303
+    database = Database(database_url)
+    async with database.read() as connection:
+        (row,) = (await connection.execute(sa.select(page_sign_outs))).all()
+    await database.close()
+    assert row.ends_at <= datetime.now(UTC) + timedelta(seconds=IDLE_S)
 
 
 async def test_a_session_ends_with_its_key_and_a_new_one_of_that_name_does_not_bring_it_back(
