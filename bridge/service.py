@@ -14,7 +14,7 @@ from bridge.attempts import Answered, Attempts, Progress
 from bridge.domain.corrections import Corrections
 from bridge.domain.deadline import DeadlinePolicy, deadline
 from bridge.domain.exploration import explore, lots
-from bridge.domain.filters import Conditions, excluding, keeper
+from bridge.domain.filters import Conditions, keeper
 from bridge.domain.history import among
 from bridge.domain.ladder import Rung, Skip, choose
 from bridge.domain.lists import Viewer
@@ -308,7 +308,7 @@ class RecommendationService:
             return ranking
         drawn = lots(session.seed)
         newcomers = self._lists.newcomers(next(drawn), corrections)
-        may_appear = keeper(excluding(asked, gone_of(newcomers.video_ids)), newcomers.facts)
+        may_appear = keeper(asked, newcomers.facts, gone_of(newcomers.video_ids))
         return explore(ranking, newcomers, may_appear, self._policy.exploration, drawn)
 
     async def _reasons(

@@ -60,24 +60,26 @@ class Conditions:
     countries: frozenset[str] = frozenset()
 
 
-def excluding(asked: Conditions, *more: AbstractSet[str]) -> Conditions:
-    """Returns the conditions with more videos that must not appear."""
-    return replace(asked, excluded=asked.excluded.union(*more)) if any(more) else asked
-
-
 def unconditional(asked: Conditions) -> bool:
     """Says whether a video may appear whatever the catalogue knows of it, unless it is excluded."""
     return not any(in_force(asked) for in_force, _ in _RULES)
 
 
-def keeper(asked: Conditions, facts: Mapping[str, VideoFacts]) -> Callable[[str], bool]:
+def keeper(
+    asked: Conditions, facts: Mapping[str, VideoFacts], gone: AbstractSet[str] = frozenset()
+) -> Callable[[str], bool]:
     """Returns the test whether a video may appear.
 
     The filter is strict: a video that cannot be shown to meet a condition, because the catalogue does not know
     it or not enough of it, does not appear.
+
+    Args:
+        asked: What is asked of every video.
+        facts: What the catalogue says of them.
+        gone: Further videos that must not appear.
     """
     tests = [test for in_force, test in _RULES if in_force(asked)]
-    excluded = asked.excluded
+    excluded = asked.excluded.union(gone) if gone else asked.excluded
     if not tests:
         return lambda video_id: video_id not in excluded
     wanted = _in_lower_case(asked)
