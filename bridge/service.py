@@ -1,11 +1,11 @@
 """The story of one request: from its arrival to the page, whatever the scorers do."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from bridge import wire
@@ -61,8 +61,7 @@ class ServicePolicy:
     exploration: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """A ranking and where it came from.
 
     Args:
@@ -159,7 +158,7 @@ class RecommendationService:
         session = self._sessions.of(request, blocks, self._knowledge.treatment(request))
         pinned = session.pinned
         if pinned is not None and pinned.source in _PERSONAL and not self._knowledge.personalised(request.user_id):
-            return dataclasses.replace(session, pinned=None)
+            return msgspec.structs.replace(session, pinned=None)
         return session
 
     async def _ranked(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
@@ -180,7 +179,7 @@ class RecommendationService:
         if not is_worse and left < len(anew.ranking.video_ids):
             return anew
         adds = not set(pinned.ranking.video_ids).issuperset(anew.ranking.video_ids)
-        return dataclasses.replace(pinned, more=anew.more or adds)
+        return msgspec.structs.replace(pinned, more=anew.more or adds)
 
     def _pinned(self, request: Request, session: Session) -> Ranked | None:
         """Returns what is left of the ranking that the token pins: no scorer, no other source, no repeat."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,7 @@ class VideoFacts:
     country: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True, gc=False):
     """What a caller asks of every video. An empty condition does not limit.
 
     Args:
@@ -96,7 +97,9 @@ def _in_lower_case(asked: Conditions) -> Conditions:
     if not asked.languages and not asked.exclude_languages:
         return asked
     languages = frozenset(map(str.lower, asked.languages))
-    return replace(asked, languages=languages, exclude_languages=frozenset(map(str.lower, asked.exclude_languages)))
+    return msgspec.structs.replace(
+        asked, languages=languages, exclude_languages=frozenset(map(str.lower, asked.exclude_languages))
+    )
 
 
 def _another_author(asked: Conditions, video: VideoFacts) -> bool:

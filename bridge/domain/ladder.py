@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
+
+import msgspec
 
 from bridge.domain.corrections import Corrections, corrected
 from bridge.domain.filters import Conditions, VideoFacts, keeper
@@ -34,8 +36,7 @@ class Skip(StrEnum):
     BUSY = "busy"
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
+class Rung(msgspec.Struct, frozen=True, gc=False):
     """One list that could serve, best first.
 
     Args:
@@ -54,7 +55,7 @@ class Rung:
     video_ids: Sequence[str]
     scores: Sequence[float]
     model_version: str = ""
-    facts: Mapping[str, VideoFacts] = field(default_factory=dict)
+    facts: Mapping[str, VideoFacts] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,7 @@ class Skipped:
     why: Skip
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """The rung that serves, after the filter.
 
     Args:
@@ -149,7 +149,7 @@ def _kept(rung: Rung, asked: Conditions, limit: int, gone_of: Callable[[Sequence
 
 
 def _holding(rung: Rung, video_ids: Sequence[str], scores: Sequence[float]) -> Rung:
-    """Returns the rung with these videos; `dataclasses.replace` takes three times as long."""
+    """Returns the rung with these videos."""
     return Rung(rung.name, rung.source, rung.algorithm, video_ids, scores, rung.model_version, rung.facts)
 
 
