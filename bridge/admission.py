@@ -1,7 +1,8 @@
 """The door of the service: who is served by scorers, who from the ladder at once, and who is sent away."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from bridge.attempts import Answered
 from bridge.domain.limiter import AdaptiveLimit
@@ -14,8 +15,7 @@ from runtime.errors import ResourceExhaustedError
 REFUSAL: Final = "too many requests at once; nothing was done"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A request that was let in.
 
     Args:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from bridge.domain.breaker import Breaker, Permit, State
 from bridge.domain.outcome import Verdict
 from bridge.ports import Scorer
@@ -46,8 +48,7 @@ class Member:
         return (self.in_flight + 1) / max(_COLDEST, warmth)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """Leave to call one scorer once; give it back with `release`."""
 
     member: Member

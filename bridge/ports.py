@@ -1,8 +1,9 @@
 """What the service needs from the outside."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from bridge.domain.consent import Unpersonalised
 from bridge.domain.corrections import ActiveCorrections, Corrections
@@ -46,8 +47,7 @@ class SwitchError(Exception):
     """The operators' switch cannot be read or set. The operator's or the disk's fault; what was set last holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a scorer answered.
 
     Args:

@@ -1,11 +1,11 @@
 """The story of one request: from its arrival to the page, whatever the scorers do."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from bridge import wire
@@ -14,7 +14,7 @@ from bridge.attempts import Answered, Attempts, Progress
 from bridge.domain.corrections import Corrections
 from bridge.domain.deadline import DeadlinePolicy, deadline
 from bridge.domain.exploration import explore, lots
-from bridge.domain.filters import Conditions, excluding, keeper
+from bridge.domain.filters import Conditions, keeper
 from bridge.domain.history import among
 from bridge.domain.ladder import Rung, Skip, choose
 from bridge.domain.lists import Viewer
@@ -62,8 +62,7 @@ class ServicePolicy:
     exploration: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """A ranking and where it came from.
 
     Args:
@@ -160,7 +159,7 @@ class RecommendationService:
         session = self._sessions.of(request, blocks, self._knowledge.treatment(request))
         pinned = session.pinned
         if pinned is not None and pinned.source in _PERSONAL and not self._knowledge.personalised(request.user_id):
-            return dataclasses.replace(session, pinned=None)
+            return msgspec.structs.replace(session, pinned=None)
         return session
 
     async def _ranked(self, request: Request, session: Session, progress: Progress, entry: Entry) -> Ranked:
@@ -181,7 +180,7 @@ class RecommendationService:
         if not is_worse and left < len(anew.ranking.video_ids):
             return anew
         adds = not set(pinned.ranking.video_ids).issuperset(anew.ranking.video_ids)
-        return dataclasses.replace(pinned, more=anew.more or adds)
+        return msgspec.structs.replace(pinned, more=anew.more or adds)
 
     def _pinned(self, request: Request, session: Session) -> Ranked | None:
         """Returns what is left of the ranking that the token pins: no scorer, no other source, no repeat."""
@@ -309,7 +308,7 @@ class RecommendationService:
             return ranking
         drawn = lots(session.seed)
         newcomers = self._lists.newcomers(next(drawn), corrections)
-        may_appear = keeper(excluding(asked, gone_of(newcomers.video_ids)), newcomers.facts)
+        may_appear = keeper(asked, newcomers.facts, gone_of(newcomers.video_ids))
         return explore(ranking, newcomers, may_appear, self._policy.exploration, drawn)
 
     async def _reasons(

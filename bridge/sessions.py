@@ -1,7 +1,8 @@
 """The session of a scroll: what its token pins, where it is, and what it has shown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bridge import wire
 from bridge.domain import cursor as tokens
@@ -17,8 +18,7 @@ from runtime.lots import lot_of
 Request = recommendations_pb2.GetRecommendationsRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, gc=False):
     """Where a scroll is before the page that is asked for.
 
     Args:
@@ -47,8 +47,7 @@ class Session:
         return read_marks(self.shown) if self.shown else NOTHING_SHOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a ranking came from.
 
     Args:

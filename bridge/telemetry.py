@@ -1,10 +1,11 @@
 """What the bridge tells of its work: one frozen record for each page, attempt, batch and breaker transition."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 import structlog
 
 from bridge.domain.breaker import State
@@ -19,8 +20,7 @@ _LOG = structlog.get_logger(__name__)
 RecordT = TypeVar("RecordT")
 
 
-@dataclass(frozen=True, slots=True)
-class StageTimes:
+class StageTimes(msgspec.Struct, frozen=True, gc=False):
     """What a request's time went into, in seconds; 0 where a stage did not happen.
 
     Args:
@@ -44,8 +44,7 @@ _Request = recommendations_pb2.GetRecommendationsRequest
 _NO_PAGE: Final = Page((), (), 1, Ranking((), ()))
 
 
-@dataclass(frozen=True, slots=True)
-class PageServed:
+class PageServed(msgspec.Struct, frozen=True, gc=False):
     """One answered request.
 
     Args:
@@ -78,7 +77,7 @@ class PageServed:
     elapsed_s: float
     budget_left_s: float
     stages: StageTimes = NO_STAGES
-    request: recommendations_pb2.GetRecommendationsRequest = field(default_factory=_Request)
+    request: recommendations_pb2.GetRecommendationsRequest = msgspec.field(default_factory=_Request)
     page: Page = _NO_PAGE
     answer: scoring_pb2.RankResponse | None = None
     experiments: tuple[tuple[str, str], ...] = ()
@@ -90,8 +89,7 @@ class PageServed:
         return not self.continued and self.fallback_reason is not FallbackReason.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptMade:
+class AttemptMade(msgspec.Struct, frozen=True, gc=False):
     """One ended call to a scorer.
 
     Args:
@@ -109,8 +107,7 @@ class AttemptMade:
     hedge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSent:
+class BatchSent(msgspec.Struct, frozen=True, gc=False):
     """One call that ranks for several requests.
 
     Args:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 import grpc
+import msgspec
 
 from runtime.errors import FailedPreconditionError, RequestError
 from runtime.models.model_bundle import Floats, ModelBundle
@@ -38,8 +39,7 @@ class DeadlinePassedError(RequestError):
         super().__init__("DEADLINE", "the deadline passed before the ranking was done")
 
 
-@dataclass(frozen=True, slots=True)
-class InUse:
+class InUse(msgspec.Struct, frozen=True, gc=False):
     """The models that a call is answered with: it finishes with those it began with."""
 
     live: LoadedModel
@@ -60,8 +60,7 @@ class InUse:
         return live if self.on_trial is None else min(live, self.on_trial.model.ranker.bundle.manifest.data_until)
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """What a call is answered.
 
     Args:

@@ -1,11 +1,11 @@
 """What the scorer tells of its rankings."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class RankRecord:
+
+class RankRecord(msgspec.Struct, frozen=True, gc=False):
     """One answered call: for how many users, how many of them unknown, and how long the ranking took, seconds."""
 
     users: int

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+import msgspec
+
 from bridge.domain.outcome import Verdict
 
 
@@ -126,8 +128,7 @@ class BreakerPolicy:
     half_open_s: float = 1.9
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True, gc=False):
     """Leave for one call; `record` it exactly once.
 
     Args:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,7 @@ class VideoFacts:
     country: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True, gc=False):
     """What a caller asks of every video. An empty condition does not limit.
 
     Args:
@@ -60,24 +61,26 @@ class Conditions:
     countries: frozenset[str] = frozenset()
 
 
-def excluding(asked: Conditions, *more: AbstractSet[str]) -> Conditions:
-    """Returns the conditions with more videos that must not appear."""
-    return replace(asked, excluded=asked.excluded.union(*more)) if any(more) else asked
-
-
 def unconditional(asked: Conditions) -> bool:
     """Says whether a video may appear whatever the catalogue knows of it, unless it is excluded."""
     return not any(in_force(asked) for in_force, _ in _RULES)
 
 
-def keeper(asked: Conditions, facts: Mapping[str, VideoFacts]) -> Callable[[str], bool]:
+def keeper(
+    asked: Conditions, facts: Mapping[str, VideoFacts], gone: AbstractSet[str] = frozenset()
+) -> Callable[[str], bool]:
     """Returns the test whether a video may appear.
 
     The filter is strict: a video that cannot be shown to meet a condition, because the catalogue does not know
     it or not enough of it, does not appear.
+
+    Args:
+        asked: What is asked of every video.
+        facts: What the catalogue says of them.
+        gone: Further videos that must not appear.
     """
     tests = [test for in_force, test in _RULES if in_force(asked)]
-    excluded = asked.excluded
+    excluded = asked.excluded.union(gone) if gone else asked.excluded
     if not tests:
         return lambda video_id: video_id not in excluded
     wanted = _in_lower_case(asked)
@@ -94,7 +97,9 @@ def _in_lower_case(asked: Conditions) -> Conditions:
     if not asked.languages and not asked.exclude_languages:
         return asked
     languages = frozenset(map(str.lower, asked.languages))
-    return replace(asked, languages=languages, exclude_languages=frozenset(map(str.lower, asked.exclude_languages)))
+    return msgspec.structs.replace(
+        asked, languages=languages, exclude_languages=frozenset(map(str.lower, asked.exclude_languages))
+    )
 
 
 def _another_author(asked: Conditions, video: VideoFacts) -> bool:

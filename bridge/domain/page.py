@@ -3,17 +3,17 @@
 import struct
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final
+
+import msgspec
 
 # No video id has one, and parting a text is quicker than reading a message's list.
 SEPARATOR: Final = "\n"
 _SCORE_BYTES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(msgspec.Struct, frozen=True, gc=False):
     """Videos best first, all different, with scores that are finite and never rise, one a video.
 
     Args:
@@ -25,7 +25,7 @@ class Ranking:
 
     video_ids: Sequence[str]
     scores: Sequence[float]
-    propensities: Mapping[str, float] = field(default_factory=dict)
+    propensities: Mapping[str, float] = {}
 
     def explored(self) -> Sequence[tuple[int, float]]:
         """Returns the places, from 0, that were kept for new videos, each with its video's probability to get it."""
@@ -35,8 +35,7 @@ class Ranking:
         return [(place, self.propensities[each]) for place, each in places if each in self.propensities]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False):
     """A page and what is left for the next ones.
 
     Args:

@@ -57,6 +57,9 @@ SERVER_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 # Typed for mypy only: grpc's class takes no parameters at run time.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
+# What came with a call beside its request.
+_Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+
 _KNOCK: Final = object()
 
 # So many messages of a stream count as one request, as those of a batch do.
@@ -135,12 +138,12 @@ class GrpcEdge:
         async def serve(request: Any, context: Any) -> Any:
             if request is _KNOCK:
                 await context.abort(KNOCK_CODE)
-            async with _Call(method, context):
-                return await inner(await admitted(request, context), context)
+            async with _Call(method, context) as metadata:
+                return await inner(await admitted(request, context, metadata), context)
 
         async def serve_each(request: Any, context: Any) -> AsyncIterator[Any]:
-            async with _Call(method, context):
-                async for answer in inner(await admitted(request, context), context):
+            async with _Call(method, context) as metadata:
+                async for answer in inner(await admitted(request, context, metadata), context):
                     yield answer
 
         deserialize = _tolerant(handler.request_deserializer, max_bytes)
@@ -158,18 +161,20 @@ class _Method:
     meter: RpcMeter
     traces: Traces | None
 
-    async def admitted(self, request: Any, context: Any) -> Any:
+    async def admitted(self, request: Any, context: Any, metadata: _Metadata) -> Any:
         """Returns the request; raises what it is refused for."""
-        return _checked(request, await self._enter(context))
+        return _checked(request, await self._enter(context, metadata))
 
-    async def admitted_stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async def admitted_stream(
+        self, requests: AsyncIterator[Any], context: Any, metadata: _Metadata
+    ) -> AsyncIterator[Any]:
         """Returns the stream of requests, which raises what one is refused for."""
-        return _checked_stream(requests, await self._enter(context))
+        return _checked_stream(requests, await self._enter(context, metadata))
 
-    async def _enter(self, context: Any) -> str:
+    async def _enter(self, context: Any, metadata: _Metadata) -> str:
         if self.gate is None:
             return ""
-        given = [str(value) for key, value in _metadata(context) if key == AUTHORIZATION]
+        given = [str(value) for key, value in metadata if key == AUTHORIZATION]
         return await self.gate.enter(address_of(context.peer()), given, partial(_certificate_names, context))
 
 
@@ -182,14 +187,17 @@ class _Call:
         self._method = method
         self._context = context
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> _Metadata:
         self._start = time.perf_counter()
-        self._scope = RequestScope(_given(self._context, REQUEST_ID_KEY))
+        # Read once: gRPC makes it anew each time it is asked for.
+        metadata: _Metadata = self._context.invocation_metadata() or ()
+        self._scope = RequestScope(_given(metadata, REQUEST_ID_KEY))
         self._request_id = self._scope.__enter__()
         traces, self._span = self._method.traces, None
         if traces is not None:
-            self._span = RpcSpan(traces, self._method.path, _given(self._context, TRACEPARENT))
+            self._span = RpcSpan(traces, self._method.path, _given(metadata, TRACEPARENT))
         self._context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
+        return metadata
 
     async def __aexit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         code = grpc.StatusCode.OK if error is None else _code(error)
@@ -303,18 +311,14 @@ def rpc_names(services: Iterable[GrpcService]) -> list[str]:
     ]
 
 
-def _metadata(context: Any) -> Iterable[tuple[str, str | bytes]]:
-    return context.invocation_metadata() or ()
-
-
 def _certificate_names(context: Any) -> list[str]:
     """Returns the names in the certificate that the caller showed; gRPC has verified it."""
     shown = context.auth_context()
     return [name.decode("utf-8", "replace") for kind in ("peer_dns", "peer_uri") for name in shown.get(kind, ())]
 
 
-def _given(context: Any, name: str) -> str:
-    given = next((value for key, value in _metadata(context) if key == name), "")
+def _given(metadata: _Metadata, name: str) -> str:
+    given = next((value for key, value in metadata if key == name), "")
     return given if isinstance(given, str) else ""
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 # The ratio is held against the lower 64 bits, as every OpenTelemetry SDK does: all processes draw the same traces.
 _ID_BITS: Final = 64
 
@@ -30,8 +32,7 @@ class KeepPolicy:
     slow_s: float = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """What is known of a request once it has ended.
 
     Args:

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
 from runtime.models.model_bundle import BIAS_COLUMNS, Codes, Floats, ModelArrays
@@ -32,8 +32,7 @@ class VideoIndex(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What holds for one ranking.
 
     Args:

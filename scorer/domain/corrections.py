@@ -1,9 +1,9 @@
 """What editors changed by hand: added, taken away, blocked, weighed anew; before the best are picked, so exact."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 import numpy as np
 
 from runtime.models.model_bundle import UNKNOWN_CODE, Codes, Floats, ModelArrays, find_text
@@ -27,8 +27,7 @@ class Part(StrEnum):
     PRIOR = "prior"
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
+class Correction(msgspec.Struct, frozen=True, gc=False):
     """One change, for all videos that meet each of its conditions; an empty one is met by all.
 
     Args:

@@ -1,9 +1,9 @@
 """Which videos may appear: the conditions of a request against the catalogue, exact."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -12,8 +12,7 @@ from runtime.models.model_bundle import UNKNOWN_CODE, Codes, ModelArrays, Texts,
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(msgspec.Struct, frozen=True, gc=False):
     """Conditions that hold together; an empty one does not limit. What is unknown of a video passes no bound.
 
     Args:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from runtime.models.model_bundle import (
@@ -34,8 +35,7 @@ class Did(StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(msgspec.Struct, frozen=True, gc=False):
     """One thing that a user did since the training.
 
     Args:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from runtime.models.model_bundle import UNKNOWN_CODE, Floats, ModelBundle, find_text
@@ -22,8 +23,7 @@ from scorer.domain.video_rows import VideoRows
 from scorer.domain.wish import DEFAULT_K, NO_STAGES, UNKNOWN_USER, Ranking, Wish
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class User:
+class User(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Whom a ranking is for.
 
     Args:
@@ -35,8 +35,7 @@ class User:
     row: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class Scored(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Every video's score for one user, before anything is taken out.
 
     Args:
@@ -50,8 +49,7 @@ class Scored:
     change: Floats | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picked:
+class Picked(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The best videos that may appear, before the stages.
 
     Args:

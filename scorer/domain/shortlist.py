@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,8 +15,7 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 Lots: TypeAlias = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shortlist:
+class Shortlist(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Videos in the order of their values.
 
     Args:
@@ -58,8 +58,7 @@ class Likeness:
     leading_tag: Codes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StageInput:
+class StageInput(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What stages may look at beside the videos themselves.
 
     Args:

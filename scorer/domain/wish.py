@@ -1,9 +1,10 @@
 """What is asked for one user, and what is answered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
+
+import msgspec
 
 from scorer.domain.corrections import Correction
 from scorer.domain.filters import NO_FILTERS, Filters
@@ -12,8 +13,7 @@ from scorer.domain.fold_in import Recent
 DEFAULT_K: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Stages:
+class Stages(msgspec.Struct, frozen=True, gc=False):
     """What is done with the scores before they are a ranking; each default is: nothing but the model and its prior.
 
     Args:
@@ -46,8 +46,7 @@ class Choice(Enum):
     CANDIDATE = auto()  # the live one where there is none
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, gc=False):
     """What is asked for one user.
 
     Args:
@@ -81,8 +80,7 @@ class Wish:
     choice: Choice = Choice.AS_TRIED
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(msgspec.Struct, frozen=True, gc=False):
     """One user's best videos, best first; empty when the model knows nothing of the user.
 
     Args:
@@ -103,7 +101,7 @@ class Ranking:
     parts: bytes = b""
     explored: Sequence[int] = ()
     propensities: Sequence[float] = ()
-    removed: Mapping[str, int] = field(default_factory=dict)
+    removed: Mapping[str, int] = {}
 
 
 UNKNOWN_USER: Final = Ranking([], [], known=False)

@@ -1,11 +1,11 @@
 """Which list serves when the scorer's does not (design part 4: fallback ladder)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.domain.corrections import Correction, CorrectionKind, Corrections
 from bridge.domain.filters import Conditions, VideoFacts, keeper, unconditional

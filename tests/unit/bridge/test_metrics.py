@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, MutableMapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from bridge.domain.breaker import Mode, State

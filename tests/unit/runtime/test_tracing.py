@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from runtime.request_context import outgoing_metadata
 from runtime.traces.policy import Allowance, Ended, KeepPolicy, Kept, drawn, keeps

@@ -1,11 +1,11 @@
 """What the best videos go through before they are served."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -256,7 +256,7 @@ def test_served_values_never_rise() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(1, 10_000), stages=st.sampled_from([ALL_ON, dataclasses.replace(ALL_ON, max_run=1)]))
+@given(seed=st.integers(1, 10_000), stages=st.sampled_from([ALL_ON, msgspec.structs.replace(ALL_ON, max_run=1)]))
 def test_all_stages_together_give_a_ranking(seed: int, stages: Stages) -> None:
     codes = np.random.default_rng(3).integers(0, 9, (2, SIZE + 30)).tolist()
     given = stage_input(stages, seed=seed, authors=codes[0], tags=codes[1])
