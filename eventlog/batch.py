@@ -56,13 +56,21 @@ class Batch:
             return
         self._outcomes[index] = outcome
         self._open -= 1
-        if not self._open and self._done is not None and not self._done.done():
-            self._done.set_result(None)
+        if not self._open:
+            self._wake()
+
+    def settle_each(self, indices: Sequence[int], outcome: Outcome) -> None:
+        """Sets the outcome of some records, each named once; the first one counts."""
+        if len(indices) == self._open == len(self._outcomes):
+            self._outcomes, self._open = [outcome] * self._open, 0
+            self._wake()
+            return
+        for index in indices:
+            self.settle(index, outcome)
 
     def settle_all(self, outcome: Outcome) -> None:
         """Sets the outcome of every record that has none."""
-        for index in self.unsettled():
-            self.settle(index, outcome)
+        self.settle_each(self.unsettled(), outcome)
 
     def refuse(self, index: int, outcome: Outcome) -> None:
         """Takes note that Kafka will not have a record; here there is no other way."""
@@ -93,6 +101,10 @@ class Batch:
             self._done = None
             if timer is not None:
                 timer.cancel()
+
+    def _wake(self) -> None:
+        if self._done is not None:
+            _finish(self._done)
 
     def _settle_if_large(self, index: int, size: int) -> None:
         if size > MAX_RECORD_BYTES:

@@ -43,6 +43,9 @@ def service(folder: Path, bootstrap_servers: str = "") -> Iterator["Ingest"]:
         "FEED_INTERACTIONS_GRPC_PORT": str(grpc_port),
         "FEED_INTERACTIONS_HTTP_PORT": str(http_port),
         "FEED_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        # All unary events are of one user.
+        "FEED_LIMIT_USER_RPS": "0",
+        "FEED_LIMIT_PEER_RPS": "0",
     }
     process = Running("interactions", ("-m", "interactions"), environ, folder, grpc_port, http_port)
     process.start()

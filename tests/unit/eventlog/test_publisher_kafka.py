@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from eventlog.adapters.kafka_probe import Probe
-from eventlog.adapters.publisher_kafka import PRODUCER_CONFIG, KafkaPublisher, _outcome
+from eventlog.adapters.kafka_reports import outcome_of
+from eventlog.adapters.publisher_kafka import PRODUCER_CONFIG, KafkaPublisher
 from eventlog.batch import Batch
 from eventlog.ports import Durability, LogFullError, NotAcknowledgedError, Record, RecordTooLargeError
 from eventlog.telemetry import NoTelemetry
@@ -176,11 +177,11 @@ def test_how_long_a_record_may_wait_in_the_queue(timeout_s: float, timeout_ms: i
     ],
 )
 def test_errors_of_kafka_become_ours(code: int, outcome: type[Exception]) -> None:
-    assert isinstance(_outcome(KafkaError(code)), outcome)
+    assert isinstance(outcome_of(KafkaError(code)), outcome)
 
 
 def test_only_a_report_without_error_is_durable() -> None:
-    assert _outcome(None) is Durability.KAFKA
+    assert outcome_of(None) is Durability.KAFKA
 
 
 def test_the_producer_is_idempotent_and_bounded() -> None:
