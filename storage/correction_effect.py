@@ -101,11 +101,13 @@ async def counts(
     # First what indexes lead to, then what became of it: otherwise the planner might begin with all there is.
     found = sa.select(*columns).where(within, *_indexed(meant)).cte("served").prefix_with("MATERIALIZED")
     same = (entry.recommendation_id == found.c.recommendation_id) & (entry.position == found.c.position)
-    of_names = (sa.func.count().filter(entry.user_action.in_(each)) for each in names)
-    wanted = sa.select(sa.func.count(), *of_names).select_from(found.join(prediction_outcomes, same))
+    action = sa.select(entry.user_action).where(same).correlate(found).scalar_subquery().label("action")
+    looked_up = sa.select(action).select_from(found)
     if meant.is_of_many:
         having = sa.select(videos.c.video_id).where(_has(meant.rule, connection.dialect.name))
-        wanted = wanted.where(found.c.video_id.in_(having))
+        looked_up = looked_up.where(found.c.video_id.in_(having))
+    outcome = looked_up.cte("outcome").prefix_with("MATERIALIZED").c.action
+    wanted = sa.select(sa.func.count(outcome), *(sa.func.count().filter(outcome.in_(each)) for each in names))
     await set_for_transaction(connection, _BY_INDEX)
     row: Any = (await connection.execute(wanted)).one()
     return ServedCounts(*row)
