@@ -104,7 +104,10 @@ class CorrectionService:
         if found is None:
             raise _missing(request.correction_id)
         return pb.GetCorrectionEffectResponse(
-            correction=_told(found.correction), before=_period(found.before), since=_period(found.since)
+            correction=_told(found.correction),
+            before=_period(found.before),
+            since=_period(found.since),
+            one_in=found.one_in,
         )
 
 

@@ -120,11 +120,19 @@ class PeriodCounts:
 
 @dataclass(frozen=True, slots=True)
 class CorrectionEffect:
-    """A correction, and what was served before and since it was made, for as long."""
+    """A correction, and what was served before and since it was made, for as long.
+
+    Args:
+        correction: The correction.
+        before: What was served before it was made.
+        since: What was served since.
+        one_in: Of how many served videos one was looked at, at even distances in time; 1: all of them.
+    """
 
     correction: StoredCorrection
     before: PeriodCounts
     since: PeriodCounts
+    one_in: int
 
 
 @dataclass(frozen=True, slots=True)

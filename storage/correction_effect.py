@@ -1,15 +1,21 @@
 """What became of the videos that a correction is about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.correction_rules import CorrectionType, Rule
+from storage.correction_rules import Rule
+from storage.dialect import set_for_transaction
 from storage.tables import prediction_outcomes, recommendation_decisions, videos
+
+# So many videos are looked up one by one.
+_FEW: Final = 200
+# The planner knows neither how many rows are in the parts of a time nor how they lie, and would read whole tables.
+_BY_INDEX: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
 
 
 class OutcomeNames(NamedTuple):
@@ -29,40 +35,94 @@ class ServedCounts(NamedTuple):
     pending: int
 
 
+class Meant(NamedTuple):
+    """What of the served videos a rule is about; None does not limit.
+
+    Args:
+        rule: The rule.
+        video_ids: The only videos that have what it asks for; None: there are many of them, or it asks for nothing.
+    """
+
+    rule: Rule
+    video_ids: Collection[str] | None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads to what it is about: a user's, or those of its videos."""
+        return bool(self.rule.user_id or self.rule.video_id) or self.video_ids is not None
+
+    @property
+    def is_of_many(self) -> bool:
+        """Whether the catalogue has to say which videos have what it asks for."""
+        return bool(self.rule.target_value) and self.video_ids is None
+
+
+async def meant_by(connection: AsyncConnection, rule: Rule) -> Meant:
+    """Returns what a rule is about; of a reweighting all videos are meant, those of its user if it has one."""
+    if not rule.target_value:
+        return Meant(rule, None)
+    having = sa.select(videos.c.video_id).where(_has(rule, connection.dialect.name)).limit(_FEW + 1)
+    found = (await connection.scalars(having)).all()
+    return Meant(rule, found if len(found) <= _FEW else None)
+
+
+async def served_narrowly(connection: AsyncConnection, meant: Meant, first: datetime, end: datetime) -> int:
+    """Returns how many videos of a narrow rule's user, or else how many of its own, were served: by the index alone.
+
+    Args:
+        connection: An open transaction.
+        meant: What it is about.
+        first: What was served from then on.
+        end: What was served before.
+    """
+    decision, rule = recommendation_decisions.c, meant.rule
+    if rule.user_id:
+        whose = decision.user_id == rule.user_id
+    else:
+        whose = decision.video_id.in_([rule.video_id] if rule.video_id else meant.video_ids or ())
+    wanted = sa.select(sa.func.count()).where(whose, decision.created_at >= first, decision.created_at < end)
+    return await connection.scalar(wanted) or 0
+
+
 async def counts(
-    connection: AsyncConnection, rule: Rule, names: OutcomeNames, first: datetime, end: datetime
+    connection: AsyncConnection, meant: Meant, names: OutcomeNames, times: Sequence[tuple[datetime, datetime]]
 ) -> ServedCounts:
     """Counts the served videos that a rule is about.
 
     Args:
         connection: An open transaction.
-        rule: Of a reweighting all videos are meant, those of its user if it has one.
+        meant: What it is about.
         names: What counts as what.
-        first: What was served from then on.
-        end: What was served before.
+        times: What was served from the first instant of one of them on, and before its end; they do not overlap.
     """
     decision, entry = recommendation_decisions.c, prediction_outcomes.c
-    same = (entry.recommendation_id == decision.recommendation_id) & (entry.position == decision.position)
-    of_names = (sa.func.count().filter(entry.user_action.in_(each)) for each in names)
-    wanted = (
-        sa.select(sa.func.count(), *of_names)
-        .select_from(recommendation_decisions.join(prediction_outcomes, same))
-        .where(decision.created_at >= first, decision.created_at < end, *_meant(rule, connection.dialect.name))
-    )
+    within = sa.or_(*(sa.and_(decision.created_at >= first, decision.created_at < end) for first, end in times))
+    columns = (decision.recommendation_id, decision.position, decision.video_id)
+    # First what indexes lead to, then what became of it: otherwise the planner might begin with all there is.
+    found = sa.select(*columns).where(within, *_indexed(meant)).cte("served").prefix_with("MATERIALIZED")
+    same = (entry.recommendation_id == found.c.recommendation_id) & (entry.position == found.c.position)
+    action = sa.select(entry.user_action).where(same).correlate(found).scalar_subquery().label("action")
+    looked_up = sa.select(action).select_from(found)
+    if meant.is_of_many:
+        having = sa.select(videos.c.video_id).where(_has(meant.rule, connection.dialect.name))
+        looked_up = looked_up.where(found.c.video_id.in_(having))
+    outcome = looked_up.cte("outcome").prefix_with("MATERIALIZED").c.action
+    wanted = sa.select(sa.func.count(outcome), *(sa.func.count().filter(outcome.in_(each)) for each in names))
+    await set_for_transaction(connection, _BY_INDEX)
     row: Any = (await connection.execute(wanted)).one()
     return ServedCounts(*row)
 
 
-def _meant(rule: Rule, dialect_name: str) -> Iterator[sa.ColumnElement[bool]]:
-    decision = recommendation_decisions.c
+def _indexed(meant: Meant) -> Iterator[sa.ColumnElement[bool]]:
+    decision, rule = recommendation_decisions.c, meant.rule
     asked = (
         (decision.user_id, rule.user_id),
         (decision.video_id, rule.video_id),
         (decision.media_type, rule.media_type),
     )
     yield from (column == value for column, value in asked if value)
-    if rule.target_factor and rule.correction_type != CorrectionType.REWEIGHT:
-        yield decision.video_id.in_(sa.select(videos.c.video_id).where(_has(rule, dialect_name)))
+    if meant.video_ids is not None:
+        yield decision.video_id.in_(meant.video_ids)
 
 
 def _has(rule: Rule, dialect_name: str) -> sa.ColumnElement[bool]:

@@ -1,13 +1,12 @@
 """What the ledger says: sums over its days, and over its rows for one user."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import utc_day
 from storage.tables import (
     outcome_countries,
     outcome_days,
@@ -54,7 +53,7 @@ async def acceptance(
         algorithm: Only by this algorithm; empty: by all.
     """
     if user_id:
-        wanted = _of_user(accepted, since, user_id, connection.dialect.name)
+        wanted = _of_user(accepted, datetime.combine(since, time.min, UTC), user_id)
         wanted = wanted.where(recommendation_decisions.c.algorithm == algorithm) if algorithm else wanted
     else:
         wanted = sa.select(_sum(_DAYS.served), _accepted(accepted)).where(_DAYS.day >= since)
@@ -124,13 +123,13 @@ async def waiting(connection: AsyncConnection) -> int:
     return await connection.scalar(sa.select(sa.func.count()).select_from(outcome_waiting)) or 0
 
 
-def _of_user(accepted: Sequence[str], since: date, user_id: str, dialect_name: str) -> sa.Select[int, int]:
+def _of_user(accepted: Sequence[str], since: datetime, user_id: str) -> sa.Select[int, int]:
     decision, entry = recommendation_decisions.c, prediction_outcomes.c
     same = (entry.recommendation_id == decision.recommendation_id) & (entry.position == decision.position)
     return (
         sa.select(sa.func.count(), sa.func.count().filter(entry.user_action.in_(accepted)))
         .select_from(recommendation_decisions.join(prediction_outcomes, same))
-        .where(decision.user_id == user_id, utc_day(decision.created_at, dialect_name) >= since)
+        .where(decision.user_id == user_id, decision.created_at >= since)
     )
 
 

@@ -195,6 +195,7 @@ recommendation_decisions = Table(
     Column("propensity", Float),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "user_id", "created_at"),
+    Index(None, "video_id", "created_at"),
     Index(None, "algorithm", "created_at"),
     Index(None, "created_at"),
     Index(None, "similar_user_id", postgresql_where=_SIMILAR, sqlite_where=_SIMILAR),

@@ -1,18 +1,18 @@
 """Corrections in the database, and what they did."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from insights.adapters.database import bounded, reading
-from insights.domain.corrections import Period, around
+from insights.domain.corrections import Period, around, expected, looked_at, one_in
 from insights.domain.outcome import ACCEPTED, REJECTED, Outcome
 from insights.ports import CorrectionEffect, CorrectionStory, PeriodCounts
-from storage import audit, correction_effect, corrections
+from storage import audit, correction_effect, corrections, outcome_answers
 from storage.audit import Action, Actor, Recorded, Subject
-from storage.correction_effect import OutcomeNames
+from storage.correction_effect import Meant, OutcomeNames
 from storage.correction_rules import Rule
 from storage.corrections import StoredCorrection
 from storage.database import Database
@@ -63,10 +63,12 @@ class DatabaseCorrections:
                 return None
             changes = await _changes(connection, correction_id)
             off = (each.created_at for each in changes if each.change.action is Action.DEACTIVATED)
-            before, since = around(found.created_at, next(off, self._now()), window)
-            return CorrectionEffect(
-                found, await _counts(connection, found.rule, before), await _counts(connection, found.rule, since)
-            )
+            now = self._now()
+            periods = around(found.created_at, next(off, now), window)
+            meant = await correction_effect.meant_by(connection, found.rule)
+            share = one_in(max(await _served(connection, meant, periods, now)))
+            before, since = [await _counts(connection, meant, period, share) for period in periods]
+            return CorrectionEffect(found, before, since, share)
 
     async def story(self, correction_id: str) -> CorrectionStory | None:
         """Returns a correction with who changed it."""
@@ -79,5 +81,17 @@ async def _changes(connection: AsyncConnection, correction_id: str) -> list[Reco
     return await audit.list_newest(connection, _CHANGES, subject=Subject.CORRECTION, subject_id=correction_id)
 
 
-async def _counts(connection: AsyncConnection, rule: Rule, period: Period) -> PeriodCounts:
-    return PeriodCounts(period, *await correction_effect.counts(connection, rule, _COUNTED, *period))
+async def _served(
+    connection: AsyncConnection, meant: Meant, periods: Sequence[Period], now: datetime
+) -> Sequence[float]:
+    """Returns about how many videos there are to be looked at in each period."""
+    if meant.is_narrow:
+        return [await correction_effect.served_narrowly(connection, meant, *period) for period in periods]
+    days = [time.astimezone(UTC).date() for period in periods for time in period]
+    found = await outcome_answers.grouped(connection, ("day",), {"served": ("served",)}, (min(days), max(days)), "")
+    served = {row["day"]: row["served"] for row in found}
+    return [expected(period, served, now) for period in periods]
+
+
+async def _counts(connection: AsyncConnection, meant: Meant, period: Period, share: int) -> PeriodCounts:
+    return PeriodCounts(period, *await correction_effect.counts(connection, meant, _COUNTED, looked_at(period, share)))

@@ -2,11 +2,20 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from math import ceil
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+# Of so many served videos a database tells in a tenth of a second what became of each.
+LOOKED_AT: Final = 5_000
+# Into so many parts a period is divided, of each of which the beginning is looked at. No divisor of a day: of many days
+# all times of day are looked at.
+PARTS: Final = 97
+
+_DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # No NUL, which PostgreSQL's texts cannot hold.
@@ -56,6 +65,42 @@ def around(created_at: datetime, ended_at: datetime, window: timedelta) -> tuple
     """
     length = max(timedelta(0), min(window, ended_at - created_at))
     return Period(created_at - length, created_at), Period(created_at, created_at + length)
+
+
+def expected(period: Period, served: Mapping[date, int], now: datetime) -> float:
+    """Returns about how many videos were served in a period.
+
+    Args:
+        period: The period.
+        served: How many were served, by day (UTC).
+        now: The time: a day that is not over has served what it did until now.
+    """
+    total = 0.0
+    for day, count in served.items():
+        begin = datetime.combine(day, time.min, UTC)
+        end = max(begin + timedelta(seconds=1), min(begin + _DAY, now))
+        common = min(end, period.end) - max(begin, period.first)
+        total += count * max(0.0, common / (end - begin))
+    return total
+
+
+def looked_at(period: Period, one_in: int) -> Sequence[Period]:
+    """Returns the parts of a period that are looked at.
+
+    Args:
+        period: The period.
+        one_in: Its length over theirs; 1: it is looked at as a whole.
+    """
+    if one_in == 1:
+        return [period]
+    length = (period.end - period.first) / PARTS
+    begins = [period.first + number * length for number in range(PARTS)]
+    return [Period(begin, begin + length / one_in) for begin in begins]
+
+
+def one_in(served: float) -> int:
+    """Returns of how many served videos one is looked at."""
+    return max(1, ceil(served / LOOKED_AT))
 
 
 def place_of(created_at: datetime, correction_id: str, *, include_inactive: bool) -> Place:

@@ -1,8 +1,8 @@
-"""What ten million served videos of thirty days leave in the sums that answers read, without the videos themselves."""
+"""Ten million served videos of thirty days, and what they leave in the sums that answers read."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from storage.database import sync_engine
 from storage.tables import outcome_countries, outcome_days, outcome_positions
+from tests.bench.served_rows import Rows
 
 DECISIONS: Final = 10_000_000
 DAYS: Final = 30
@@ -68,17 +69,25 @@ _BY_TABLE: Final = {
 Whole: TypeAlias = NDArray[np.int64]
 
 
-def fill(url: str, today: date) -> int:
-    """Writes the sums; returns of how many kinds the ledger would say that the videos are."""
-    lot, kinds = np.random.default_rng(8), 0
+def fill(url: str, now: datetime) -> int:
+    """Writes the videos and the sums; returns of how many kinds the ledger would say that the videos are."""
+    lot, kinds, today = np.random.default_rng(8), 0, now.astimezone(UTC).date()
     engine = sync_engine(url)
     with engine.begin() as connection:
+        rows = Rows(connection, now)
+        rows.catalogue()
         for number in range(DAYS):
             day, videos = today - timedelta(days=number), _served(lot)
             ends = lot.choice(len(_ENDS), len(videos["made"]), p=[*_ENDS.values()])
+            if (
+                number
+            ):  # only of today's videos may outcomes be open: others would be closed while answers are asked for
+                ends[ends == [*_ENDS].index("pending")] = [*_ENDS].index("ignored")
             kinds += len(np.unique(_codes(videos, tuple(_KIND))))
             for table, names in _BY_TABLE.items():
                 connection.execute(sa.insert(table), [*_rows(table, names, day, videos, ends)])
+            rows.day(day, _pages(day, videos), videos["first"][::PAGE], np.array([*_ENDS])[ends].tolist())
+        rows.finish()
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("ANALYZE"))
     engine.dispose()
@@ -97,8 +106,20 @@ def _served(lot: np.random.Generator) -> dict[str, Whole]:
         by_page[name] = np.where(lot.random(pages) < out, len(variants), lot.integers(len(variants), size=pages))
     by_page["country"] = np.minimum(lot.zipf(1.5, pages), _COUNTRIES) - 1
     places = np.array([np.repeat([*ranges], [*ranges.values()]) for _, ranges in _PAGES])
-    place = places[lot.choice(len(_PAGES), pages, p=[share for share, _ in _PAGES])].ravel()
-    return {name: np.repeat(values, PAGE) for name, values in by_page.items()} | {"position": place}
+    nth = lot.choice(len(_PAGES), pages, p=[share for share, _ in _PAGES])
+    by_page["first"] = nth * PAGE + 1
+    return {name: np.repeat(values, PAGE) for name, values in by_page.items()} | {"position": places[nth].ravel()}
+
+
+def _pages(day: date, videos: Mapping[str, Whole]) -> dict[str, list[Any]]:
+    """Returns what holds for each page, by column of `recommendation_decisions`."""
+    names = ("made", "model", *(name for name, *_ in _LAYERS))
+    codes, of = np.unique(_codes({name: videos[name][::PAGE] for name in names}, names), return_inverse=True)
+    sizes = [_KIND[name] for name in names]
+    kinds = [_key(day, dict(zip(names, map(int, np.unravel_index(code, sizes)), strict=True))) for code in codes]
+    columns = {"source": "source_type", **{name: name for name in ("algorithm", "fallback_reason")}}
+    told = {column: [kinds[each][name] for each in of] for name, column in columns.items()}
+    return told | {name: [kinds[each][name] or None for each in of] for name in ("model_version", "experiments")}
 
 
 def _codes(videos: Mapping[str, Whole], names: Sequence[str]) -> Whole:

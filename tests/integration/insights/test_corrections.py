@@ -20,7 +20,7 @@ from storage import audit, corrections
 from storage.audit import Action, Actor, Door
 from storage.correction_rules import Rule
 from storage.database import Database
-from storage.tables import videos
+from storage.tables import UtcDateTime, videos
 from tests.http import Answer, call
 from tests.integration.insights.books import BEGIN, Books, event, page
 
@@ -265,6 +265,84 @@ async def test_the_effect_is_what_became_of_what_it_is_about(
     )
 
 
+# What a plain query says of a time: served, accepted, hidden and pending.
+PLAIN = """
+SELECT count(*), sum(CASE WHEN o.status_after = 'accepted' THEN 1 ELSE 0 END),
+ sum(CASE WHEN o.user_action IN ('hidden', 'blacklisted') THEN 1 ELSE 0 END),
+ sum(CASE WHEN o.user_action = 'pending' THEN 1 ELSE 0 END)
+FROM recommendation_decisions d JOIN prediction_outcomes o
+ ON o.recommendation_id = d.recommendation_id AND o.position = d.position
+WHERE d.created_at >= :first AND d.created_at < :end AND {meant}
+"""
+EVEN = (
+    Rule("BOOST", target_factor="tag", target_value="even", value=1.0),
+    "CAST(substr(d.video_id, 2) AS INTEGER) % 2 = 0",
+)
+OF_USER = (Rule("REWEIGHT", "u1", target_factor="prior", value=0.5), "d.user_id = 'u1'")
+OF_VIDEO = (Rule("BLOCK", video_id="v14"), "d.video_id = 'v14'")
+MANY = 300
+PAGES = 900
+
+
+async def serve_many(books: Books) -> None:
+    """A page of ten a minute around `BEGIN`, of 300 videos; of the earlier half every fifth is hidden, of the later one
+    every third liked.
+    """
+    async with books.database.begin() as connection:
+        rows = [
+            {"video_id": f"v{number}", "tags": ["even"] if number % 2 == 0 else ["odd"], "is_active": True}
+            for number in range(MANY * 2)
+        ]
+        await connection.execute(sa.insert(videos), rows)
+    for begun in range(-PAGES // 2, PAGES // 2, 50):
+        served, acted = [], []
+        for number in range(begun, begun + 50):
+            time, shown = BEGIN + timedelta(minutes=number), [f"v{(number * 7 + place) % MANY}" for place in range(10)]
+            served.append(page(f"r{number}", shown, time))
+            kind, every = (InteractionType.HIDE, 5) if number < 0 else (InteractionType.LIKE, 3)
+            acted += [
+                event(kind, time, recommendation_id=f"r{number}", video_id=video_id)
+                for place, video_id in enumerate(shown)
+                if (number + place) % every == 0
+            ]
+        await books.serve(*served)
+        await books.act(*acted)
+        await books.keep()
+
+
+async def plain(books: Books, meant: str, period: Period) -> tuple[int, ...]:
+    times = [sa.bindparam(name, time, UtcDateTime()) for name, time in zip(("first", "end"), period, strict=True)]
+    async with books.database.read() as connection:
+        return tuple((await connection.execute(sa.text(PLAIN.format(meant=meant)).bindparams(*times))).one())
+
+
+async def test_the_effect_on_very_many_is_told_by_parts_of_the_time(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await serve_many(books)
+    now, day = BEGIN + timedelta(minutes=PAGES // 2), timedelta(days=1)
+    for rule, meant in (EVEN, OF_USER, OF_VIDEO):
+        made = await make(books.database, rule)
+        whole = await effect_of(books.database, made, now, day)
+        truth = [await plain(books, meant, each.period) for each in (whole.before, whole.since)]
+        assert (whole.one_in, counts(whole)) == (1, truth)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("insights.domain.corrections.LOOKED_AT", 600)
+            some = await effect_of(books.database, made, now, day)
+
+        assert (some.before.period, some.since.period) == (whole.before.period, whole.since.period)
+        if rule.video_id:  # of few all are looked at, however many others were served
+            assert some == whole
+            continue
+        assert some.one_in > 4
+        for part, everything in zip(counts(some), truth, strict=True):
+            assert part[0] * some.one_in == pytest.approx(everything[0], rel=0.25)
+            assert [each / part[0] for each in part[1:]] == pytest.approx(
+                [each / everything[0] for each in everything[1:]], abs=0.08
+            )
+
+
 async def test_the_effect_ends_with_the_window_and_with_the_correction(books: Books) -> None:
     await put_videos(books.database)
     await serve(books)
@@ -288,6 +366,7 @@ async def test_the_effect_is_told_by_both_doors(running: Service, stub: Any) -> 
     assert {name: over_rest["since"][name] for name in ("served", "accepted", "hidden", "pending")} == dict.fromkeys(
         ("served", "accepted", "hidden", "pending"), "0"
     )
+    assert (over_rest["oneIn"], over_grpc.one_in) == (1, 1)
     assert over_grpc.since.from_time == over_grpc.before.until_time == over_grpc.correction.created_time
     assert (await call(running.http_port, "GET", f"{path}?windowH=721")).status == 400
 

@@ -359,6 +359,13 @@ class GetCorrectionEffectResponse(_message.Message):
     CORRECTION_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
+    ONE_IN_FIELD_NUMBER: _builtins.int
+    one_in: _builtins.int
+    """Of how many served videos one was looked at, by 97 parts of each time at even distances. 1: all of them, and counts
+    are exact. Otherwise counts are of what was looked at: shares are near those of all, and a count times this is near
+    theirs. 1 up to about 5,000 served videos of each time: of its user, or of its videos where they are at most 200, else
+    of all.
+    """
     @_builtins.property
     def correction(self) -> Global___Correction:
         """The correction."""
@@ -377,10 +384,11 @@ class GetCorrectionEffectResponse(_message.Message):
         correction: Global___Correction | None = ...,
         before: Global___CorrectionPeriod | None = ...,
         since: Global___CorrectionPeriod | None = ...,
+        one_in: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "correction", b"correction", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "correction", b"correction", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "correction", b"correction", "one_in", b"one_in", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

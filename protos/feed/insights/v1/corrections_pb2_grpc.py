@@ -83,7 +83,8 @@ class CorrectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCorrectionEffect(self, request, context):
-        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat. Where
+        very many were served, of some of them (`one_in`).
         NOT_FOUND when there is none of this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

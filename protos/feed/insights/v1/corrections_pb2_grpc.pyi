@@ -40,7 +40,8 @@ class CorrectionServiceStub:
     DeactivateCorrection: _grpc.UnaryUnaryMultiCallable[_corrections_pb2.DeactivateCorrectionRequest, _corrections_pb2.DeactivateCorrectionResponse]
     """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id."""
     GetCorrectionEffect: _grpc.UnaryUnaryMultiCallable[_corrections_pb2.GetCorrectionEffectRequest, _corrections_pb2.GetCorrectionEffectResponse]
-    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat. Where
+    very many were served, of some of them (`one_in`).
     NOT_FOUND when there is none of this id.
     """
 
@@ -56,7 +57,8 @@ class CorrectionServiceAsyncStub(CorrectionServiceStub):
     DeactivateCorrection: _aio.UnaryUnaryMultiCallable[_corrections_pb2.DeactivateCorrectionRequest, _corrections_pb2.DeactivateCorrectionResponse]  # type: ignore[assignment]
     """Switches a correction off. Safe to repeat. NOT_FOUND when there is none of this id."""
     GetCorrectionEffect: _aio.UnaryUnaryMultiCallable[_corrections_pb2.GetCorrectionEffectRequest, _corrections_pb2.GetCorrectionEffectResponse]  # type: ignore[assignment]
-    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+    """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat. Where
+    very many were served, of some of them (`one_in`).
     NOT_FOUND when there is none of this id.
     """
 
@@ -93,7 +95,8 @@ class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _corrections_pb2.GetCorrectionEffectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_corrections_pb2.GetCorrectionEffectResponse, _abc.Awaitable[_corrections_pb2.GetCorrectionEffectResponse]]:
-        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat.
+        """Returns what became of the videos that a correction is about, before and since it was made. Safe to repeat. Where
+        very many were served, of some of them (`one_in`).
         NOT_FOUND when there is none of this id.
         """
 
