@@ -1,10 +1,10 @@
 """The few statements that PostgreSQL and SQLite spell alike but SQLAlchemy keeps apart."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,7 +44,7 @@ def as_json(values: Collection[object]) -> str:
 
     Not as an array: asyncpg looks at each element of one for longer than PostgreSQL takes to parse this.
     """
-    return json.dumps(list(values))
+    return msgspec.json.encode(list(values)).decode()
 
 
 async def set_for_transaction(connection: AsyncConnection, settings: Mapping[str, str]) -> None:

@@ -292,12 +292,14 @@ def _is_fatal(error: KafkaError) -> bool:
 
 def stored(message: Any) -> StoredRecord:
     """Returns a message of librdkafka as the log's own record."""
+    headers = message.headers()
+    # By position: by name takes twice as long, of what is done for every record.
     return StoredRecord(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        key=(message.key() or b"").decode(errors="surrogateescape"),
-        value=message.value() or b"",
-        headers=tuple((name, value or b"") for name, value in message.headers() or ()),
-        append_time_ms=message.timestamp()[1],
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        (message.key() or b"").decode(errors="surrogateescape"),
+        message.value() or b"",
+        tuple((name, value or b"") for name, value in headers) if headers else (),
+        message.timestamp()[1],
     )

@@ -19,6 +19,7 @@ WEIGHTS: Final[Mapping[InteractionType, float]] = {
     InteractionType.SKIP: 0.0,
     InteractionType.HIDE: 0.0,
 }
+_VIEW: Final = WEIGHTS[InteractionType.VIEW]
 
 
 def trending_weight(
@@ -32,12 +33,11 @@ def trending_weight(
         duration_s: Length of the video, in seconds; None: any view that lasted counts whole.
         counted_s: How much of this same view was counted before, in seconds.
     """
-    weight = WEIGHTS[interaction_type]
     if interaction_type is not InteractionType.VIEW:
-        return weight
+        return WEIGHTS[interaction_type]
     if watch_time_s <= counted_s:
         return 0.0
-    return weight * (_watched_share(watch_time_s, duration_s) - _watched_share(counted_s, duration_s))
+    return _VIEW * (_watched_share(watch_time_s, duration_s) - _watched_share(counted_s, duration_s))
 
 
 def _watched_share(watch_time_s: float, duration_s: float | None) -> float:

@@ -1,4 +1,4 @@
-"""What was polled at once: the items in it, and the records that are of no use; pure."""
+"""What was polled at once: the items in it, and the records that are of no use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from eventlog.ports import Partition, StoredRecord
 from interactions.domain.log_record import UnreadableError
 from interactions.sink.dead_letter import Dead
 from interactions.sink.ports import Fault
+from interactions.sink.turns import in_turns
 
 ItemT = TypeVar("ItemT")
 
@@ -41,18 +42,19 @@ class Batch(Generic[ItemT]):
     oldest_ms: int
 
 
-def read_all(records: Sequence[StoredRecord], read: Read[ItemT]) -> Batch[ItemT]:
-    """Reads some records, at least one."""
+async def read_all(records: Sequence[StoredRecord], read: Read[ItemT]) -> Batch[ItemT]:
+    """Reads some records, at least one; others have their turn in between."""
     readable: list[Readable[ItemT]] = []
     dead: list[Dead] = []
-    for record in records:
-        if not record.intact:
-            dead.append(Dead(record, Fault.DAMAGED, _DAMAGED))
-            continue
-        try:
-            readable.append(Readable(record, read(record)))
-        except UnreadableError as error:
-            dead.append(Dead(record, Fault.UNREADABLE, str(error)))
+    async for some in in_turns(records):
+        for record in some:
+            if not record.intact:
+                dead.append(Dead(record, Fault.DAMAGED, _DAMAGED))
+                continue
+            try:
+                readable.append(Readable(record, read(record)))
+            except UnreadableError as error:
+                dead.append(Dead(record, Fault.UNREADABLE, str(error)))
     ends = {(record.topic, record.partition): record.offset + 1 for record in records}
     offsets = {Partition(*place): offset for place, offset in ends.items()}
     return Batch(readable, dead, offsets, min(record.append_time_ms for record in records))

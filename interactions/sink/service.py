@@ -107,7 +107,7 @@ class Sink(Generic[ItemT]):
         records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(self._batch_records, _POLL_S))
         if not records:
             return None
-        found = read_all(records, self._read)
+        found = await read_all(records, self._read)
         self._in_hand.append(found)
         return found
 

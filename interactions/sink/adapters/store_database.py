@@ -1,8 +1,10 @@
 """The store in the database: events, trending weights and log offsets in one transaction."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +14,7 @@ from eventlog.topics import INTERACTIONS
 from interactions.domain.trend import View, Watched, added_weight, hour_of, view_of
 from interactions.sink.adapters.log_transactions import TIMEOUT_S, LogTransactions
 from interactions.sink.ports import StoredEvent, Written
+from interactions.sink.turns import in_turns
 from storage import consent, interactions, trending
 from storage.consent import Withheld
 from storage.database import Database
@@ -53,9 +56,13 @@ async def _write(connection: AsyncConnection, events: Sequence[StoredEvent]) -> 
     withheld = await consent.withheld(connection, {each.event.user_id for each in events})
     kept = [each for each in events if not _is_kept_out(each, withheld)] if withheld else events
     new = await _new(connection, kept)
-    buckets = list(await _buckets(connection, new))
-    await interactions.insert(connection, [row_of(each) for each in new])
-    await trending.add(connection, buckets)
+    if new:
+        # Asked before the rows go in, which are views themselves.
+        known = await _known(connection, new)
+        # The one is mostly waited for; the other is done meanwhile.
+        inserting = interactions.insert(connection, [row_of(each) for each in new])
+        _, buckets = await asyncio.gather(inserting, _buckets(new, known))
+        await trending.add(connection, buckets)
     return Written(len(new), len(events) - len(kept))
 
 
@@ -71,25 +78,47 @@ async def _new(connection: AsyncConnection, events: Sequence[StoredEvent]) -> li
     return [each for each in events if each.key not in known]
 
 
-async def _buckets(connection: AsyncConnection, new: Sequence[StoredEvent]) -> Iterator[TrendingBucket]:
-    """Yields what new events add to trending, in the order in which they came."""
-    if not new:
-        return iter(())
-    views = [_view(each) for each in new]
-    watched = Watched(await interactions.longest_views_s(connection, list({view for view in views if view})))
-    places = await interactions.places(connection, {each.event.user_id for each in new})
-    durations_s = await interactions.durations_s(connection, {each.event.video_id for each in new})
+class _Known(NamedTuple):
+    """What the database knows of the users, videos and views of new events.
 
-    def made() -> Iterator[TrendingBucket]:
-        for (_, event, time, _), view in zip(new, views, strict=True):
+    Args:
+        watched: The views that were told before.
+        places: The country and the locale of users of whom one is known.
+        durations_s: The lengths of videos, in seconds.
+    """
+
+    watched: Watched
+    places: Mapping[str, tuple[str, str]]
+    durations_s: Mapping[str, float]
+
+
+async def _known(connection: AsyncConnection, new: Sequence[StoredEvent]) -> _Known:
+    views = {view for view in map(_view, new) if view}
+    return _Known(
+        Watched(await interactions.longest_views_s(connection, list(views))),
+        await interactions.places(connection, {each.event.user_id for each in new}),
+        await interactions.durations_s(connection, {each.event.video_id for each in new}),
+    )
+
+
+async def _buckets(new: Sequence[StoredEvent], known: _Known) -> Iterator[TrendingBucket]:
+    """Returns what new events, in the order in which they came, add to trending."""
+    watched, places, durations_s = known
+    # By place and not by segment, of which a place has up to three: few of the sums are of one event alone.
+    sums: dict[tuple[datetime, str, tuple[str, str]], float] = {}
+    async for some in in_turns(new):
+        for stored in some:
+            event = stored.event
             duration_s = durations_s.get(event.video_id)
-            weight = added_weight(event.interaction_type, view, event.watch_time, duration_s, watched)
+            weight = added_weight(event.interaction_type, _view(stored), event.watch_time, duration_s, watched)
             if weight > 0:
-                hour = hour_of(time)
-                for segment in segments_of(*places.get(event.user_id, _NOWHERE)):
-                    yield TrendingBucket(hour, segment, event.video_id, weight)
-
-    return made()
+                key = (hour_of(stored.event_time), event.video_id, places.get(event.user_id, _NOWHERE))
+                sums[key] = sums.get(key, 0.0) + weight
+    return (
+        TrendingBucket(hour, segment, video_id, weight)
+        for (hour, video_id, place), weight in sums.items()
+        for segment in segments_of(*place)
+    )
 
 
 def _view(stored: StoredEvent) -> View | None:
