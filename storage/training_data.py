@@ -1,6 +1,6 @@
 """What the trainer reads: interactions day by day, and the catalogue."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
 
@@ -28,8 +28,9 @@ _CONTEXT = (
     user_interactions.c.algorithm,
     user_interactions.c.model_version,
     user_interactions.c.recommendation_score,
-    user_interactions.c.experiments,
-    user_interactions.c.metadata,
+    # As they lie: few texts are distinct, and whoever wants them parsed need not parse each row's.
+    sa.cast(user_interactions.c.experiments, sa.Text),
+    sa.cast(user_interactions.c.metadata, sa.Text),
 )
 
 
@@ -55,8 +56,8 @@ class InteractionRow(NamedTuple):
         algorithm: What chose it, or None.
         model_version: Model that chose it, or None.
         recommendation_score: Score that it was chosen with, or None.
-        experiments: Experiments of the page, each with the names `experiment` and `variant`, or None.
-        metadata: Anything else that the client told, or None.
+        experiments: Experiments of the page, JSON: a list of objects with `experiment` and `variant`; or None.
+        metadata: Anything else that the client told, JSON: an object; or None.
         is_known_user: Whether the user was ever announced.
         is_known_video: Whether the video is in the catalogue.
     """
@@ -75,8 +76,8 @@ class InteractionRow(NamedTuple):
     algorithm: str | None
     model_version: str | None
     recommendation_score: float | None
-    experiments: Sequence[Mapping[str, str]] | None
-    metadata: Mapping[str, str] | None
+    experiments: str | None
+    metadata: str | None
     is_known_user: bool
     is_known_video: bool
 
@@ -123,7 +124,7 @@ def days(connection: sa.Connection, since: date | None = None, until: date | Non
 
 
 def interactions_of(connection: sa.Connection, day: date) -> Iterator[list[InteractionRow]]:
-    """Streams one UTC day in batches; memory stays flat, the database sorts on its disk.
+    """Asks for one UTC day, and streams it in batches; memory stays flat, the database sorts on its disk.
 
     The order depends on nothing but the rows themselves: user, video, session, type, longest first, time, event. So
     what was told of one view stands together, its longest telling first.
@@ -152,8 +153,7 @@ def interactions_of(connection: sa.Connection, day: date) -> Iterator[list[Inter
         )
     )
     result = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS).execute(statement)
-    for rows in result.partitions(BATCH_ROWS):
-        yield [InteractionRow._make(row) for row in rows]
+    return ([InteractionRow._make(row) for row in rows] for rows in result.partitions(BATCH_ROWS))
 
 
 def catalogue(connection: sa.Connection) -> list[VideoRow]:

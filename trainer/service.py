@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -13,6 +14,7 @@ from runtime.models.model_bundle import FORMAT_VERSION, BundleError, Manifest, M
 from storage.erasures import Part
 from storage.training_data import DayCount
 from storage.trainings import TrainingEnd, TrainingStart, TrainingStatus
+from trainer.adapters.ahead import opened_ahead
 from trainer.adapters.bundle_store import BundleStore
 from trainer.adapters.collector import paused_collector
 from trainer.adapters.database_sqlalchemy import TrainingDatabase
@@ -180,9 +182,10 @@ class Training:
             counts = self.database.days(since, until)
             known = self.export.manifest().days
             changed = [count for count in counts if not self._is_exported(count, known.get(count.day.isoformat()))]
-            with self.progress.step("export", len(changed)) as advance, paused_collector():
-                for count in changed:
-                    self.export.write_day(count, self.database.rows_of(count))
+            opened = opened_ahead(self.database.rows_of(count) for count in changed)
+            with self.progress.step("export", len(changed)) as advance, paused_collector(), closing(opened):
+                for count, rows in zip(changed, opened, strict=True):
+                    self.export.write_day(count, rows)
                     advance()
             looked_at = {day for day in known if _is_within(day, since, until)}
             self.export.remove(looked_at - {count.day.isoformat() for count in counts})

@@ -1,7 +1,9 @@
 """The database as training sees it: interactions and videos to read, the register of trainings to write."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -32,11 +34,11 @@ class TrainingDatabase:
         with reading(self._engine) as connection:
             return days(connection, since, until)
 
-    def rows_of(self, count: DayCount) -> Iterator[InteractionRow]:
-        """Streams the interactions of one day, those of one view side by side, the longest first."""
+    @contextmanager
+    def rows_of(self, count: DayCount) -> Iterator[Iterator[InteractionRow]]:
+        """Asks for the interactions of one day, and streams them: those of one view side by side, the longest first."""
         with reading(self._engine) as connection:
-            for batch in interactions_of(connection, count.day):
-                yield from batch
+            yield chain.from_iterable(interactions_of(connection, count.day))
 
     def videos(self) -> list[Video]:
         """Reads the catalogue."""

@@ -1,6 +1,7 @@
 """Interactions as parquet files: their columns, and how rows become them without being in memory all at once."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -142,15 +143,22 @@ def _table(columns: Sequence[Sequence[Any]]) -> Any:
 
 
 def _array(column: Sequence[Any], type_: Any) -> Any:
-    """Makes a column; a map is handed over as sorted pairs of texts, so that the same rows give the same bytes.
+    """Makes a column; of JSON, each distinct text is read once."""
+    if not pa.types.is_nested(type_):
+        return pa.array(column, type_)
+    texts = pa.array(column, pa.string()).dictionary_encode()
+    values = [_value(json.loads(text)) for text in texts.dictionary.to_pylist()]
+    return pa.array(values, type_).take(texts.indices)
+
+
+def _value(decoded: Any) -> Any:
+    """Hands a map over as sorted pairs of texts, so that the same rows give the same bytes.
 
     What was imported may hold numbers where clients can only tell texts.
     """
-    if pa.types.is_map(type_):
-        column = [
-            None if value is None else sorted((key, str(each)) for key, each in value.items()) for value in column
-        ]
-    return pa.array(column, type_)
+    if isinstance(decoded, dict):
+        return sorted((key, str(each)) for key, each in decoded.items())
+    return decoded
 
 
 def _count(table: Any, counter: QualityCounter, unknown_users: int, unknown_videos: int) -> None:

@@ -14,6 +14,9 @@ DEEP: Final = 50
 # Scores in memory at a time: 16 MB.
 _BLOCK_SCORES: Final = 1 << 22
 
+# Scores of which only the best one is looked at first.
+_GROUP: Final = 32
+
 # The score of a video that is not ranked.
 MASKED: Final = -np.inf
 
@@ -84,13 +87,30 @@ def scored_blocks(scores: Scores, masked: Lists, users: Codes) -> Iterator[tuple
 
 
 def _top_of(scores: Floats) -> Codes:
+    """Returns the best of each row, of equal ones the first.
+
+    Only what reaches a bound that at least so many reach is sorted: to part whole rows takes twice the time.
+    """
     deep = min(DEEP, scores.shape[1])
-    part = np.argpartition(-scores, deep - 1, axis=1)[:, :deep]
-    part_scores = np.take_along_axis(scores, part, axis=1)
-    order = np.argsort(-part_scores, axis=1, kind="stable")
-    top = np.take_along_axis(part, order, axis=1)
-    top[np.take_along_axis(part_scores, order, axis=1) == MASKED] = -1
-    return top.astype(np.int32)
+    # A factor that ran away makes scores that are no numbers: such rows are sorted whole.
+    row, video = np.nonzero(~(scores < _bound(scores, deep)))
+    found = scores[row, video]
+    order = np.lexsort((-found, row))
+    first = np.searchsorted(row, np.arange(len(scores)))
+    best = order[first[:, None] + np.arange(deep)]
+    return np.where(found[best] == MASKED, -1, video[best]).astype(np.int32)
+
+
+def _bound(scores: Floats, deep: int) -> Floats:
+    """Returns a score for each row that at least `deep` of it reach, and few more: of groups' best ones, the `deep`-th.
+
+    Returns:
+        Shape (n, 1).
+    """
+    width = max(1, min(_GROUP, scores.shape[1] // deep))
+    groups = scores.shape[1] // width
+    best = scores[:, : groups * width].reshape(len(scores), groups, width).max(axis=2)
+    return np.partition(best, groups - deep, axis=1)[:, [groups - deep]]
 
 
 def _beaten_by(row: Floats, liked: Codes) -> Floats:
@@ -109,5 +129,5 @@ def _beaten_by(row: Floats, liked: Codes) -> Floats:
 
 def _below(row: Floats, own: Floats) -> Floats:
     """Counts the scores of a row below each own one, those equal by half."""
-    lower, upto = row < own[:, None], row <= own[:, None]
-    return np.asarray((np.count_nonzero(lower, axis=1) + np.count_nonzero(upto, axis=1)) / 2, np.float32)
+    twice = [np.count_nonzero(row < score) + np.count_nonzero(row <= score) for score in own]
+    return np.asarray(np.array(twice, np.float32) / 2, np.float32)
