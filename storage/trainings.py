@@ -235,6 +235,12 @@ def read_register(connection: sa.Connection, job_name: str) -> Register:
     return Register(None if last is None else RunStatus.of_row(last), connection.scalar(succeeded))
 
 
+def begun_since(connection: sa.Connection, job_name: str, time: datetime) -> int:
+    """Returns how many trainings of a job have begun since a time, UTC."""
+    begun = sa.select(sa.func.count()).where(_COLUMNS.job_name == job_name, _COLUMNS.started_at >= time)
+    return connection.scalar(begun) or 0
+
+
 def newest(connection: sa.Connection, limit: int) -> list[RunStatus]:
     """Reads the trainings of all jobs that began last, the newest first."""
     wanted = _rows().order_by(_COLUMNS.started_at.desc()).limit(limit)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -25,7 +26,7 @@ from trainer.adapters.report_store import ReportStore
 from trainer.adapters.run_subprocess import count_popularity, prune, run_training, tell
 from trainer.adapters.schedule_apscheduler import NightlySchedule
 from trainer.changes import ModelChanges
-from trainer.domain.runs import was_missed
+from trainer.domain.runs import JOB_NAME, may_begin_again, planned_before, was_missed
 from trainer.fitters import fitter_of
 from trainer.metrics import TrainerMetrics
 from trainer.popularity import PopularityCount
@@ -35,7 +36,7 @@ from trainer.settings import TrainerSettings
 from trainer.status.composition import destinations_of, telemetry_of
 from trainer.status.recorder import Recorder
 from trainer.status.telling import Telling
-from trainer.status.watch import RunWatch
+from trainer.status.watch import RunWatch, Seen
 
 _LOG = structlog.get_logger(__name__)
 
@@ -153,15 +154,15 @@ class SchedulerApp:
         started = _now()
         self._schedule.start()
         seen = await self._watch.look()
-        if not self._settings.trainer_schedule_enabled:
+        if seen is None or not self._settings.trainer_schedule_enabled:
             return
-        hour, minute = self._settings.trainer_schedule_hour, self._settings.trainer_schedule_minute
-        if seen and seen.register.last and was_missed(started, seen.register.last.started_at, hour, minute):
+        if seen.register.last and was_missed(started, seen.register.last.started_at, *self._night):
             _LOG.info("trainer.missed_run_begins", last_run=seen.register.last.started_at.isoformat())
             self._schedule.run_now()
+        await self._begin_again(seen)
 
     async def stop(self) -> None:
-        """Stops the clock; a training that runs is ended and starts anew next time."""
+        """Stops the clock; a training that runs is ended, and begins again as one that was killed."""
         await self._schedule.stop()
         await asyncio.to_thread(self._telemetry.close)
         self._database.close()
@@ -182,8 +183,21 @@ class SchedulerApp:
 
     async def _look(self) -> None:
         seen = await self._watch.look()
+        if seen and self._settings.trainer_schedule_enabled:
+            await self._begin_again(seen)
         if seen and seen.is_telling_due and not self._is_training:  # a run tells by itself at its end
             await tell()
+
+    async def _begin_again(self, seen: Seen) -> None:
+        begun = partial(self._database.begun_since, JOB_NAME, planned_before(seen.time, *self._night))
+        for run in seen.killed:
+            if may_begin_again(seen.time, run.started_at, await asyncio.to_thread(begun), *self._night):
+                _LOG.info("trainer.killed_run_begins_again", killed=run.model_version)
+                self._schedule.run_now()
+
+    @property
+    def _night(self) -> tuple[int, int]:
+        return self._settings.trainer_schedule_hour, self._settings.trainer_schedule_minute
 
 
 def _now() -> datetime:

@@ -125,6 +125,11 @@ class TrainingDatabase:
         with reading(self._engine) as connection:
             return trainings.read_register(connection, job_name)
 
+    def begun_since(self, job_name: str, time: datetime) -> int:
+        """Reads how many trainings of a job have begun since a time."""
+        with reading(self._engine) as connection:
+            return trainings.begun_since(connection, job_name, time)
+
     def backlogs(self) -> dict[str, Backlog]:
         """Returns what waits to be told, by destination."""
         with reading(self._engine) as connection:

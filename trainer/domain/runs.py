@@ -36,10 +36,28 @@ def was_missed(now: datetime, last_start: datetime | None, hour: int, minute: in
         hour: Hour of the nightly run, UTC.
         minute: Its minute.
     """
-    planned = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    if planned >= now:
-        planned -= timedelta(days=1)
+    planned = planned_before(now, hour, minute)
     return last_start is not None and last_start < planned and now - planned <= MISFIRE_GRACE
+
+
+def may_begin_again(now: datetime, killed_start: datetime, begun: int, hour: int, minute: int) -> bool:
+    """Tells whether a run that was killed was tonight's first, which may begin once more.
+
+    Args:
+        now: The present, UTC.
+        killed_start: When the killed one began, UTC.
+        begun: How many have begun since tonight's time; a run that always kills its machine must end.
+        hour: Hour of the nightly run, UTC.
+        minute: Its minute.
+    """
+    planned = planned_before(now, hour, minute)
+    return killed_start >= planned and begun == 1 and now - planned <= MISFIRE_GRACE
+
+
+def planned_before(now: datetime, hour: int, minute: int) -> datetime:
+    """Returns when the last nightly run before now was to begin, UTC."""
+    planned = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return planned - timedelta(days=1) if planned >= now else planned
 
 
 def lacks_good_model(now: datetime, last_success: datetime | None) -> bool:

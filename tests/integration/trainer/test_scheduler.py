@@ -1,5 +1,7 @@
 """The process that trains every night."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,25 +83,46 @@ async def test_the_job_runs_when_its_time_comes_and_a_failure_does_not_stop_the_
 async def test_a_night_that_nobody_was_there_for_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The real `feed trainer run`, which fails at once for there is nothing to learn from."""
     planned = datetime.now(UTC) - timedelta(hours=1)
-    settings = load(
-        TrainerSettings,
-        {
-            "FEED_DATA_DIR": str(tmp_path),
-            "FEED_TRAINER_SCHEDULE_HOUR": str(planned.hour),
-            "FEED_TRAINER_SCHEDULE_MINUTE": str(planned.minute),
-            "FEED_TRAINER_MLFLOW_ENABLED": "false",
-            "FEED_TRAINER_POPULARITY_MINUTES": "0",
-        },
-    )
-    monkeypatch.setenv("FEED_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("FEED_TRAINER_MLFLOW_ENABLED", "false")
+    before = planned - timedelta(days=1)
+    with a_night(tmp_path, monkeypatch, planned) as (settings, database):
+        database.register(TrainingStart("m1", "als", {}, {}, before, "feed_lightfm_retrain"))
+        database.finish("m1", TrainingEnd(TrainingStatus.SUCCEEDED, before), [])
+        await fails_for_want_of_data(settings, database)
+
+
+async def test_a_night_that_was_killed_begins_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = datetime.now(UTC) - timedelta(hours=1)
+    with a_night(tmp_path, monkeypatch, planned) as (settings, database):
+        database.register(TrainingStart("m1", "als", {}, {}, planned + timedelta(minutes=5), "feed_lightfm_retrain"))
+        await fails_for_want_of_data(settings, database)
+        killed = database.status_of("m1")
+        assert killed
+        assert (killed.error or "").startswith("killed")
+
+
+@contextmanager
+def a_night(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, planned: datetime
+) -> Iterator[tuple[TrainerSettings, TrainingDatabase]]:
+    """An empty database, and settings by which the night's run was to begin at a time."""
+    environ = {"FEED_DATA_DIR": str(folder), "FEED_TRAINER_MLFLOW_ENABLED": "false"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    environ |= {
+        "FEED_TRAINER_SCHEDULE_HOUR": str(planned.hour),
+        "FEED_TRAINER_SCHEDULE_MINUTE": str(planned.minute),
+        "FEED_TRAINER_POPULARITY_MINUTES": "0",
+    }
+    settings = load(TrainerSettings, environ)
     upgrade(settings.effective_database_url)
     database = TrainingDatabase(settings.effective_database_url)
-    before = planned - timedelta(days=1)
-    database.register(TrainingStart("m1", "als", {}, {}, before, "feed_lightfm_retrain"))
-    database.finish("m1", TrainingEnd(TrainingStatus.SUCCEEDED, before), [])
+    yield settings, database
+    database.close()
+
+
+async def fails_for_want_of_data(settings: TrainerSettings, database: TrainingDatabase) -> None:
+    """Starts the scheduler, and waits for the real `feed trainer run`, which has nothing to learn from."""
     app = build(settings)
     await app.start()
 
@@ -109,7 +132,6 @@ async def test_a_night_that_nobody_was_there_for_is_made_up_for(
     await until(failed, expected=True, bound_s=120)
     await app.stop()
     last = database.read_register("feed_lightfm_retrain").last
-    database.close()
     assert last is not None
     assert (last.status, last.counts) == (TrainingStatus.FAILED, {})
     assert "there are no interactions" in (last.error or "")

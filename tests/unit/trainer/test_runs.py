@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from trainer.domain.runs import lacks_good_model, retry_after, was_missed
+from trainer.domain.runs import lacks_good_model, may_begin_again, retry_after, was_missed
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -28,6 +28,20 @@ def at(hour: float, day: int = 2) -> datetime:
 )
 def test_a_night_is_made_up_for_when_it_was_missed(now: datetime, last_start: datetime | None, missed: bool) -> None:
     assert was_missed(now, last_start, 2, 0) is missed
+
+
+@pytest.mark.parametrize(
+    ("now", "killed_start", "begun", "again"),
+    [
+        pytest.param(at(2.5), at(2), 1, True, id="tonight's was killed"),
+        pytest.param(at(8), at(2.01), 1, True, id="it is still early enough"),
+        pytest.param(at(8.1), at(2.01), 1, False, id="it is too late"),
+        pytest.param(at(2.5), at(2.2), 2, False, id="that was the second one already"),
+        pytest.param(at(1.9), at(1.5), 0, False, id="somebody's own, before tonight's time"),
+    ],
+)
+def test_a_killed_night_begins_once_more(now: datetime, killed_start: datetime, begun: int, again: bool) -> None:
+    assert may_begin_again(now, killed_start, begun, 2, 0) is again
 
 
 def test_waiting_doubles_up_to_an_hour() -> None:
