@@ -43,7 +43,7 @@ class ModelChanges:
             done.append(_Done(model_version, Action.SERVED, {"instead_of": before}))
 
     def rollback(self) -> str:
-        """Makes the newest model older than the serving one serve, and returns its version; raises BundleError."""
+        """Makes the model serve that did before this one, and returns its version; raises BundleError."""
         with self._told() as done:
             before = self._store.live()
             version = self._store.rollback()

@@ -40,6 +40,8 @@ INDEX_FILE: Final = "index.faiss"
 MANIFEST_FILE: Final = "manifest.json"
 SIGNATURE_FILE: Final = "manifest.sig"
 LIVE_FILE: Final = "LIVE"
+# Empty, in the folder of a version: it has served.
+SERVED_FILE: Final = "SERVED"
 
 # Far above any manifest; read before anything of it is trusted.
 MAX_MANIFEST_BYTES: Final = 1 << 20
@@ -159,9 +161,16 @@ def promote(models_dir: Path, model_version: str) -> None:
     Raises:
         BundleError: MISSING when there is no such version.
     """
-    if not (_folder(models_dir, model_version) / MANIFEST_FILE).is_file():
+    folder = _folder(models_dir, model_version)
+    if not (folder / MANIFEST_FILE).is_file():
         raise BundleError(BundleFault.MISSING, f"no model {model_version}")
+    (folder / SERVED_FILE).touch()
     replace_file(models_dir / LIVE_FILE, f"{model_version}\n".encode())
+
+
+def has_served(models_dir: Path, model_version: str) -> bool:
+    """Says whether a version was ever the one in use, as far as that was noted."""
+    return (_folder(models_dir, model_version) / SERVED_FILE).is_file()
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -22,14 +22,17 @@ def serve(models_dir: Path, model_version: str, key: Verifier) -> None:
 
 
 def previous_version(models_dir: Path) -> str | None:
-    """Returns the newest model older than the serving one, never one that is still tried; None when there is none.
+    """Returns the newest model older than the serving one that has served; None when there is none.
+
+    Never one that is still tried. Of models that are older than the mark none has it; then all of them count.
 
     Raises:
         BundleError: When it cannot be told which one serves.
     """
     live, tried = bundle_files.live_version(models_dir), tried_version(models_dir)
     versions = bundle_files.published_versions(models_dir)
-    return max((version for version in versions if live and version < live and version != tried), default=None)
+    older = [version for version in versions if live and version < live and version != tried]
+    return max([each for each in older if bundle_files.has_served(models_dir, each)] or older, default=None)
 
 
 def roll_back(models_dir: Path, key: Verifier) -> str:

@@ -62,7 +62,7 @@ class BundleStore:
         serving_model.serve(self._models_dir, model_version, self._public_key())
 
     def rollback(self) -> str:
-        """Makes the newest model older than the serving one serve, never one that is still tried; returns its version.
+        """Makes the newest model older than the serving one serve that has served before; returns its version.
 
         Raises:
             BundleError: When there is no older one.

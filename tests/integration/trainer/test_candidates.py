@@ -91,6 +91,12 @@ def test_a_rollback_passes_over_what_is_still_tried(store: BundleStore) -> None:
     assert (store.live(), store.candidate()) == ("m1", tried)
 
 
+def test_a_rollback_passes_over_what_has_never_served(store: BundleStore) -> None:
+    store.promote("m1")
+    store.promote("m3")
+    assert store.rollback() == "m1"
+
+
 def test_what_is_tried_is_not_deleted(store: BundleStore) -> None:
     store.try_out(Candidate("m1", Mode.SHADOW, 0.1))
     assert store.prune(keep=1) == ["m2"]
