@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialect import without_index
 from storage.tables import feed_cache, recommendation_decisions, user_interactions
 
 _PAGE: Final = feed_cache.c
@@ -74,7 +75,9 @@ async def consumed_between(
 
     What the bridge told of the page goes before what the client did.
     """
-    same = (_DECISION.recommendation_id == _DONE.recommendation_id) & (_DECISION.video_id == _DONE.video_id)
+    same = (_DECISION.recommendation_id == _DONE.recommendation_id) & (
+        without_index(_DECISION.video_id) == _DONE.video_id
+    )
     told: dict[str, sa.ColumnElement[Any]] = {
         "position": sa.func.coalesce(_DECISION.position, _DONE.position),
         "algorithm": sa.func.coalesce(_DECISION.algorithm, _DONE.algorithm),

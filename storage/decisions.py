@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialect import without_index
 from storage.tables import prediction_outcomes, recommendation_decisions, videos
 
 # As many as a page may have.
@@ -32,7 +33,9 @@ async def read_decision(
     """Returns why a video was on a user's page; None when it was not, or that is not known any more."""
     columns = recommendation_decisions.c
     wanted = sa.select(*(columns[name] for name in StoredDecision._fields)).where(
-        columns.recommendation_id == recommendation_id, columns.user_id == user_id, columns.video_id == video_id
+        columns.recommendation_id == recommendation_id,
+        without_index(columns.user_id) == user_id,
+        without_index(columns.video_id) == video_id,
     )
     row: Any = (await connection.execute(wanted)).first()
     return None if row is None else StoredDecision._make(row)

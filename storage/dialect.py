@@ -39,6 +39,11 @@ def among(column: sa.ColumnElement[str], values: Collection[str], dialect_name: 
     return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
 
 
+def without_index(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Returns a text column by which no index is looked into: where a better one is known than the planner takes."""
+    return column.concat("")
+
+
 def as_json(values: Collection[object]) -> str:
     """Returns many values as one parameter.
 

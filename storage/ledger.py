@@ -56,7 +56,7 @@ _ENTRIES: Final = {
         " entry.created_at, entry.confidence, entry.user_action, entry.actions, entry.watch_time_s, entry.rating,"
         " entry.rated_at FROM recommendation_decisions AS decision"
         " JOIN prediction_outcomes AS entry USING (recommendation_id, position)"
-        " WHERE decision.recommendation_id = told.pair ->> 0 AND decision.video_id = told.pair ->> 1"
+        " WHERE decision.recommendation_id = told.pair ->> 0 AND decision.video_id || '' = told.pair ->> 1"
         " ORDER BY entry.position LIMIT 1) AS found"
     ),
     "sqlite": sa.text(
@@ -65,7 +65,8 @@ _ENTRIES: Final = {
         " entry.rating, entry.rated_at FROM json_each(:pairs) AS told"
         " CROSS JOIN recommendation_decisions AS decision"
         " ON decision.recommendation_id = json_extract(told.value, '$[0]')"
-        " AND decision.video_id = json_extract(told.value, '$[1]')"
+        # A page has some videos, a video may be on very many pages: not by the index of those.
+        " AND decision.video_id || '' = json_extract(told.value, '$[1]')"
         " JOIN prediction_outcomes AS entry USING (recommendation_id, position) GROUP BY told.key"
     ),
 }
