@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from deploy.local.process import command_of, end
@@ -120,6 +120,7 @@ class Supervisor:
                 # Ctrl-C reaches the whole terminal group; the processes must be told once, by us.
                 start_new_session=True,
             )
+        _stand_back(process.pid, spec.niceness)
         self._running[spec.name] = process
         self._pid_file(spec.name).write_text(f"{process.pid}\n")
         return process
@@ -145,6 +146,12 @@ class Supervisor:
     def _tail(self, spec: ProcessSpec) -> str:
         lines = self._log(spec).read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return os.linesep.join(lines)
+
+
+def _stand_back(pid: int, niceness: int) -> None:
+    lowest = os.getpriority(os.PRIO_PROCESS, 0) + niceness
+    with suppress(ProcessLookupError):  # it ended at once, which the watcher tells
+        os.setpriority(os.PRIO_PROCESS, pid, lowest)
 
 
 def _read_pid(path: Path) -> int | None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ async def test_a_killed_process_is_started_again_and_stopped_at_the_end(tmp_path
     assert not is_alive(second)
     assert not (tmp_path / "run" / "server.pid").exists()
     assert said == ["server ended with exit code -9; starting it again in 0.5 s"]
+
+
+async def test_who_stands_back_leaves_a_busy_machine_to_others(tmp_path: Path, port: int):
+    supervisor = Supervisor([replace(server(port), niceness=7)], os.environ, tmp_path, list[str]().append)
+    await supervisor.start()
+    here, there = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, pid_of(tmp_path)))
+    await supervisor.stop()
+    assert there - here == 7
 
 
 async def test_a_process_that_cannot_start_is_named_with_the_end_of_its_log(tmp_path: Path, port: int):
