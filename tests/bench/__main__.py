@@ -1,6 +1,6 @@
 """`make bench`: each figure against its bare reference measured in the same run, a JSON line each.
 
-`python -m tests.bench P07 P09` measures only these; `export` and `answers` are measured only when they are named.
+`python -m tests.bench P07 P09` measures only these; `export`, `answers` and P11 are measured only when they are named.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.topics import declared
 from eventlog.topics import apply
 from feed.recommendations.v1 import recommendations_pb2
-from tests.bench import access, answers, echo, export, figures, ghz, history, ingest, one_core, sink, traces
+from tests.bench import access, answers, echo, export, figures, fit, ghz, history, ingest, one_core, sink, traces
 from tests.polling import wait_for
 from tests.system import System, free_ports
 
@@ -39,6 +39,7 @@ ACCESS_FIGURES = ("access",)
 TRACES_FIGURES = ("traces",)
 EXPORT_FIGURES = ("export",)
 ANSWER_FIGURES = ("answers",)
+FIT_FIGURES = ("P11",)
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
         *TRACES_FIGURES,
     }
     _measure_alone(wanted)
-    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES, *ACCESS_FIGURES, *TRACES_FIGURES}:
+    if wanted <= {*TOP_K_FIGURES, *EXPORT_FIGURES, *ANSWER_FIGURES, *ACCESS_FIGURES, *TRACES_FIGURES, *FIT_FIGURES}:
         return
     ghz.find()
     with tempfile.TemporaryDirectory() as name:
@@ -74,6 +75,8 @@ def _measure_alone(wanted: set[str]) -> None:
     """Measures what needs no load generator."""
     if wanted & {*TOP_K_FIGURES}:
         one_core.run("tests.bench.top_k", *sorted(wanted & {*TOP_K_FIGURES}))
+    if wanted & {*FIT_FIGURES}:
+        fit.figure()
     for names, figure in (
         (EXPORT_FIGURES, export.figure),
         (ANSWER_FIGURES, answers.figure),
