@@ -75,7 +75,7 @@ class _Databases(NamedTuple):
     Args:
         writing: Of who keeps the books.
         reading: Of who looks at what he has just written.
-        editing: Of pages on which something is changed.
+        editing: Of pages on which something is changed, and of who asks who has signed out.
         answering: Of who answers, maybe from a replica.
         shown: Of pages that only show, maybe from a replica.
     """
@@ -173,7 +173,7 @@ def build(settings: InsightsSettings) -> InsightsApp:
     ]
     outcomes = OutcomeService(ledger, DatabaseAnswers(databases.answering), _now)
     corrections = CorrectionService(DatabaseCorrections(databases.writing, databases.reading, _now))
-    entrance = entrance_of(settings, DatabaseSignOuts(databases.writing, databases.shown, _now))
+    entrance = entrance_of(settings, DatabaseSignOuts(databases.writing, databases.editing, _now))
     site = Site(_pages(settings, databases, watcher, metrics, corrections), entrance.sign_in, entrance.doors)
     others.extend(entrance.others)
     offer = _Offer(

@@ -58,17 +58,13 @@ async def withheld(connection: AsyncConnection, user_ids: Collection[str]) -> di
         connection: An open transaction that writes rows of the others.
         user_ids: Any number.
     """
-    if not user_ids:
-        return {}
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
-        await connection.execute(hold())
-    found = await connection.execute(among_withheld(user_ids, dialect))
-    return {row.user_id: Withheld(row.personalised, row.erased_at) for row in found}
+    return await connection.run_sync(withheld_sync, user_ids)
 
 
 def withheld_sync(connection: sa.Connection, user_ids: Collection[str]) -> dict[str, Withheld]:
     """Returns the same as `withheld`, for who does not await."""
+    if not user_ids:
+        return {}
     dialect = connection.dialect.name
     if dialect == "postgresql":
         connection.execute(hold())

@@ -13,13 +13,13 @@ class DatabaseSignOuts:
 
     Args:
         writing: A pool, open as long as this is used.
-        shown: One that only reads.
+        reading: One that only reads, and not from a replica: who has signed out is out at once.
         now: The wall time.
     """
 
-    def __init__(self, writing: Database, shown: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, writing: Database, reading: Database, now: Callable[[], datetime]) -> None:
         self._writing = writing
-        self._shown = shown
+        self._reading = reading
         self._now = now
 
     async def add(self, session_id: str, ends_time: float) -> None:
@@ -30,5 +30,5 @@ class DatabaseSignOuts:
 
     async def ended(self) -> frozenset[str]:
         """Returns the ids of those that have."""
-        async with reading(self._shown, READING.statement_timeout_s) as connection:
+        async with reading(self._reading, READING.statement_timeout_s) as connection:
             return await sign_outs.ended(connection, self._now())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -71,7 +71,7 @@ def insert_rows(connection: sa.Connection, target: Target, rows: Sequence[Row]) 
     return insert_all(driver, target, rows)
 
 
-def without_withheld(connection: sa.Connection, rows: Sequence[Row]) -> list[Row]:
+def without_withheld(connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
     """Returns the interactions that may be stored: not of who does not want to be known, or from before an erasure.
 
     Args:
@@ -81,10 +81,10 @@ def without_withheld(connection: sa.Connection, rows: Sequence[Row]) -> list[Row
     withheld = withheld_sync(connection, {str(row[_USER]) for row in rows})
 
     def may_be_stored(row: Row) -> bool:
-        who, when = withheld.get(str(row[_USER])), row[_EVENT_TIME]
-        return who is None or not (isinstance(when, datetime) and who.keeps_out(when))
+        who = withheld.get(str(row[_USER]))
+        return who is None or not who.keeps_out(cast("datetime", row[_EVENT_TIME]))
 
-    return [row for row in rows if may_be_stored(row)] if withheld else list(rows)
+    return [row for row in rows if may_be_stored(row)] if withheld else rows
 
 
 def has_interactions(connection: sa.Connection) -> bool:

@@ -12,12 +12,14 @@ import pytest
 from deploy.local.postgres import LocalPostgres
 from insights.app import build
 from insights.settings import InsightsSettings
+from runtime.access import api_keys
 from runtime.process import Service
 from runtime.settings import load
 from storage.database import Database, upgrade
 from tests.brokers import running as started
 from tests.http import call
 from tests.integration.insights.books import SECRET, Books, page
+from tests.integration.insights.page.test_sign_in import Person
 from tests.polling import until
 from tests.replica import replica_of
 from tests.secret_files import write_secret
@@ -50,11 +52,12 @@ async def books(primary: LocalPostgres) -> AsyncIterator[Books]:
 
 
 @asynccontextmanager
-async def insights(primary: LocalPostgres, replica: LocalPostgres, folder: Path) -> AsyncIterator[Service]:
+async def insights(primary: LocalPostgres, replica: LocalPostgres, folder: Path, **more: str) -> AsyncIterator[Service]:
     key = folder / "bridge" / "token.key"
-    key.parent.mkdir()
+    key.parent.mkdir(exist_ok=True)
     write_secret(key, SECRET)
     environ = {
+        **more,
         "FEED_DATA_DIR": str(folder),
         "FEED_DATABASE_URL": primary.url,
         "FEED_INSIGHTS_REPLICA_URL": replica.url,
@@ -102,6 +105,29 @@ async def test_a_replica_that_lags_holds_up_answers_only(
 
         replay(replica, "resume")
         await until(lambda: told(service), before + 4)
+
+
+async def test_who_has_signed_out_is_out_at_another_process_however_the_replica_lags(
+    primary: LocalPostgres, replica: LocalPostgres, tmp_path: Path
+) -> None:
+    key = api_keys.create(tmp_path / "keys" / "api_keys.json", "ann", ["insights:read"])
+    async with (
+        insights(primary, replica, tmp_path, FEED_AUTH="keys") as here,
+        insights(primary, replica, tmp_path, FEED_AUTH="keys") as beside,
+    ):
+        person, copy = Person(here), Person(beside)
+        await person.sign_in(key)
+        cookie = person.cookie
+
+        async def status_beside() -> int:
+            copy.cookie = cookie
+            return (await copy.get("/models")).status
+
+        await until(status_beside, 200)
+        replay(replica, "pause")
+        await person.post("/sign-out", {"csrf": await person.token()})
+        await until(status_beside, 303)
+        replay(replica, "resume")
 
 
 async def test_without_its_replica_there_are_no_answers_and_the_ledger_goes_on(
