@@ -1,7 +1,7 @@
 """Follows new rows of a table."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic
 
@@ -25,8 +25,8 @@ class FollowPolicy:
         backlog: How many rows that are there at the start are read too; LEAST_BACKLOG at least.
         poll_s: Time between two looks for new ones, in seconds.
         pause_s: Time between two reads of one look, in seconds: a long backlog must not slow the requests down.
-        overlap_s: How far back each look begins, in seconds: two writers' rows need not appear in the order of their
-            numbers.
+        overlap_s: How long numbers that were skipped are looked for, in seconds: two writers' rows need not appear in
+            the order of their numbers.
     """
 
     backlog: int = 0
@@ -85,16 +85,22 @@ class Follower(Generic[RowT]):
         if self._overlap is None:
             first = await self._reader.newest_row() - max(self._policy.backlog, LEAST_BACKLOG)
             self._overlap = Overlap(max(0, first), self._policy.overlap_s)
-        place = self._overlap.floor
+        missing = self._overlap.missing()
+        if missing:
+            self._take_new(await self._reader.rows_of(missing), self._overlap)
+        place = self._overlap.floor if missing is None else self._overlap.newest
         while rows := await self._reader.rows_after(place):
-            for row in rows:
-                if self._overlap.is_new(row.row):
-                    self._take(row)
+            self._take_new(rows, self._overlap)
             place = rows[-1].row
             await self._clock.sleep(self._policy.pause_s)  # requests first
         now = self._clock.monotonic()
         self._overlap.looked(now)
         self._looked = now
+
+    def _take_new(self, rows: Sequence[RowT], overlap: Overlap) -> None:
+        for row in rows:
+            if overlap.is_new(row.row):
+                self._take(row)
 
     async def _follow(self) -> None:
         while True:

@@ -178,6 +178,9 @@ class RowReader(Protocol[RowT_co]):
     async def rows_after(self, row: int) -> Sequence[RowT_co]:
         """Returns the next rows with a higher number, oldest first; none at the end."""
 
+    async def rows_of(self, numbers: Sequence[int]) -> Sequence[RowT_co]:
+        """Returns those of these rows that are there, oldest first; a thousand at most."""
+
 
 RecentReader: TypeAlias = RowReader[FollowedEvent]
 PageReader: TypeAlias = RowReader[FollowedPage]

@@ -39,6 +39,17 @@ def among(column: sa.ColumnElement[str], values: Collection[str], dialect_name: 
     return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
 
 
+def numbered_among(
+    column: sa.ColumnElement[int], numbers: Collection[int], dialect_name: str
+) -> sa.ColumnElement[bool]:
+    """Returns the condition that a number is one of many: one parameter, however many there are."""
+    given = sa.bindparam(None, as_json(numbers), type_=sa.Text)
+    if dialect_name == "postgresql":
+        listed = sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON))
+        return column == sa.any_(sa.func.array(sa.select(sa.cast(listed, sa.BigInteger)).scalar_subquery()))
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
+
+
 def without_index(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """Returns a text column by which no index is looked into: where a better one is known than the planner takes."""
     return column.concat("")

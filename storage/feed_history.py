@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import Database
+from storage.dialect import numbered_among
 from storage.quick_select import QuickSelect, parameter
 from storage.tables import feed_cache, user_interactions
 
@@ -20,6 +21,11 @@ _PAGES: Final = 100
 # happened no earlier than that: it is too late for what was made of the rows at that time.
 _STORED_WITHIN: Final = timedelta(hours=1)
 _HAPPENED_WITHIN: Final = timedelta(days=1)
+
+
+_PAGE: Final = sa.select(feed_cache.c.id, feed_cache.c.user_id, sa.cast(feed_cache.c.video_ids, sa.Text)).order_by(
+    feed_cache.c.id
+)
 
 
 # Names of interactions' types, rule by rule.
@@ -102,11 +108,16 @@ async def pages_after(connection: AsyncConnection, row: int, limit: int) -> list
         row: Number of the last row known.
         limit: Most rows.
     """
-    columns = feed_cache.c
-    wanted = sa.select(columns.id, columns.user_id, sa.cast(columns.video_ids, sa.Text))
-    found: Sequence[Any] = (
-        await connection.execute(wanted.where(columns.id > row).order_by(columns.id).limit(limit))
-    ).all()
+    return await _pages(connection, _PAGE.where(feed_cache.c.id > row).limit(limit))
+
+
+async def pages_of(connection: AsyncConnection, numbers: Sequence[int]) -> list[PageRow]:
+    """Returns those of the served pages with these numbers that are there, oldest first."""
+    return await _pages(connection, _PAGE.where(numbered_among(feed_cache.c.id, numbers, connection.dialect.name)))
+
+
+async def _pages(connection: AsyncConnection, wanted: sa.Select[Any]) -> list[PageRow]:
+    found: Sequence[Any] = (await connection.execute(wanted)).all()
     return [PageRow._make(each) for each in found]
 
 

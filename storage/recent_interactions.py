@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import unix_seconds
+from storage.dialect import numbered_among, unix_seconds
 from storage.tables import user_interactions
 
 
@@ -45,20 +45,30 @@ async def rows_after(connection: AsyncConnection, row: int, limit: int) -> list[
         row: Number of the last row known.
         limit: Most rows.
     """
+    dialect = connection.dialect.name
+    return await _rows(connection, _wanted(dialect).where(user_interactions.c.id > row).limit(limit))
+
+
+async def rows_of(connection: AsyncConnection, numbers: Sequence[int]) -> list[RecentRow]:
+    """Returns those of the rows with these numbers that are there, oldest first."""
+    dialect = connection.dialect.name
+    among = numbered_among(user_interactions.c.id, numbers, dialect)
+    return await _rows(connection, _wanted(dialect).where(among))
+
+
+def _wanted(dialect_name: str) -> sa.Select[Any]:
     columns = user_interactions.c
-    wanted = (
-        sa.select(
-            columns.id,
-            columns.user_id,
-            columns.video_id,
-            columns.interaction_type,
-            columns.watch_time_s,
-            unix_seconds(columns.event_time, connection.dialect.name),
-            columns.rating,
-        )
-        .where(columns.id > row)
-        .order_by(columns.id)
-        .limit(limit)
-    )
+    return sa.select(
+        columns.id,
+        columns.user_id,
+        columns.video_id,
+        columns.interaction_type,
+        columns.watch_time_s,
+        unix_seconds(columns.event_time, dialect_name),
+        columns.rating,
+    ).order_by(columns.id)
+
+
+async def _rows(connection: AsyncConnection, wanted: sa.Select[Any]) -> list[RecentRow]:
     found: Sequence[Any] = (await connection.execute(wanted)).all()
     return [RecentRow._make(each) for each in found]

@@ -77,6 +77,12 @@ class DatabasePages:
             found = await feed_history.pages_after(connection, row, _ROWS_A_QUERY)
         return [FollowedPage(*each) for each in found]
 
+    async def rows_of(self, numbers: Sequence[int]) -> Sequence[FollowedPage]:
+        """Returns those of these pages that are there; raises ListError."""
+        async with reading(self._database, "served pages", _LONGEST_READ_S) as connection:
+            found = await feed_history.pages_of(connection, numbers)
+        return [FollowedPage(*each) for each in found]
+
 
 # Databases know no time long before.
 def _time(seconds: float) -> datetime:

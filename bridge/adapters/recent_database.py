@@ -33,3 +33,9 @@ class DatabaseRecent:
         async with reading(self._database, "recent", _TIMEOUT_S) as connection:
             found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
         return [FollowedEvent._make(each) for each in found]
+
+    async def rows_of(self, numbers: Sequence[int]) -> Sequence[FollowedEvent]:
+        """Returns those of these rows that are there; raises ListError."""
+        async with reading(self._database, "recent", _TIMEOUT_S) as connection:
+            found = await recent_interactions.rows_of(connection, numbers)
+        return [FollowedEvent._make(each) for each in found]

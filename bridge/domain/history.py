@@ -270,7 +270,8 @@ class Histories:
         seen = self._by_user.get(user_id)
         if seen is None:
             return
-        # What is served here comes back from the database, too.
+        if "\n".join(video_ids) in (added.video_ids for added in reversed(seen.served)):
+            return  # what is served here comes back from the database, too
         known = set(seen.newer.split("\n"))
         more = [video_id for video_id in video_ids if video_id not in known]
         if more:

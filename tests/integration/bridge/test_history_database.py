@@ -162,8 +162,10 @@ async def test_served_pages_come_in_their_order(database_url: str) -> None:
     first = await reader.rows_after(0)
     second = await reader.rows_after(first[-1].row)
     newest = await reader.newest_row()
+    some = await reader.rows_of([second[0].row, 1_000_000, first[3].row])
     await database.close()
 
+    assert some == [first[3], second[0]]
     found = [*first, *second]
     assert [json.loads(each.video_ids) for each in found] == [[f"p{number}", "x"] for number in range(300)]
     assert (first[0], newest) == (FollowedPage(1, "u1", first[0].video_ids), 300)
@@ -225,6 +227,7 @@ async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
         reader.older("u1", 1.0, 0.0, 0.0),
         pages.newest_row(),
         pages.rows_after(0),
+        pages.rows_of([1]),
     ):
         with pytest.raises(ListError):
             await asked

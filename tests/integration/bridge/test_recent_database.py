@@ -42,8 +42,10 @@ async def test_rows_come_in_order(database_url: str) -> None:
 
     first = await reader.rows_after(0)
     second = await reader.rows_after(first[-1].row)
+    some = await reader.rows_of([second[0].row, 1_000_000, first[3].row])
     await database.close()
 
+    assert some == [first[3], second[0]]
     found = [*first, *second]
     assert [each.video_id for each in found] == [f"v{number}" for number in range(600)]
     rows = [each.row for each in found]
@@ -58,4 +60,6 @@ async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
         await DatabaseRecent(database).newest_row()
     with pytest.raises(ListError):
         await DatabaseRecent(database).rows_after(0)
+    with pytest.raises(ListError):
+        await DatabaseRecent(database).rows_of([1])
     await database.close()

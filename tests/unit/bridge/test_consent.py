@@ -1,5 +1,7 @@
 """Who does not want to be known gets trending only, and nothing of it is told or remembered (issue 9, item 6)."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from bridge.consent import CONSENT, ConsentFollower
@@ -114,6 +116,10 @@ class _NoRows:
 
     async def rows_after(self, row: int) -> list[FollowedEvent]:
         del row
+        return []
+
+    async def rows_of(self, numbers: Sequence[int]) -> list[FollowedEvent]:
+        del numbers
         return []
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -284,6 +284,9 @@ class Pages:
 
     async def rows_after(self, row: int) -> list[FollowedPage]:
         return sorted(each for each in self.rows if each.row > row)
+
+    async def rows_of(self, numbers: Sequence[int]) -> list[FollowedPage]:
+        return sorted(each for each in self.rows if each.row in numbers)
 
 
 async def test_a_page_that_another_bridge_serves_is_known_here(kept: Kept) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from bridge.domain.overlap import Overlap
 from bridge.domain.recent import FollowedEvent, RecentEvents, RecentPolicy
 from bridge.fakes import FakeClock, Recorder
 from bridge.ports import ListError
@@ -45,18 +44,6 @@ def test_what_the_model_was_trained_on_is_not_told() -> None:
     assert names(events.since("u1", 5.0)) == ["after"]
 
 
-def test_a_number_that_appears_late_is_found_once() -> None:
-    overlap = Overlap(newest=10, overlap_s=1.0)
-    assert [overlap.is_new(row) for row in (11, 13)] == [True, True]
-    overlap.looked(0.0)
-    assert overlap.floor == 10, "12 may still come"
-    assert [overlap.is_new(row) for row in (11, 12, 13)] == [False, True, False]
-    overlap.looked(0.5)
-    assert overlap.floor == 10
-    overlap.looked(1.0)
-    assert overlap.floor == 13
-
-
 class Table:
     """The port, on a list of rows; `down` makes it fail."""
 
@@ -73,6 +60,9 @@ class Table:
         if self.down:
             raise ListError("down")
         return sorted(each for each in self.rows if each.row > row)[:3]
+
+    async def rows_of(self, numbers: Sequence[int]) -> Sequence[FollowedEvent]:
+        return sorted(each for each in self.rows if each.row in numbers)
 
 
 def following(table: Table, policy: RecentPolicy = SMALL) -> tuple[RecentFollower, FakeClock, Recorder]:
