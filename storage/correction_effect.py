@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.correction_rules import Rule
 from storage.dialect import set_for_transaction
-from storage.tables import prediction_outcomes, recommendation_decisions, videos
+from storage.tables import UtcDateTime, prediction_outcomes, recommendation_decisions, videos
 
 # So many videos are looked up one by one.
 _FEW: Final = 200
@@ -95,22 +95,41 @@ async def counts(
         names: What counts as what.
         times: What was served from the first instant of one of them on, and before its end; they do not overlap.
     """
-    decision, entry = recommendation_decisions.c, prediction_outcomes.c
-    within = sa.or_(*(sa.and_(decision.created_at >= first, decision.created_at < end) for first, end in times))
-    columns = (decision.recommendation_id, decision.position, decision.video_id)
+    entry = prediction_outcomes.c
     # First what indexes lead to, then what became of it: otherwise the planner might begin with all there is.
-    found = sa.select(*columns).where(within, *_indexed(meant)).cte("served").prefix_with("MATERIALIZED")
+    found = _served(meant, times, connection.dialect.name).cte("served").prefix_with("MATERIALIZED")
     same = (entry.recommendation_id == found.c.recommendation_id) & (entry.position == found.c.position)
     action = sa.select(entry.user_action).where(same).correlate(found).scalar_subquery().label("action")
     looked_up = sa.select(action).select_from(found)
     if meant.is_of_many:
-        having = sa.select(videos.c.video_id).where(_has(meant.rule, connection.dialect.name))
-        looked_up = looked_up.where(found.c.video_id.in_(having))
+        having = videos.c.video_id == found.c.video_id, _has(meant.rule, connection.dialect.name)
+        looked_up = looked_up.where(sa.exists().where(*having))
     outcome = looked_up.cte("outcome").prefix_with("MATERIALIZED").c.action
     wanted = sa.select(sa.func.count(outcome), *(sa.func.count().filter(outcome.in_(each)) for each in names))
     await set_for_transaction(connection, _BY_INDEX)
     row: Any = (await connection.execute(wanted)).one()
     return ServedCounts(*row)
+
+
+def _served(meant: Meant, times: Sequence[tuple[datetime, datetime]], dialect_name: str) -> sa.Select[Any]:
+    """Returns the query for what was served of a rule's videos in some parts of a time; maybe with rows of nothing.
+
+    Part by part: with all parts in one condition a planner looks through all that leads to the videos or the user.
+    """
+    decision = recommendation_decisions
+    columns = (decision.c.recommendation_id, decision.c.position, decision.c.video_id)
+    bounds = (sa.column("first", UtcDateTime), sa.column("end", UtcDateTime))
+    parts = sa.values(*bounds, name="part").data([*times])
+    if dialect_name == "postgresql":
+        within = sa.select(*columns).where(*_in(parts.c), *_indexed(meant)).correlate(parts)
+        return sa.select(within.offset(0).lateral("within")).select_from(parts)
+    part = parts.cte("part")  # SQLite names columns of nothing else, and looks at what is left of a LEFT JOIN first
+    return sa.select(*columns).select_from(part.outerjoin(decision, sa.and_(*_in(part.c), *_indexed(meant))))
+
+
+def _in(part: Any) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    created_at = recommendation_decisions.c.created_at
+    return created_at >= part.first, created_at < part.end
 
 
 def _indexed(meant: Meant) -> Iterator[sa.ColumnElement[bool]]:

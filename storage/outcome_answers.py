@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialect import without_index
 from storage.tables import (
     outcome_countries,
     outcome_days,
@@ -54,7 +55,8 @@ async def acceptance(
     """
     if user_id:
         wanted = _of_user(accepted, datetime.combine(since, time.min, UTC), user_id)
-        wanted = wanted.where(recommendation_decisions.c.algorithm == algorithm) if algorithm else wanted
+        made_by = without_index(recommendation_decisions.c.algorithm) == algorithm  # the user's are fewer
+        wanted = wanted.where(made_by) if algorithm else wanted
     else:
         wanted = sa.select(_sum(_DAYS.served), _accepted(accepted)).where(_DAYS.day >= since)
         wanted = wanted.where(_DAYS.algorithm == algorithm) if algorithm else wanted

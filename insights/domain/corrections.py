@@ -10,10 +10,10 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 # Of so many served videos a database tells in a tenth of a second what became of each.
-LOOKED_AT: Final = 5_000
+LOOKED_AT: Final = 2_500
 # Into so many parts a period is divided, of each of which the beginning is looked at. No divisor of a day: of many days
 # all times of day are looked at.
-PARTS: Final = 97
+PARTS: Final = 47
 
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -88,8 +88,9 @@ def fill(url: str, now: datetime) -> int:
                 connection.execute(sa.insert(table), [*_rows(table, names, day, videos, ends)])
             rows.day(day, _pages(day, videos), videos["first"][::PAGE], np.array([*_ENDS])[ends].tolist())
         rows.finish()
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("ANALYZE"))
+    if engine.dialect.name == "postgresql":  # as it does by itself where so many rows came in thirty days
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM (ANALYZE)"))
     engine.dispose()
     return kinds
 

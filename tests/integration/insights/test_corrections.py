@@ -321,6 +321,7 @@ async def test_the_effect_on_very_many_is_told_by_parts_of_the_time(
 ) -> None:
     await serve_many(books)
     now, day = BEGIN + timedelta(minutes=PAGES // 2), timedelta(days=1)
+    monkeypatch.setattr("insights.domain.corrections.LOOKED_AT", 10_000)
     for rule, meant in (EVEN, OF_USER, OF_VIDEO):
         made = await make(books.database, rule)
         whole = await effect_of(books.database, made, now, day)

@@ -55,7 +55,7 @@ def test_nothing_breaks_at_midnight() -> None:
     assert expected(Period(midnight, midnight), SERVED, midnight) == 0
 
 
-@pytest.mark.parametrize(("served", "share"), [(0, 1), (5_000, 1), (5_001, 2), (10_000_000, 2_000)])
+@pytest.mark.parametrize(("served", "share"), [(0, 1), (2_500, 1), (2_501, 2), (10_000_000, 4_000)])
 def test_as_many_are_looked_at_as_an_answer_has_time_for(served: int, share: int) -> None:
     assert one_in(served) == share
 
