@@ -361,9 +361,9 @@ class GetCorrectionEffectResponse(_message.Message):
     SINCE_FIELD_NUMBER: _builtins.int
     ONE_IN_FIELD_NUMBER: _builtins.int
     one_in: _builtins.int
-    """Of how many served videos one was looked at, by 97 parts of each time at even distances. 1: all of them, and counts
+    """Of how many served videos one was looked at, by 47 parts of each time at even distances. 1: all of them, and counts
     are exact. Otherwise counts are of what was looked at: shares are near those of all, and a count times this is near
-    theirs. 1 up to about 5,000 served videos of each time: of its user, or of its videos where they are at most 200, else
+    theirs. 1 up to about 2,500 served videos of each time: of its user, or of its videos where they are at most 200, else
     of all.
     """
     @_builtins.property
