@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from bridge.pool import Member
 from bridge.ports import Clock
 
-# One missed answer may be a hiccup.
-_MISSES: Final = 2
+# One missed answer of who has answered before.
+_HICCUPS: Final = 1
 
 
 class Checked(Protocol):
@@ -21,7 +21,8 @@ class Checked(Protocol):
 class HealthWatch:
     """Asks each scorer for its health, over and over.
 
-    One that does not serve, as when it drains, is asked for rankings last. One that serves again is probed at once,
+    One that does not serve, as when it drains or is not there yet, is asked for rankings last: more may be named than
+    there are, so that others may come. One that serves again is probed at once,
     whatever its breaker's open time. Only that change counts: a scorer that says it serves but fails its calls stays
     with the breaker's own, doubling, open times.
 
@@ -52,14 +53,14 @@ class HealthWatch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _watch(self, scorer: Checked, member: Member) -> None:
-        missed = 0
+        missed, allowed = 0, 0  # who has never answered may not be there at all
         while True:
-            await self._clock.sleep(self._interval_s)
             if await scorer.serving(self._timeout_s):
-                missed = 0
+                missed, allowed = 0, _HICCUPS
                 if not member.serving:
                     member.returned(self._clock.monotonic())
             else:
                 missed += 1
-                if missed >= _MISSES:
+                if missed > allowed:
                     member.went()
+            await self._clock.sleep(self._interval_s)

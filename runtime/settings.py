@@ -54,7 +54,9 @@ class CommonSettings(KafkaSettings, AuthSettings, LimitSettings, TlsSettings):
         description="postgresql://… or sqlite:///…; empty: SQLite in the data directory.",
     )
     scorer_targets: str = Field(
-        "127.0.0.1:50052", pattern=r"^[^,\s]+:\d+(,[^,\s]+:\d+)*$", description="host:port,… of the scorers."
+        "127.0.0.1:50052",
+        pattern=r"^[^,\s]+:\d+(,[^,\s]+:\d+)*$",
+        description="host:port,… of the scorers, those that may come later too.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
     drain_s: float = Field(10.0, ge=0, le=300, description="Longest wait for running requests at shutdown, seconds.")

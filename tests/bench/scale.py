@@ -38,7 +38,7 @@ TOPICS: Final = 8
 MB: Final = 1e6
 COLUMNS: Final = ("user_id", "video_id", "interaction_type", "watch_time_s", "event_time", "rating")
 KINDS: Final = ("VIEW", "LIKE", "SKIP")
-SPARK_DEFAULTS: Final = "spark.driver.memory 5g\nspark.sql.shuffle.partitions 16\nspark.local.dir {folder}\n"
+SPARK_DEFAULTS: Final = "spark.driver.memory 10g\nspark.sql.shuffle.partitions 16\nspark.local.dir {folder}\n"
 
 
 def main(arguments: list[str]) -> None:

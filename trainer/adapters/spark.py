@@ -10,8 +10,10 @@ from typing import Any, Final
 
 _MISSING: Final = "training on Spark needs the extra `spark` (pip install 'feed-recommendation-bridge[spark]')"
 
-# Its page would listen on all addresses and ask nobody who he is; parts of times are taken in the session's zone.
+# Its page would listen on all addresses and ask nobody who he is; parts of times are taken in the session's zone; the
+# pairs that met come to this machine, 24 bytes each: of 40 million they are more than the 1 GB that Spark lets pass.
 _ALWAYS: Final = {
+    "spark.driver.maxResultSize": "0",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",

@@ -149,6 +149,30 @@ async def test_of_two_scorers_the_other_one_serves(start_bridge: StartBridge, sc
         assert {page.source for page in pages} == {pb.LIGHTFM}
 
 
+async def test_more_scorers_may_be_named_than_there_are(start_bridge: StartBridge, scorer: FakeScorer) -> None:
+    """So that their number may follow their load: those that come are found, and nobody notices those that go."""
+    async with FakeScorer() as spare:
+        await spare.kill()
+        async with start_bridge(scorer.target, spare.target) as bridge:
+            await until(lambda: serving(bridge, spare), expected=0.0)
+            pages = [await bridge.page() for _ in range(30)]
+            assert {(page.source, page.attempts) for page in pages} == {(pb.LIGHTFM, 1)}
+
+            await spare.start()
+            await until(lambda: asked(bridge, spare), expected=True, bound_s=10)
+            spare.take('acts = [{ health = "NOT_SERVING" }]')  # as one says that drains
+            await until(lambda: serving(bridge, spare), expected=0.0)
+            await spare.kill()
+            pages = [await bridge.page() for _ in range(30)]
+            assert {page.source for page in pages} == {pb.LIGHTFM}
+            assert bridge.metric("feed_bridge_breaker_state", target=spare.target) == 0
+
+
+async def asked(bridge: RunningBridge, scorer: FakeScorer) -> bool:
+    assert (await bridge.page()).source == pb.LIGHTFM
+    return scorer.ledger.calls > 0
+
+
 async def test_the_time_that_is_left_travels_to_the_scorer(start_bridge: StartBridge, scorer: FakeScorer) -> None:
     """R09: no call may outlive the caller's own deadline."""
     patient = {"deadline_ms": 9000, "attempt_timeout_ms": 8000, "fallback_reserve_ms": 1000}

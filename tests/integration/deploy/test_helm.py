@@ -163,14 +163,24 @@ def test_a_secret_of_ones_own_is_mounted_where_it_is_said() -> None:
         assert environ_of(specs[name]).items() >= key.items()
 
 
-def test_a_bridge_has_every_scorer_by_its_own_name(rendered: list[dict[str, Any]]) -> None:
+def test_a_bridge_has_every_scorer_that_there_may_be_by_its_own_name(rendered: list[dict[str, Any]]) -> None:
     scorers = of_kind(rendered, "StatefulSet")["scorer"]
+    scaler = of_kind(rendered, "HorizontalPodAutoscaler").get("scorer")
+    most = scaler["spec"]["maxReplicas"] if scaler else scorers["spec"]["replicas"]
     name, service = scorers["metadata"]["name"], scorers["spec"]["serviceName"]
     bridge = environ_of(pods(rendered)["bridge"])
-    targets = [f"{name}-{number}.{service}:50052" for number in range(scorers["spec"]["replicas"])]
+    targets = [f"{name}-{number}.{service}:50052" for number in range(most)]
     assert bridge["FEED_SCORER_TARGETS"].split(",") == targets
     (headless,) = (each for each in rendered if each["kind"] == "Service" and each["metadata"]["name"] == service)
     assert (headless["spec"]["clusterIP"], headless["spec"]["publishNotReadyAddresses"]) == ("None", True)
+
+
+def test_the_insights_look_at_as_many_scorers_as_there_are_at_least(rendered: list[dict[str, Any]]) -> None:
+    scaler = of_kind(rendered, "HorizontalPodAutoscaler").get("scorer")
+    scorers = of_kind(rendered, "StatefulSet")["scorer"]["spec"]
+    watched = environ_of(pods(rendered)["insights"])["FEED_INSIGHTS_WATCHED"].split(",")
+    least = scaler["spec"]["minReplicas"] if scaler else scorers["replicas"]
+    assert len([each for each in watched if scorers["serviceName"] in each]) == least
 
 
 def test_the_journal_outlives_its_pod(rendered: list[dict[str, Any]]) -> None:

@@ -79,9 +79,10 @@ async def test_a_return_half_opens_it() -> None:
     ("script", "serving"),
     [
         pytest.param([True], True, id="serving"),
-        pytest.param([False], True, id="one-missed-answer"),
-        pytest.param([False, True, False], True, id="missed-answers-apart"),
-        pytest.param([False, False], False, id="draining"),
+        pytest.param([False], False, id="not-there-yet"),
+        pytest.param([True, False], True, id="one-missed-answer"),
+        pytest.param([True, False, True, False], True, id="missed-answers-apart"),
+        pytest.param([True, False, False], False, id="draining"),
         pytest.param([False, False, True], True, id="back"),
     ],
 )

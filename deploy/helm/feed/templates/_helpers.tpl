@@ -33,11 +33,13 @@ labels:
   {{- include "feed.labels" . | nindent 2 }}
 {{- end -}}
 
-{{- /* Every scorer by its own name: the bridge has a breaker for each, and asks another one first when it tries again. */ -}}
+{{- /* Every scorer that there may be, by its own name: the bridge has a breaker for each, and asks another one first when it tries again. */ -}}
 {{- define "feed.scorers" -}}
 {{- $full := include "feed.fullname" . -}}
-{{- range $number := until (int .Values.scorer.replicas) -}}
+{{- with .Values.scorer -}}
+{{- range $number := until (int (ternary .autoscaling.maxReplicas .replicas .autoscaling.enabled)) -}}
 {{- if $number }},{{ end }}{{ $full }}-scorer-{{ $number }}.{{ $full }}-scorer-pods:50052
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -47,8 +49,10 @@ labels:
 {{- $urls := list -}}
 {{- range $name, $process := include "feed.processes" . | fromYaml -}}
 {{- if has $name (list "scorer" "interactions" "sink") -}}
-{{- range $number := until (int (index $.Values $name).replicas) -}}
+{{- with index $.Values $name -}}
+{{- range $number := until (int (ternary (dig "autoscaling" "minReplicas" 0 .) .replicas (dig "autoscaling" "enabled" false .))) -}}
 {{- $urls = append $urls (printf "%s=http://%s-%s-%d.%s-%s-pods:%d/metrics" $name $full $name $number $full $name (int $process.http)) -}}
+{{- end -}}
 {{- end -}}
 {{- else if ne $name "insights" -}}
 {{- $urls = append $urls (printf "%s=http://%s-%s:%d/metrics" $name $full $name (int $process.http)) -}}
