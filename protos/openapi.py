@@ -419,11 +419,13 @@ def _json(description: str, schema: Schema) -> Schema:
 _PROBLEM_TEXTS: Final = {
     400: "A field breaks a rule, or the body is no JSON; `violations` names each field and the accepted range.",
     404: "What was asked for is not there, or not any more.",
+    408: "The request did not come to its end in time.",
     409: "The system is not in a state to do it; trying again does not help.",
     413: "The body is too large.",
     415: "The body does not say that it is JSON.",
     422: "The event breaks a rule; `violations` names each field and the accepted range. Nothing was stored.",
     429: "Too much at once; nothing was done. Try again after `Retry-After` seconds.",
+    431: "The request line and the headers are too large: 64 KiB at most.",
     500: "The server failed. Nothing was acknowledged.",
     503: "Something this needs is down; nothing was acknowledged. Try again after `Retry-After` seconds.",
 }
@@ -455,10 +457,11 @@ _PROBLEM_SCHEMAS: Final[dict[str, Schema]] = {
 
 
 def _problems(*statuses: int) -> Schema:
-    """Returns some answers, and the one that every caller may get who calls too often."""
+    """Returns some answers, and those that every caller may get: too slow, too often, too large a head."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        str(status): {"description": _PROBLEM_TEXTS[status], "content": content} for status in sorted({*statuses, 429})
+        str(status): {"description": _PROBLEM_TEXTS[status], "content": content}
+        for status in sorted({*statuses, 408, 429, 431})
     }
 
 

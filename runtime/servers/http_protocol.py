@@ -29,6 +29,8 @@ MAX_HEAD_BYTES: Final = 65_536
 CERTIFICATE: Final = "feed.certificate"
 # What is read of a body that was refused for its size: so much more, and whoever still sends is cut off.
 MAX_REQUEST_BYTES: Final = 16 * 1_048_576
+# ": " and the end of its line.
+_BESIDE_HEADER: Final = 4
 # The parser is fed so many bytes at a time, so that a head is noticed to be too large before all of it is kept.
 _PIECE_BYTES: Final = 16_384
 _RETRY_S: Final = 1.0
@@ -136,6 +138,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Notes that its head is there."""
         self._in_head = False
+        # Before the target is parsed, of which 64 KiB are an error that says nothing.
+        if (
+            len(self.url) + sum(len(name) + len(value) + _BESIDE_HEADER for name, value in self.headers)
+            > MAX_HEAD_BYTES
+        ):
+            self._end_large_head()
+            raise _HeadTooLargeError
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -143,6 +152,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun = False
         self._end_receipt()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Says that it is no request, unless it was said what is wrong with it."""
+        del msg
+        if not self._said:
+            self._end(HTTPStatus.BAD_REQUEST, "NOT_HTTP", "this is no HTTP request")
 
     def pause_writing(self) -> None:
         """Waits for the peer to read, but not for ever."""
@@ -186,10 +201,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _check_size(self) -> None:
         if self._in_head and self._received > MAX_HEAD_BYTES:
-            text = f"the request line and headers must be at most {MAX_HEAD_BYTES} bytes"
-            self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", text)
+            self._end_large_head()
         elif self._received > MAX_REQUEST_BYTES:
             self.transport.abort()
+
+    def _end_large_head(self) -> None:
+        text = f"the request line and headers must be at most {MAX_HEAD_BYTES} bytes"
+        self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", text)
 
     def _end(self, status: HTTPStatus, reason: str, message: str) -> None:
         """Says why and ends the connection, a little later: one that ends while its peer sends loses what was said."""
@@ -204,6 +222,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _say(self, status: HTTPStatus, reason: str, message: str, retry_after_s: float | None = None) -> None:
         self.transport.write(_raw(problem(RefusedConnectionError(status, reason, message, retry_after_s))))
+
+
+class _HeadTooLargeError(Exception):
+    """Ends the parser's work on a request that was refused."""
 
 
 def _raw(response: Response) -> bytes:

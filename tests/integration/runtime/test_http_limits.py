@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -136,6 +137,26 @@ async def test_a_head_has_an_end(server: Server):
     assert "HEAD_TOO_LARGE" in said
     fits = await server.says(b"GET /echo HTTP/1.1\r\nconnection: close\r\nx-filler: " + b"x" * 60_000 + b"\r\n\r\n")
     assert "405" in fits
+
+
+@pytest.mark.parametrize("characters", [65_520, 65_536, 70_000])
+async def test_a_target_has_an_end_too(server: Server, characters: int):
+    """The parser of targets takes 65,535 bytes, and says no more than that something is wrong."""
+    said = await server.says(
+        b"GET /echo?" + b"x" * (characters - 6) + b" HTTP/1.1\r\nhost: feed\r\nx-more: 1234567890\r\n\r\n"
+    )
+    assert "431 Request Header Fields Too Large" in said
+    assert "HEAD_TOO_LARGE" in said
+
+
+async def test_what_is_no_request_is_answered_as_every_other_problem(server: Server):
+    said = await server.says(b"NONSENSE\r\n\r\n")
+    head, _, body = said.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert "content-type: application/problem+json" in head
+    assert "connection: close" in head
+    assert json.loads(body)["reason"] == "NOT_HTTP"
+    assert said.count("HTTP/1.1") == 1
 
 
 async def test_who_sends_on_after_he_was_refused_is_cut_off(server: Server):
