@@ -55,7 +55,7 @@ class _Interaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     feed_session_id: str | None = None
     recommendation_id: str | None = None
-    position: int | None = None
+    position: int | float | None = None
     algorithm: str | None = None
     recommendation_score: float | None = None
     model_version: str | None = None
@@ -111,7 +111,7 @@ def decode_interaction(body: bytes) -> pb.Interaction:
 
 
 def _message(found: _Interaction) -> pb.Interaction:
-    position = found.position or 0
+    position = _whole(found.position or 0)
     message = pb.Interaction(
         event_id=found.event_id or "",
         user_id=found.user_id or "",
@@ -135,6 +135,13 @@ def _message(found: _Interaction) -> pb.Interaction:
     if found.timestamp is not None:
         message.timestamp.CopyFrom(_timestamp(found.timestamp))
     return message
+
+
+def _whole(number: float) -> int:
+    """Returns a number of JSON, which knows one kind alone, as a whole one."""
+    if number != int(number):
+        raise msgspec.ValidationError("Expected `int`, got `float` - at `$.position`")
+    return int(number)
 
 
 def _interaction_type(name: str | None) -> pb.InteractionType.ValueType:

@@ -18,6 +18,7 @@ from interactions.messages import read
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 number = st.floats(allow_nan=False, allow_infinity=False, width=32)
 moment = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+int32 = st.integers(-(2**31), 2**31 - 1)
 good_events = st.fixed_dictionaries(
     {},
     optional={
@@ -29,7 +30,7 @@ good_events = st.fixed_dictionaries(
         "timestamp": moment.map(lambda time: time.isoformat().replace("+00:00", "Z")) | moment.map(datetime.isoformat),
         "feedSessionId": text,
         "recommendationId": text,
-        "position": st.integers(-(2**31), 2**31 - 1),
+        "position": int32 | int32.map(float),  # JSON has one kind of number: 7.0 is 7
         "algorithm": text,
         "recommendationScore": number,
         "modelVersion": text,
