@@ -33,7 +33,8 @@ from trainer.domain.video_index import by_columns
 
 TARGET = "0 failed; p99 +<= 10 ms; old model kept; no partial artifact visible; promote and rollback on all <= 5 s"
 GOOD = ("m1", "m2", "m3")
-SHORT_VIDEOS, LONG_VIDEOS = 2_000, 50_000
+# As many as KuaiRand has: with 50,000 two cores are busy by 300 pages a second alone.
+SHORT_VIDEOS, LONG_VIDEOS = 2_000, 7_500
 # Of waits, on a machine that others hold up.
 BOUND_S = 120.0
 
@@ -211,7 +212,7 @@ def test_models_are_swapped_and_bad_ones_refused_under_load(rig: Rig, long: bool
         FolderWatch(models.models_dir, models.key.public_key(), tuple(BAD)) as folder,
         rig.under_load(bridge, long_s=120) as run,
     ):
-        begun = time.time()
+        begun = run.pause(5 if long else 0)  # until connections and memories are there
         calm = run.pause(30 if long else 1)
         _long_story(story, run, 90) if long else _short_story(story)
         done = time.time()
@@ -257,8 +258,9 @@ def _long_story(story: Story, run: Run, seconds: float) -> None:
     bad = itertools.cycle(BAD)
     refused_by_the_trainer = itertools.cycle(REFUSED_BY_THE_TRAINER)
     while time.time() < end:
-        story.promote("m3")
+        story.promote("m2")  # only what has served is gone back to
         story.kill_the_trainer()
+        story.promote("m3")
         story.roll_back("m2")
         story.offer_by_pointer(next(bad))
         story.offer_by_promote(next(refused_by_the_trainer))
