@@ -48,5 +48,5 @@ def served_filters(filters: common_pb2.VideoFilters) -> dict[str, object]:
             applied[told] = number
     for name, told in _TIMES.items():
         if filters.HasField(name):  # type: ignore[arg-type]  # the stub wants a literal
-            applied[told] = instant(getattr(filters, name).ToNanoseconds() / 1e9)
+            applied[told] = instant(getattr(filters, name).ToMilliseconds())
     return applied

@@ -40,7 +40,7 @@ class ServedPages(NullObserver):
                 response.recommendation_id,
                 record.user_id,
                 response.feed_session_id,
-                instant(self._clock.wall()),
+                instant(int(self._clock.wall() * 1000)),
                 response.algorithm,
                 record.source,
                 record.fallback_reason,

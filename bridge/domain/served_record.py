@@ -107,13 +107,13 @@ def columns(names: Sequence[str], rows: Sequence[float]) -> dict[str, Sequence[f
     return {name: rows[place :: len(names)] for place, name in enumerate(names)}
 
 
-def instant(time: float) -> str:
+def instant(time_ms: int) -> str:
     """Returns a time as the record holds it: RFC 3339, UTC, milliseconds.
 
     Args:
-        time: Unix seconds.
+        time_ms: Unix milliseconds.
     """
-    seconds, milliseconds = divmod(int(time * 1000), 1000)
+    seconds, milliseconds = divmod(time_ms, 1000)
     return f"{_second(seconds)}.{milliseconds:03}Z"
 
 

@@ -42,6 +42,19 @@ def test_words_are_told_and_ids_counted() -> None:
     }
 
 
+def test_the_first_and_the_last_instant_of_the_contract_are_told() -> None:
+    """The last one is nearer to the year 10000 than a float can tell."""
+    filters = common_pb2.VideoFilters(
+        published_after=Timestamp(seconds=-62_135_596_800),
+        published_before=Timestamp(seconds=253_402_300_799, nanos=999_999_999),
+    )
+
+    assert served_filters(filters) == {
+        "publishedAfter": "0001-01-01T00:00:00.000Z",
+        "publishedBefore": "9999-12-31T23:59:59.999Z",
+    }
+
+
 def test_every_filter_of_the_contract_is_told() -> None:
     """A filter that the contract gains is not forgotten."""
     told = served_filters.__globals__
