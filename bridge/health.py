@@ -22,9 +22,9 @@ class HealthWatch:
     """Asks each scorer for its health, over and over.
 
     One that does not serve, as when it drains or is not there yet, is asked for rankings last: more may be named than
-    there are, so that others may come. One that serves again is probed at once,
-    whatever its breaker's open time. Only that change counts: a scorer that says it serves but fails its calls stays
-    with the breaker's own, doubling, open times.
+    there are, so that others may come. One that serves again is probed at once, whatever its breaker's open time. Only
+    that change counts: a scorer that says it serves but fails its calls stays with the breaker's own, doubling, open
+    times.
 
     Args:
         watched: The scorers, each with its place in the pool.

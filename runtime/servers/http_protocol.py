@@ -156,7 +156,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Says that it is no request, unless it was said what is wrong with it."""
         del msg
-        if not self._said:
+        if self._said:
+            return
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()  # nothing can be said in the midst of another answer
+        else:
             self._end(HTTPStatus.BAD_REQUEST, "NOT_HTTP", "this is no HTTP request")
 
     def pause_writing(self) -> None:
@@ -213,6 +217,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Says why and ends the connection, a little later: one that ends while its peer sends loses what was said."""
         self._said = True
         self._say(status, reason, message)
+        if self.cycle is not None and not self.cycle.response_complete:
+            # For its handler the peer is gone: what that says now would come behind the end.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._end_receipt()

@@ -92,7 +92,7 @@ def record(name: str, **changes: Any) -> bytes:
         recommendation_id=name,
         user_id="u1",
         feed_session_id="s1",
-        timestamp=instant(TIME.timestamp()),
+        timestamp=instant(int(TIME.timestamp() * 1000)),
         algorithm="lightfm-warp",
         source=Source.LIGHTFM,
         fallback_reason=FallbackReason.NONE,

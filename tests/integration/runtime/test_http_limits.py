@@ -159,6 +159,15 @@ async def test_what_is_no_request_is_answered_as_every_other_problem(server: Ser
     assert said.count("HTTP/1.1") == 1
 
 
+async def test_a_body_that_is_no_http_is_answered_once(server: Server):
+    chunked = (
+        b"POST /echo HTTP/1.1\r\nhost: feed\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    said = await server.says(chunked + b"no size\r\n")
+    assert said.count("HTTP/1.1") == 1
+    assert "NOT_HTTP" in said
+
+
 async def test_who_sends_on_after_he_was_refused_is_cut_off(server: Server):
     body = b"x" * 1_000_000
     head = POST.replace(b"50", b"1000000000")

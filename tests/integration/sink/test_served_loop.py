@@ -125,7 +125,7 @@ def _page(session: str, number: int) -> ServedRecord:
         recommendation_id=f"{session}-{number}",
         user_id=f"u{number % 7}",
         feed_session_id=session,
-        timestamp=instant(time.time()),  # an old one would expire at once
+        timestamp=instant(int(time.time() * 1000)),  # an old one would expire at once
         algorithm="lightfm-warp",
         source=Source.LIGHTFM,
         fallback_reason=FallbackReason.NONE,
