@@ -41,6 +41,13 @@ def _process(jobs: Sequence[str]) -> tuple[Alert, ...]:
             "1m",
         ),
         Alert(
+            "FeedProcessRestarts",
+            'max by (job, instance) (changes(process_start_time_seconds{job=~"feed-.+"}[10m])) > 2',
+            _PAGE,
+            "{{ $labels.job }} ({{ $labels.instance }}) was started {{ $value | humanize }} times in 10 min.",
+            "It ends again and again, and each time lives for long enough to be seen.",
+        ),
+        Alert(
             "FeedCallsFail",
             failing,
             _TICKET,

@@ -99,6 +99,12 @@ CASES: Final = {
         _sources("0+94x900", "0+6x900"), (_sources("0+96x900", "0+4x900"),), at="74h", step="5m"
     ),
     "FeedProcessAway page": Case(_up(scorer="1+0x10 0+0x10"), (_up(), _up(scorer="1+0x13 0 1+0x10"))),
+    "FeedProcessRestarts page": _case(
+        'process_start_time_seconds{job="feed-sink", instance="a:1"} 100x9 700 760 820x5',
+        'process_start_time_seconds{job="feed-sink", instance="a:1"} 100x9 700 760x6',
+        'process_start_time_seconds{job="feed-sink", instance="a:1"} 100 160 220 280x20',
+        'process_start_time_seconds{job="others", instance="a:1"} 100x9 700 760 820x5',
+    ),
     "FeedCallsFail ticket": _case(
         'grpc_server_handled_total{job="feed-scorer", grpc_method="Rank", grpc_code="INTERNAL"} 0+0x13 1+1x9',
         'grpc_server_handled_total{job="feed-scorer", grpc_method="Rank", grpc_code="RESOURCE_EXHAUSTED"} 0+9x20',
