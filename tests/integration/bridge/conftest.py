@@ -33,8 +33,8 @@ CLIENT_TIMEOUT_S = 10.0  # far beyond the bridge's own deadline: a late answer s
 # The policy of production, stretched: a busy test machine may stop a process for longer than its 10 ms of reserve.
 # What was served comes again: there are few videos, and many fresh pages for the same user. No place goes by lot.
 ROOMY = {
-    "deadline_ms": 1500,
-    "attempt_timeout_ms": 300,
+    "deadline_ms": 2500,
+    "attempt_timeout_ms": 500,
     "fallback_reserve_ms": 250,
     "seen_served_h": 0,
     "exploration": 0,

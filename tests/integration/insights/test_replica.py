@@ -15,7 +15,9 @@ from insights.settings import InsightsSettings
 from runtime.access import api_keys
 from runtime.process import Service
 from runtime.settings import load
+from storage import ledger
 from storage.database import Database, upgrade
+from storage.tables import feed_cache
 from tests.brokers import running as started
 from tests.http import call
 from tests.integration.insights.books import SECRET, Books, page
@@ -77,6 +79,12 @@ async def kept(books: Books) -> int:
     return (await books.state()).served
 
 
+async def begun(books: Books) -> bool:
+    """Whether there is a ledger: it begins with what comes from then on."""
+    async with books.database.read() as connection:
+        return await ledger.progress(connection, feed_cache) is not None
+
+
 def replay(replica: LocalPostgres, what: str) -> None:
     with psycopg.connect(replica.url, autocommit=True) as connection:
         connection.execute(f"SELECT pg_wal_replay_{what}()")
@@ -86,6 +94,7 @@ async def test_a_replica_that_lags_holds_up_answers_only(
     primary: LocalPostgres, replica: LocalPostgres, books: Books, tmp_path: Path
 ) -> None:
     async with insights(primary, replica, tmp_path) as service:
+        await until(lambda: begun(books), expected=True)
         before = await kept(books)
         await books.serve(page("lag-1", time=NOW))
         await until(lambda: told(service), before + 2)
@@ -134,6 +143,7 @@ async def test_without_its_replica_there_are_no_answers_and_the_ledger_goes_on(
     primary: LocalPostgres, replica: LocalPostgres, books: Books, tmp_path: Path
 ) -> None:
     async with insights(primary, replica, tmp_path) as service:
+        await until(lambda: begun(books), expected=True)
         before = await kept(books)
         await until(lambda: told(service), before)
         replica.stop()
