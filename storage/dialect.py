@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -29,24 +29,14 @@ def insert_ignore(table: sa.Table, dialect_name: str, conflict: Sequence[str]) -
     return insert(table, dialect_name).on_conflict_do_nothing(index_elements=list(conflict))
 
 
-def among(column: sa.ColumnElement[str], values: Collection[str], dialect_name: str) -> sa.ColumnElement[bool]:
-    """Returns the condition that a text is one of many: one parameter, however many there are."""
+def among(column: sa.ColumnElement[Any], values: Collection[str | int], dialect_name: str) -> sa.ColumnElement[bool]:
+    """Returns the condition that a text or a whole number is one of many: one parameter, however many there are."""
     given = sa.bindparam(None, as_json(values), type_=sa.Text)
     if dialect_name == "postgresql":
-        listed = sa.select(sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON)))
+        each: sa.ColumnElement[Any] = sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON))
+        listed = sa.select(sa.cast(each, sa.BigInteger) if isinstance(column.type, sa.Integer) else each)
         # An array, so that the planner looks each value up however it misjudges their number.
         return column == sa.any_(sa.func.array(listed.scalar_subquery()))
-    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
-
-
-def numbered_among(
-    column: sa.ColumnElement[int], numbers: Collection[int], dialect_name: str
-) -> sa.ColumnElement[bool]:
-    """Returns the condition that a number is one of many: one parameter, however many there are."""
-    given = sa.bindparam(None, as_json(numbers), type_=sa.Text)
-    if dialect_name == "postgresql":
-        listed = sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON))
-        return column == sa.any_(sa.func.array(sa.select(sa.cast(listed, sa.BigInteger)).scalar_subquery()))
     return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import Database
-from storage.dialect import numbered_among
+from storage.dialect import among
 from storage.quick_select import QuickSelect, parameter
 from storage.tables import feed_cache, user_interactions
 
@@ -113,7 +113,7 @@ async def pages_after(connection: AsyncConnection, row: int, limit: int) -> list
 
 async def pages_of(connection: AsyncConnection, numbers: Sequence[int]) -> list[PageRow]:
     """Returns those of the served pages with these numbers that are there, oldest first."""
-    return await _pages(connection, _PAGE.where(numbered_among(feed_cache.c.id, numbers, connection.dialect.name)))
+    return await _pages(connection, _PAGE.where(among(feed_cache.c.id, numbers, connection.dialect.name)))
 
 
 async def _pages(connection: AsyncConnection, wanted: sa.Select[Any]) -> list[PageRow]:

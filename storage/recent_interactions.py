@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import numbered_among, unix_seconds
+from storage.dialect import among, unix_seconds
 from storage.tables import user_interactions
 
 
@@ -52,8 +52,7 @@ async def rows_after(connection: AsyncConnection, row: int, limit: int) -> list[
 async def rows_of(connection: AsyncConnection, numbers: Sequence[int]) -> list[RecentRow]:
     """Returns those of the rows with these numbers that are there, oldest first."""
     dialect = connection.dialect.name
-    among = numbered_among(user_interactions.c.id, numbers, dialect)
-    return await _rows(connection, _wanted(dialect).where(among))
+    return await _rows(connection, _wanted(dialect).where(among(user_interactions.c.id, numbers, dialect)))
 
 
 def _wanted(dialect_name: str) -> sa.Select[Any]:

@@ -159,9 +159,8 @@ class Story:
     def __init__(self, models: Models, scorers: Scorers) -> None:
         self._models = models
         self._scorers = scorers
-        self.swaps: list[
-            tuple[float, float]
-        ] = []  # when the pointer moved, and when all scorers served, in Unix seconds
+        # When the pointer moved, and when all scorers served, in Unix seconds.
+        self.swaps: list[tuple[float, float]] = []
         self.refused = 0
         self.killed_in_the_midst = 0
 
