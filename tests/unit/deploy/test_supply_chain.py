@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.vulnerabilities import EXCUSES, LOCK, ROOT, excuses, faults, was_reached
+from deploy.vulnerabilities import EXCUSES, LOCK, ROOT, excuses, faults, newest_release, was_reached
 
 TODAY = date(2026, 11, 22)
 EXCUSE = """
@@ -56,6 +56,21 @@ def test_what_is_wrong_is_told(found: dict[str, Any], text: str, today: date, ex
 def test_a_mirror_that_knows_nothing_is_no_answer():
     assert not was_reached(audit({"name": "a", "skip_reason": "not found"}))
     assert was_reached(audit({"name": "a", "skip_reason": "not found"}, {"name": "b", "version": "1", "vulns": []}))
+
+
+PAGE = {
+    "info": {"version": "1.0"},
+    "vulnerabilities": [
+        {"id": "PYSEC-1", "aliases": ["CVE-1"], "fixed_in": ["2.0"], "withdrawn": None},
+        {"id": "PYSEC-2", "aliases": [], "fixed_in": [], "withdrawn": "2026-01-01T00:00:00Z"},
+    ],
+}
+
+
+def test_a_page_of_a_package_tells_of_its_newest_release():
+    assert list(faults(audit(newest_release("a", "1.0", PAGE)), [], TODAY)) == ["a 1.0: PYSEC-1, mended by 2.0"]
+    assert newest_release("a", "0.9", PAGE)["skip_reason"] == "its page tells of 1.0 alone"
+    assert newest_release("a", "1.0", None)["skip_reason"] == "no answer"
 
 
 def test_excuses_have_reasons_and_days():
