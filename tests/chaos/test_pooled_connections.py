@@ -134,7 +134,10 @@ def _complaints(pooler: PgBouncer) -> list[str]:
 
 
 def _backends(engine: sa.Engine) -> int:
-    """Connections to the database but for the one that asks."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    """Connections of clients to the database but for the one that asks; it may be vacuuming by itself meanwhile."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
     with reading(engine) as connection:
         return int(connection.scalar(sa.text(asked)) or 0)
