@@ -24,6 +24,9 @@ _SETS: Final = 16
 # A text of ids this long is worth a read once the model knows them: some 1,000 ids.
 _LONG_CHARS: Final = 10_000
 
+# Fewer characters are not worth a look for what is there twice.
+_COMPACT_CHARS: Final = 4_096
+
 # Longer than any read takes: as long is kept what a read under way may not bring.
 _READ_S: Final = 60.0
 
@@ -136,6 +139,7 @@ class Seen(AbstractSet[str]):
     Args:
         ids_of: Returns the ids of a text as a set.
         newer: What the user met or was served of late, parted by line feeds; one may be there twice.
+        compact_at: At how many characters of it those that are there twice are taken out.
         older: What is older.
         since_s: From when on `newer` tells everything; `older` tells what is before, in Unix seconds.
         trained_s: Until when the model knew everything when `older` was read, in Unix seconds.
@@ -147,6 +151,7 @@ class Seen(AbstractSet[str]):
 
     ids_of: Callable[[str], frozenset[str]]
     newer: str = ""
+    compact_at: int = _COMPACT_CHARS
     older: OlderHistory = NOTHING_OLDER
     since_s: float = 0.0
     trained_s: float = 0.0
@@ -196,6 +201,14 @@ class Seen(AbstractSet[str]):
     def add(self, video_ids: str) -> None:
         """Adds videos that the user met or was served, parted by line feeds."""
         self.newer = f"{self.newer}\n{video_ids}" if self.newer else video_ids
+        if len(self.newer) > self.compact_at:
+            self.renew([self.newer])
+
+    def renew(self, texts: Iterable[str]) -> None:
+        """Makes the newer part anew, of texts of ids parted by line feeds: each of them once."""
+        self.newer = "\n".join(dict.fromkeys("\n".join(filter(None, texts)).split("\n")))
+        # Who has been served all there is is served it again: at each doubling it costs next to nothing.
+        self.compact_at = max(_COMPACT_CHARS, 2 * len(self.newer))
 
     def _sets(self) -> Iterator[frozenset[str]]:
         return (self.ids_of(text) for text in (self.newer, *self.older) if text)
@@ -381,8 +394,7 @@ def older_is_due(seen: Seen, policy: HistoryPolicy, trained_s: float, now: float
 
 def _renew(seen: Seen, text: str, now: float) -> None:
     """Makes the newer part anew: of a text of ids, and of what was added and still counts."""
-    texts = [text, *(added.video_ids for added in (*seen.served, *seen.followed) if added.until > now)]
-    seen.newer = "\n".join(dict.fromkeys("\n".join(filter(None, texts)).split("\n")))
+    seen.renew([text, *(added.video_ids for added in (*seen.served, *seen.followed) if added.until > now)])
 
 
 def _ids_of(text: str) -> frozenset[str]:

@@ -387,6 +387,20 @@ def test_one_user_alone_has_bounds_too() -> None:
     assert "2999-0" in seen
 
 
+def test_who_is_served_the_same_again_and_again_takes_no_more_memory() -> None:
+    """As in a small catalogue: a model would be told of each video a thousand times."""
+    histories = Histories(PATIENT)
+    pages = [[f"video-{page}-{place}" for place in range(20)] for page in range(100)]
+    once = sum(len(video) + 1 for page in pages for video in page)
+    for _ in range(5):
+        for page in pages:
+            histories.served("u1", page, now=0.0)
+    seen = histories.of("u1")
+    assert seen is not None
+    assert len(seen.newer) <= 2 * once
+    assert set(seen) == {video for page in pages for video in page}
+
+
 def test_memory_is_given_back() -> None:
     memory = Histories(PATIENT)
     memory.served("u1", ["a"], now=0.0)
