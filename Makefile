@@ -26,8 +26,8 @@ run: setup ## Set everything up and run the whole system until Ctrl-C
 test: setup ## Run all tests, on the embedded and on the real parts
 	@# Faults under load come alone, after what waits more than it works; all of it runs whatever failed.
 	@failed=0; \
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/contract tests/integration || failed=1; \
-	$(PY) -m pytest tests/chaos tests/e2e || failed=1; \
+	sh deploy/test.sh -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/contract tests/integration || failed=1; \
+	sh deploy/test.sh tests/chaos tests/e2e || failed=1; \
 	exit $$failed
 
 check: setup ## Format, lint, types, layers, contract, lock file, known vulnerabilities
