@@ -53,6 +53,15 @@ def as_json(values: Collection[object]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
+def postgres_rows(*names: str) -> str:
+    """Returns what PostgreSQL selects FROM, with a column for each of these parameters, which are lists as JSON.
+
+    Flat lists of texts: of a list of rows, each row is parsed anew for each of its values.
+    """
+    lists = ", ".join(f"json_array_elements_text(CAST(:{name} AS json))" for name in names)
+    return f"ROWS FROM ({lists})"
+
+
 async def set_for_transaction(connection: AsyncConnection, settings: Mapping[str, str]) -> None:
     """Gives PostgreSQL settings for this transaction alone, so that others may use its connection later."""
     if connection.dialect.name == "postgresql":

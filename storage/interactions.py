@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.bulk import insert_many
-from storage.dialect import among, as_json
+from storage.dialect import among, as_json, postgres_rows
 from storage.tables import user_interactions, users, videos
 
 # SQLSTATE classes that speak of the rows and not of the server: data exception, integrity constraint violation.
@@ -20,12 +20,13 @@ _UNIQUE_VIOLATION: Final = "23505"
 
 _LONGEST_VIEWS: Final = {
     "postgresql": sa.text(
-        "SELECT told.place, longest.watch_time_s"
-        " FROM json_array_elements(CAST(:views AS json)) WITH ORDINALITY AS told (view, place)"
+        "SELECT told.place, longest.watch_time_s"  # noqa: S608  # names of our own parameters
+        f" FROM {postgres_rows('users', 'videos', 'sessions')}"
+        " WITH ORDINALITY AS told (user_id, video_id, session, place)"
         # A sub-select with an aggregate is done for each row: no statistics talk the planner into reading the table.
         " CROSS JOIN LATERAL (SELECT max(watch_time_s) AS watch_time_s FROM user_interactions AS known"
-        " WHERE known.user_id = told.view ->> 0 AND known.video_id = told.view ->> 1"
-        " AND known.feed_session_id = told.view ->> 2 AND known.interaction_type = 'VIEW') AS longest"
+        " WHERE known.user_id = told.user_id AND known.video_id = told.video_id"
+        " AND known.feed_session_id = told.session AND known.interaction_type = 'VIEW') AS longest"
         " WHERE longest.watch_time_s IS NOT NULL"
     ),
     "sqlite": sa.text(
@@ -100,7 +101,13 @@ async def longest_views_s(connection: AsyncConnection, views: Sequence[ViewT]) -
     """
     if not views:
         return {}
-    found = await connection.execute(_LONGEST_VIEWS[connection.dialect.name], {"views": as_json(views)})
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        columns = zip(*views, strict=True)
+        told = {name: as_json(column) for name, column in zip(("users", "videos", "sessions"), columns, strict=True)}
+    else:
+        told = {"views": as_json(views)}
+    found = await connection.execute(_LONGEST_VIEWS[dialect], told)
     return {views[place - 1]: watch_time_s for place, watch_time_s in found.all()}
 
 

@@ -1,13 +1,13 @@
 """What is watched now: hourly weights by segment and video."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialect import as_json, decayed_by, insert, unix_seconds
+from storage.dialect import as_json, decayed_by, insert, postgres_rows, unix_seconds
 from storage.segments import GLOBAL_SEGMENT
 from storage.tables import trending
 
@@ -29,12 +29,14 @@ class TrendingBucket(NamedTuple):
 
 
 _COLUMNS: Final = ("segment", "bucket", "video_id", "weight")
-_Row: TypeAlias = tuple[str, datetime, str, float]
+# Sums by segment, hour and video, as `summed` makes them.
+Summed: TypeAlias = Sequence[tuple[str, datetime, str, float]]
 
 _ADD_ALL: Final = sa.text(
-    "INSERT INTO trending (segment, bucket, video_id, weight)"
-    " SELECT told ->> 0, CAST(told ->> 1 AS timestamptz), told ->> 2, CAST(told ->> 3 AS double precision)"
-    " FROM json_array_elements(CAST(:rows AS json)) AS told"
+    "INSERT INTO trending (segment, bucket, video_id, weight)"  # noqa: S608  # names of our own parameters
+    " SELECT segment, CAST(bucket AS timestamptz), video_id, CAST(weight AS double precision)"
+    f" FROM {postgres_rows(*_COLUMNS)}"
+    " AS told (segment, bucket, video_id, weight)"
     " ON CONFLICT (segment, bucket, video_id) DO UPDATE SET weight = trending.weight + excluded.weight"
 )
 
@@ -73,20 +75,19 @@ class Decay(NamedTuple):
     rising: float = 0.0
 
 
-async def add(connection: AsyncConnection, rows: Iterable[TrendingBucket]) -> None:
-    """Adds these weights to those that are there; rows of one key are summed first."""
-    summed = _summed(rows)
-    if not summed:
+async def add(connection: AsyncConnection, rows: Summed) -> None:
+    """Adds these sums to those that are there."""
+    if not rows:
         return
     if connection.dialect.name == "postgresql":
         # One statement for all: a statement a row takes five times as long.
-        rows_json = as_json([(segment, bucket.isoformat(), *rest) for segment, bucket, *rest in summed])
-        await connection.execute(_ADD_ALL, {"rows": rows_json})
+        columns = zip(*rows, strict=True)
+        await connection.execute(_ADD_ALL, {name: as_json(each) for name, each in zip(_COLUMNS, columns, strict=True)})
         return
     statement = insert(trending, connection.dialect.name)
     total = trending.c.weight + statement.excluded.weight
     upsert = statement.on_conflict_do_update(index_elements=["segment", "bucket", "video_id"], set_={"weight": total})
-    await connection.execute(upsert, [dict(zip(_COLUMNS, row, strict=True)) for row in summed])
+    await connection.execute(upsert, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
 
 
 async def load_sums(connection: AsyncConnection, decay: Decay, *, hours: int, videos: int) -> list[DecayedSum]:
@@ -137,7 +138,8 @@ def _decayed(picked: sa.Subquery, half_life_s: float) -> sa.ColumnElement[float]
     return sa.func.sum(picked.c.weight * decayed_by(picked.c.age_s, half_life_s))
 
 
-def _summed(rows: Iterable[TrendingBucket]) -> list[_Row]:
+def summed(rows: Iterable[TrendingBucket]) -> Summed:
+    """Returns the sums of weights, one for each key."""
     sums: dict[tuple[str, datetime, str], float] = {}
     for bucket, segment, video_id, weight in rows:
         key = (segment, bucket, video_id)

@@ -1,7 +1,8 @@
 """The store in the database: events, trending weights and log offsets in one transaction."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -20,7 +21,7 @@ from storage.consent import Withheld
 from storage.database import Database
 from storage.interactions import InteractionRow
 from storage.segments import segments_of
-from storage.trending import TrendingBucket
+from storage.trending import Summed, TrendingBucket
 
 # The country and the locale of users of whom neither is known.
 _NOWHERE: Final = ("", "")
@@ -55,14 +56,15 @@ class DatabaseStore:
 async def _write(connection: AsyncConnection, events: Sequence[StoredEvent]) -> Written:
     withheld = await consent.withheld(connection, {each.event.user_id for each in events})
     kept = [each for each in events if not _is_kept_out(each, withheld)] if withheld else events
-    new = await _new(connection, kept)
+    # For the database one mostly waits; what is to be made is made meanwhile.
+    known_ids, made = await asyncio.gather(_known_ids(connection, kept), _rows(kept))
+    new = [each for each in kept if each.key not in known_ids]
     if new:
         # Asked before the rows go in, which are views themselves.
         known = await _known(connection, new)
-        # The one is mostly waited for; the other is done meanwhile.
-        inserting = interactions.insert(connection, [row_of(each) for each in new])
-        _, buckets = await asyncio.gather(inserting, _buckets(new, known))
-        await trending.add(connection, buckets)
+        inserting = interactions.insert(connection, [row for row in made if row.event_id not in known_ids])
+        _, sums = await asyncio.gather(inserting, _sums(new, known))
+        await trending.add(connection, sums)
     return Written(len(new), len(events) - len(kept))
 
 
@@ -71,11 +73,15 @@ def _is_kept_out(stored: StoredEvent, withheld: Mapping[str, Withheld]) -> bool:
     return found is not None and found.keeps_out(stored.event_time)
 
 
-async def _new(connection: AsyncConnection, events: Sequence[StoredEvent]) -> list[StoredEvent]:
-    if not events:
-        return []
-    known = await interactions.known_ids(connection, [each.key for each in events])
-    return [each for each in events if each.key not in known]
+async def _known_ids(connection: AsyncConnection, events: Sequence[StoredEvent]) -> AbstractSet[str]:
+    return await interactions.known_ids(connection, [each.key for each in events]) if events else frozenset()
+
+
+async def _rows(events: Sequence[StoredEvent]) -> list[InteractionRow]:
+    rows: list[InteractionRow] = []
+    async for some in in_turns(events):
+        rows += map(row_of, some)
+    return rows
 
 
 class _Known(NamedTuple):
@@ -101,7 +107,7 @@ async def _known(connection: AsyncConnection, new: Sequence[StoredEvent]) -> _Kn
     )
 
 
-async def _buckets(new: Sequence[StoredEvent], known: _Known) -> Iterator[TrendingBucket]:
+async def _sums(new: Sequence[StoredEvent], known: _Known) -> Summed:
     """Returns what new events, in the order in which they came, add to trending."""
     watched, places, durations_s = known
     # By place and not by segment, of which a place has up to three: few of the sums are of one event alone.
@@ -114,7 +120,7 @@ async def _buckets(new: Sequence[StoredEvent], known: _Known) -> Iterator[Trendi
             if weight > 0:
                 key = (hour_of(stored.event_time), event.video_id, places.get(event.user_id, _NOWHERE))
                 sums[key] = sums.get(key, 0.0) + weight
-    return (
+    return trending.summed(
         TrendingBucket(hour, segment, video_id, weight)
         for (hour, video_id, place), weight in sums.items()
         for segment in segments_of(*place)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from storage.database import Database
-from storage.trending import Decay, TrendingBucket, add, load_sums
+from storage.trending import Decay, TrendingBucket, add, load_sums, summed
 
 HOUR = datetime(2025, 9, 1, 12, tzinfo=UTC)
 DECAY = Decay(half_life_s=86_400.0, short_half_life_s=10_800.0)
@@ -25,7 +25,7 @@ def bucket(video_id: str, hours_ago: float, weight: float, segment: str = "globa
 
 async def fill(database: Database, *made: TrendingBucket) -> None:
     async with database.begin() as connection:
-        await add(connection, made)
+        await add(connection, summed(made))
 
 
 async def sums(
