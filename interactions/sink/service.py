@@ -17,7 +17,7 @@ from interactions.system import System
 _LOG = structlog.get_logger(__name__)
 
 # One batch is one transaction. Only a backlog fills one: whatever is there is taken at once.
-BATCH_RECORDS: Final = 5_000
+BATCH_RECORDS: Final = 10_000
 # Also the longest that a stop waits while nothing comes.
 _POLL_S: Final = 0.5
 _LAG_EVERY_S: Final = 1.0
