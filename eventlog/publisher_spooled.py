@@ -28,6 +28,8 @@ _MAX_GROUP: Final = 2_000
 # Records that may wait for the journal; 10 s at 2,000 a second.
 _MAX_WAITING: Final = 20_000
 _FULL_RETRY_AFTER_S: Final = 1.0
+# For so long nobody tries a journal that was found full: who sends again at once would wait for the disk each time.
+_FULL_S: Final = 0.02
 # Of closing: how long calls under way and the relay's window may take.
 _CLOSE_S: Final = 5.0
 _CLOSE_RELAY_S: Final = 0.5
@@ -81,6 +83,7 @@ class SpooledPublisher:
         self._work = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._check_at_s = math.inf
+        self._full: tuple[LogFullError, float] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -107,6 +110,8 @@ class SpooledPublisher:
             batch.settle_all(NotAcknowledgedError(str(self.not_ready())))
         elif self._router.queued_records > _MAX_WAITING:
             batch.settle_all(LogFullError("too many records wait for the journal", _FULL_RETRY_AFTER_S))
+        elif self._full and self._router.way is Way.JOURNAL and time.monotonic() < self._full[1]:
+            batch.settle_all(self._full[0])
         elif len(batch):
             self._take_in(batch)
         return await batch.outcomes(self._publish_timeout_s)
@@ -219,6 +224,8 @@ class SpooledPublisher:
         if any(isinstance(failure, NotAcknowledgedError) for failure in failures):
             self._not_written(items, failures[0])
             return
+        full = next((failure for failure in failures if isinstance(failure, LogFullError)), None)
+        self._full = (full, time.monotonic() + _FULL_S) if full else None
         if failures:
             self._router.refused()
         else:

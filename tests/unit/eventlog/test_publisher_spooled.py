@@ -282,6 +282,34 @@ async def test_a_full_journal_refuses_before_the_acknowledgement(kafka: Scripted
     assert await publisher.publish_many(big) == [KAFKA]
 
 
+async def test_a_full_journal_is_not_tried_by_everybody(
+    kafka: ScriptedKafka, open_publisher: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    """Who is refused sends again at once; each attempt would wait for the disk, and so would everybody behind it."""
+    kafka.problem = "no Kafka broker answers"
+    publisher = await open_publisher(max_bytes=300_000)
+    tried = 0
+    write = JournalFile.append
+
+    def counted(file: JournalFile, records: Sequence[Record]) -> None:
+        nonlocal tried
+        tried += 1
+        write(file, records)
+
+    monkeypatch.setattr(JournalFile, "append", counted)
+    monkeypatch.setattr("eventlog.publisher_spooled._FULL_S", 60.0)
+    big = [Record(TOPIC, "k", b"x" * 50_000)]
+    while kinds(await publisher.publish_many(big)) != [LogFullError]:
+        pass
+    before = tried
+    assert kinds([(await publisher.publish_many(big))[0] for _ in range(50)]) == [LogFullError] * 50
+    assert tried == before
+
+    kafka.problem = None
+    await until_way(publisher, Way.KAFKA)
+    assert await publisher.publish_many(big) == [KAFKA]
+
+
 @pytest.fixture
 def in_the_way(path: Path) -> Path:
     """A file where the journal's folder should be."""
