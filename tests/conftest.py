@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -27,6 +28,10 @@ QUICK_MODEL: Final = {"FEED_TRAINER_DIMENSIONS": "16", "FEED_TRAINER_EPOCHS": "3
 # A sixth of the log that an empty system makes for itself.
 SMALL_LOG_USERS: Final = 400
 SMALL_LOG: Final = ("seed", "--users", f"{SMALL_LOG_USERS}", "--videos", "400")
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -148,7 +148,7 @@ def check_times(log: InteractionLog, rows: list[Row]) -> None:
     assert (log.daily().counts == np.trim_zeros(counts, "f")).all()
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROWS, min_size=1, max_size=60))
 def test_duckdb_finds_what_a_loop_finds(rows: list[Row], tmp_path: Path) -> None:
     write(tmp_path / "rows.parquet", rows)

@@ -146,9 +146,9 @@ class BreakerHistories(RuleBasedStateMachine):
 
 
 class TestBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=150, stateful_step_count=50)
 
 
 @pytest.mark.long
 class TestManyBreakerHistories(BreakerHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=10_000, stateful_step_count=50)

@@ -82,9 +82,9 @@ class BudgetHistories(RuleBasedStateMachine):
 
 
 class TestBudgetHistories(BudgetHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=100, stateful_step_count=50)
 
 
 @pytest.mark.long
 class TestManyBudgetHistories(BudgetHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=10_000, stateful_step_count=50)

@@ -84,9 +84,9 @@ class LimitHistories(RuleBasedStateMachine):
 
 
 class TestLimitHistories(LimitHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=100, stateful_step_count=50)
 
 
 @pytest.mark.long
 class TestManyLimitHistories(LimitHistories.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=10_000, stateful_step_count=50)

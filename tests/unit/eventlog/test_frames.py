@@ -3,7 +3,7 @@
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.domain import frames
@@ -39,7 +39,6 @@ def scanned(data: bytes, position: int = 0, *, whole: bool = True) -> list[Frame
     return list(frames.scan(data, frames.place_of(FIRST, position), whole=whole))
 
 
-@settings(deadline=None)
 @given(st.lists(records, max_size=6))
 def test_what_goes_in_comes_out(written: list[Record]) -> None:
     found = scanned(b"".join(encoded(written)))
@@ -50,7 +49,6 @@ def test_what_goes_in_comes_out(written: list[Record]) -> None:
     assert all(one.end == next_one.start for one, next_one in pairwise(found))
 
 
-@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=6), st.data())
 def test_a_cut_loses_only_what_it_hits(written: list[Record], data: st.DataObject) -> None:
     parts = encoded(written)
@@ -62,7 +60,6 @@ def test_a_cut_loses_only_what_it_hits(written: list[Record], data: st.DataObjec
     assert [decoded(frame) for frame in found] == written[: sum(end <= cut for end in ends)]
 
 
-@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=6), st.data())
 def test_changed_bytes_lose_only_the_frames_that_hold_them(written: list[Record], data: st.DataObject) -> None:
     parts = encoded(written)
@@ -84,7 +81,6 @@ def test_changed_bytes_lose_only_the_frames_that_hold_them(written: list[Record]
     assert [(frame.start, frame.end) for frame in found] == [(starts[number], ends[number]) for number in intact]
 
 
-@settings(deadline=None)
 @given(st.lists(records, max_size=4), st.binary(max_size=50), st.binary(max_size=50))
 def test_rubbish_before_and_after_hides_nothing(written: list[Record], before: bytes, after: bytes) -> None:
     found = scanned(before + b"".join(encoded(written, len(before))) + after)
@@ -92,7 +88,6 @@ def test_rubbish_before_and_after_hides_nothing(written: list[Record], before: b
     assert [decoded(frame) for frame in found] == written
 
 
-@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=4), st.data())
 def test_read_in_two_parts_gives_the_same(written: list[Record], data: st.DataObject) -> None:
     """While more follows, a frame that goes on is left for the next part, and nothing behind it is looked at."""
@@ -114,7 +109,6 @@ def test_a_length_that_lies_is_believed_only_while_more_may_follow() -> None:
     assert [frame.key for frame in scanned(lying + other)] == [b"b"]
 
 
-@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=4), st.integers(1, 100))
 def test_a_frame_is_one_only_where_it_was_written(written: list[Record], moved: int) -> None:
     """Not when a disk brings back another page, nor inside a value that somebody sent."""

@@ -107,5 +107,5 @@ class JournalHistories(RuleBasedStateMachine):
             with_new_eyes.close()
 
 
-JournalHistories.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+JournalHistories.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 TestJournalHistories = JournalHistories.TestCase

@@ -259,7 +259,7 @@ class RouterInTheWorld(RuleBasedStateMachine):
             item.tell(outcome)
 
 
-RouterInTheWorld.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+RouterInTheWorld.TestCase.settings = settings(max_examples=60, stateful_step_count=50)
 TestRouterInTheWorld = RouterInTheWorld.TestCase
 
 

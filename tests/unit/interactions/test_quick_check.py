@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import event as note
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from feed.common.v1 import common_pb2
@@ -126,7 +126,6 @@ some_off = st.builds(
 )
 
 
-@settings(deadline=None)  # the first one compiles the rules
 @given(good | some_off | anything)
 def test_what_it_takes_the_rules_take_and_write_the_same(fields: dict[str, Any]) -> None:
     """Fine by the quick check means: no rule of the proto files or the clock is broken, and not a byte differs."""

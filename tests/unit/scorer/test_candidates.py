@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.models.model_bundle import Floats, ModelBundle
@@ -86,7 +86,6 @@ corrections = st.one_of(
     skip_prior=st.booleans(),
     parts=st.sampled_from([0, 10]),
 )
-@settings(deadline=None)
 def test_a_ranking_by_an_index_equals_one_by_all(  # noqa: PLR0913, PLR0917
     user_id: str,
     k: int,

@@ -145,7 +145,7 @@ def brute_force(catalogue: list[Facts], seen: list[str], wish: Wish) -> list[tup
     return sorted(found, key=lambda each: (-each[1], each[0]))[: wish.k]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(catalogue=catalogues, seen=some(VIDEOS), wish=wishes)
 def test_the_best_k_equal_brute_force(catalogue: list[Facts], seen: list[str], wish: Wish) -> None:
     arrays = arrays_of(

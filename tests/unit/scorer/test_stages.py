@@ -82,7 +82,7 @@ def test_the_lots_are_those_of_splitmix() -> None:
     assert draw(99, 300)[:5].tolist() == draw(99, 5).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(1, 2**64 - 1))
 def test_lots_lie_between_0_and_1(seed: int) -> None:
     lots = draw(seed, 500)
@@ -133,7 +133,7 @@ def greedy(values: Sequence[float], authors: Sequence[int], strength: float) -> 
     return order
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     authors=st.lists(st.integers(0, 4), min_size=1, max_size=20),
     strength=st.sampled_from([0.05, 0.25, 0.5, 1.0]),
@@ -155,7 +155,7 @@ def longest(codes: Sequence[int]) -> int:
     return max((len(list(run)) for code, run in groupby(codes) if code >= 0), default=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kinds=st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), min_size=1, max_size=40),
     most=st.integers(1, 4),
@@ -255,7 +255,7 @@ def test_served_values_never_rise() -> None:
     assert found.values.tolist() == [5, 3, 3, 3, 1, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(1, 10_000), stages=st.sampled_from([ALL_ON, msgspec.structs.replace(ALL_ON, max_run=1)]))
 def test_all_stages_together_give_a_ranking(seed: int, stages: Stages) -> None:
     codes = np.random.default_rng(3).integers(0, 9, (2, SIZE + 30)).tolist()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.domain.topk import take_out, top_k
@@ -44,7 +44,6 @@ def test_it_equals_a_full_sort(scores: list[float], k: int) -> None:
     levels=st.sampled_from([1, 7, 1000, 1_000_000]),
     shape=st.sampled_from(["drawn", "rising", "falling", "sampled places worst", "sampled places best"]),
 )
-@settings(deadline=None)
 def test_many_scores_equal_a_full_sort(seed: int, size: int, k: int, masked: float, levels: int, shape: str) -> None:
     """Long enough for the sampled bound; with ties, masks, and orders that mislead the sample."""
     draw = np.random.default_rng(seed)
