@@ -24,6 +24,7 @@ class FollowPolicy:
     Args:
         backlog: How many rows that are there at the start are read too; LEAST_BACKLOG at least.
         poll_s: Time between two looks for new ones, in seconds.
+        rows_a_read: Most rows at a time: they are made into values between two requests.
         pause_s: Time between two reads of one look, in seconds: a long backlog must not slow the requests down.
         overlap_s: How long numbers that were skipped are looked for, in seconds: two writers' rows need not appear in
             the order of their numbers.
@@ -31,6 +32,7 @@ class FollowPolicy:
 
     backlog: int = 0
     poll_s: float = 0.5
+    rows_a_read: int = 250
     pause_s: float = 0.02
     overlap_s: float = 1.0
 
@@ -89,10 +91,13 @@ class Follower(Generic[RowT]):
         if missing:
             self._take_new(await self._reader.rows_of(missing), self._overlap)
         place = self._overlap.floor if missing is None else self._overlap.newest
-        while rows := await self._reader.rows_after(place):
+        most = self._policy.rows_a_read
+        # A read that was not filled is the last: where rows come without end, a look would have none either.
+        while len(rows := await self._reader.rows_after(place, most)) == most:
             self._take_new(rows, self._overlap)
             place = rows[-1].row
             await self._clock.sleep(self._policy.pause_s)  # requests first
+        self._take_new(rows, self._overlap)
         now = self._clock.monotonic()
         self._overlap.looked(now)
         self._looked = now

@@ -175,8 +175,8 @@ class RowReader(Protocol[RowT_co]):
     async def newest_row(self) -> int:
         """Returns the number of the newest row; 0 when there is none."""
 
-    async def rows_after(self, row: int) -> Sequence[RowT_co]:
-        """Returns the next rows with a higher number, oldest first; none at the end."""
+    async def rows_after(self, row: int, limit: int) -> Sequence[RowT_co]:
+        """Returns the next rows with a higher number, oldest first, at most so many; fewer at the end."""
 
     async def rows_of(self, numbers: Sequence[int]) -> Sequence[RowT_co]:
         """Returns those of these rows that are there, oldest first; a thousand at most."""

@@ -15,6 +15,9 @@ RECENT: Final = "recent"
 # What the contract allows a request to carry.
 _MOST: Final = 100
 
+# A millisecond or two to make into values.
+_ROWS_A_READ: Final = 500
+
 # At some 300 bytes each.
 _MOST_ON_THE_WIRE: Final = 10_000
 
@@ -67,7 +70,9 @@ class RecentFollower(Follower[FollowedEvent]):
         observer: Observer,
         watcher: Watcher | None = None,
     ) -> None:
-        follow = FollowPolicy(backlog=policy.events, poll_s=policy.poll_s, overlap_s=policy.overlap_s)
+        follow = FollowPolicy(
+            backlog=policy.events, poll_s=policy.poll_s, rows_a_read=_ROWS_A_READ, overlap_s=policy.overlap_s
+        )
         super().__init__(RECENT, reader, follow, self._remember, clock, observer)
         self._events = RecentEvents(policy)
         self._watcher = watcher

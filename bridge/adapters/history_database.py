@@ -15,8 +15,6 @@ from storage.feed_history import Window
 # Nobody waits this long; it ends reads of a database that hangs.
 _LONGEST_READ_S: Final = 2.0
 
-_ROWS_A_QUERY: Final = 250
-
 
 class DatabaseHistory:
     """The port `HistoryReader` on the database.
@@ -71,10 +69,10 @@ class DatabasePages:
         async with reading(self._database, "served pages", _LONGEST_READ_S) as connection:
             return await feed_history.newest_page(connection)
 
-    async def rows_after(self, row: int) -> Sequence[FollowedPage]:
-        """Returns the next pages; raises ListError."""
+    async def rows_after(self, row: int, limit: int) -> Sequence[FollowedPage]:
+        """Returns the next pages, at most so many; raises ListError."""
         async with reading(self._database, "served pages", _LONGEST_READ_S) as connection:
-            found = await feed_history.pages_after(connection, row, _ROWS_A_QUERY)
+            found = await feed_history.pages_after(connection, row, limit)
         return [FollowedPage(*each) for each in found]
 
     async def rows_of(self, numbers: Sequence[int]) -> Sequence[FollowedPage]:

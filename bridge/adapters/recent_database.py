@@ -8,8 +8,6 @@ from bridge.domain.recent import FollowedEvent
 from storage import recent_interactions
 from storage.database import Database
 
-# Rows are made into values between two requests: a millisecond or two for this many.
-_ROWS_A_QUERY: Final = 500
 _TIMEOUT_S: Final = 2.0
 
 
@@ -28,10 +26,10 @@ class DatabaseRecent:
         async with reading(self._database, "recent", _TIMEOUT_S) as connection:
             return await recent_interactions.newest_row(connection)
 
-    async def rows_after(self, row: int) -> Sequence[FollowedEvent]:
-        """Returns the next rows; raises ListError."""
+    async def rows_after(self, row: int, limit: int) -> Sequence[FollowedEvent]:
+        """Returns the next rows, at most so many; raises ListError."""
         async with reading(self._database, "recent", _TIMEOUT_S) as connection:
-            found = await recent_interactions.rows_after(connection, row, _ROWS_A_QUERY)
+            found = await recent_interactions.rows_after(connection, row, limit)
         return [FollowedEvent._make(each) for each in found]
 
     async def rows_of(self, numbers: Sequence[int]) -> Sequence[FollowedEvent]:

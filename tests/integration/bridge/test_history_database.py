@@ -157,15 +157,16 @@ async def test_no_more_than_the_newest_are_read(database_url: str) -> None:
 async def test_served_pages_come_in_their_order(database_url: str) -> None:
     database = Database(database_url)
     reader = DatabasePages(database)
-    assert (await reader.newest_row(), list(await reader.rows_after(0))) == (0, [])
+    assert (await reader.newest_row(), list(await reader.rows_after(0, 250))) == (0, [])
     insert(database_url, feed_cache, *(page(f"r{number}", HOUR, f"p{number}", "x") for number in range(300)))
-    first = await reader.rows_after(0)
-    second = await reader.rows_after(first[-1].row)
+    first = await reader.rows_after(0, 250)
+    second = await reader.rows_after(first[-1].row, 250)
     newest = await reader.newest_row()
     some = await reader.rows_of([second[0].row, 1_000_000, first[3].row])
     await database.close()
 
     assert some == [first[3], second[0]]
+    assert len(first) == 250
     found = [*first, *second]
     assert [json.loads(each.video_ids) for each in found] == [[f"p{number}", "x"] for number in range(300)]
     assert (first[0], newest) == (FollowedPage(1, "u1", first[0].video_ids), 300)
@@ -226,7 +227,7 @@ async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
         reader.newer("u1", 1.0, 0.0),
         reader.older("u1", 1.0, 0.0, 0.0),
         pages.newest_row(),
-        pages.rows_after(0),
+        pages.rows_after(0, 250),
         pages.rows_of([1]),
     ):
         with pytest.raises(ListError):

@@ -37,15 +37,16 @@ def insert(url: str, *names: str) -> None:
 async def test_rows_come_in_order(database_url: str) -> None:
     database = Database(database_url)
     reader = DatabaseRecent(database)
-    assert (await reader.newest_row(), list(await reader.rows_after(0))) == (0, [])
+    assert (await reader.newest_row(), list(await reader.rows_after(0, 500))) == (0, [])
     insert(database_url, *(f"v{number}" for number in range(600)))
 
-    first = await reader.rows_after(0)
-    second = await reader.rows_after(first[-1].row)
+    first = await reader.rows_after(0, 500)
+    second = await reader.rows_after(first[-1].row, 500)
     some = await reader.rows_of([second[0].row, 1_000_000, first[3].row])
     await database.close()
 
     assert some == [first[3], second[0]]
+    assert len(first) == 500
     found = [*first, *second]
     assert [each.video_id for each in found] == [f"v{number}" for number in range(600)]
     rows = [each.row for each in found]
@@ -59,7 +60,7 @@ async def test_a_database_that_cannot_be_read_is_an_error_of_the_port() -> None:
     with pytest.raises(ListError):
         await DatabaseRecent(database).newest_row()
     with pytest.raises(ListError):
-        await DatabaseRecent(database).rows_after(0)
+        await DatabaseRecent(database).rows_after(0, 500)
     with pytest.raises(ListError):
         await DatabaseRecent(database).rows_of([1])
     await database.close()

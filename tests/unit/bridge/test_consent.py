@@ -114,8 +114,8 @@ class _NoRows:
     async def newest_row(self) -> int:
         return 0
 
-    async def rows_after(self, row: int) -> list[FollowedEvent]:
-        del row
+    async def rows_after(self, row: int, limit: int) -> list[FollowedEvent]:
+        del row, limit
         return []
 
     async def rows_of(self, numbers: Sequence[int]) -> list[FollowedEvent]:

@@ -1,8 +1,9 @@
 """Rows of a table that grows, each handed on once, in whatever order their numbers appear."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,23 +19,26 @@ class Numbered(NamedTuple):
 
 
 class Table:
-    """The port `RowReader`; it says which rows it was asked for and gave."""
+    """The port `RowReader`; it says which rows it was asked for and gave. `grows`: by a row at each read."""
 
     def __init__(self, *numbers: int) -> None:
         self.numbers = set(numbers)
+        self.grows = False
         self.read: list[int] = []
 
     async def newest_row(self) -> int:
         return max(self.numbers, default=0)
 
-    async def rows_after(self, row: int) -> Sequence[Numbered]:
-        return self._given(number for number in sorted(self.numbers) if number > row)
+    async def rows_after(self, row: int, limit: int) -> Sequence[Numbered]:
+        given = self._given(sorted(number for number in self.numbers if number > row)[:limit])
+        if self.grows:
+            self.numbers.add(max(self.numbers) + 1)
+        return given
 
     async def rows_of(self, numbers: Sequence[int]) -> Sequence[Numbered]:
-        return self._given(number for number in sorted(self.numbers) if number in set(numbers))
+        return self._given(sorted(self.numbers & set(numbers)))
 
-    def _given(self, numbers: Iterable[int]) -> Sequence[Numbered]:
-        found = list(numbers)[:250]
+    def _given(self, found: Sequence[int]) -> Sequence[Numbered]:
         self.read += found
         return [Numbered(number) for number in found]
 
@@ -66,6 +70,21 @@ async def test_each_row_is_read_once() -> None:
     assert await following.look(3, 4) == [3, 4]
     assert await following.look() == []
     assert following.table.read == [1, 2, 3, 4]
+
+
+async def test_a_long_backlog_is_read_with_little_pauses() -> None:
+    """Requests come between, but the start does not take for ever."""
+    following = Following(*range(1, 600))
+    start = following.clock.now
+    assert await following.look(after_s=0.0) == [*range(1, 600)]
+    assert following.clock.now - start == pytest.approx(2 * FollowPolicy().pause_s)
+
+
+async def test_where_rows_come_without_end_a_look_ends_all_the_same() -> None:
+    following = Following(*range(1, 600))
+    following.table.grows = True
+    assert await following.look() == [*range(1, 602)]
+    assert await following.look() == [602]
 
 
 async def test_a_number_that_appears_late_is_handed_on_once() -> None:

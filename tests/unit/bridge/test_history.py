@@ -282,8 +282,8 @@ class Pages:
     async def newest_row(self) -> int:
         return max((each.row for each in self.rows), default=0)
 
-    async def rows_after(self, row: int) -> list[FollowedPage]:
-        return sorted(each for each in self.rows if each.row > row)
+    async def rows_after(self, row: int, limit: int) -> list[FollowedPage]:
+        return sorted(each for each in self.rows if each.row > row)[:limit]
 
     async def rows_of(self, numbers: Sequence[int]) -> list[FollowedPage]:
         return sorted(each for each in self.rows if each.row in numbers)
