@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -68,10 +69,15 @@ class Patience:
                 self._problems.pop(step, None)
                 return result
 
-    async def _pause(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._stopping.wait()
-        except TimeoutError:
+    async def wait(self, longest_s: float) -> None:
+        """Waits, but no longer than until it is asked to stop."""
+        if longest_s <= 0:
             return
-        raise StoppedError
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._stopping.wait()
+
+    async def _pause(self, pause_s: float) -> None:
+        await self.wait(pause_s)
+        if self.is_stopping:
+            raise StoppedError

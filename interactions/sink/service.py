@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Generic
 
 import structlog
@@ -16,11 +17,25 @@ from interactions.system import System
 
 _LOG = structlog.get_logger(__name__)
 
-# One batch is one transaction. Only a backlog fills one: whatever is there is taken at once.
-BATCH_RECORDS: Final = 10_000
+# So many in one read may be a backlog.
+_MANY_RECORDS: Final = 500
 # Also the longest that a stop waits while nothing comes.
 _POLL_S: Final = 0.5
 _LAG_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is written at once.
+
+    Args:
+        batch_records: Most records of a transaction; only a backlog fills one.
+        linger_s: Time from one read to the next where little comes, in seconds: a transaction costs some milliseconds,
+            whatever it holds.
+    """
+
+    batch_records: int = 10_000
+    linger_s: float = 0.1
 
 
 class Sink(Generic[ItemT]):
@@ -33,7 +48,7 @@ class Sink(Generic[ItemT]):
         store: Where the items go that are in the records.
         telemetry: Told of every batch.
         system: Time and chance.
-        batch_records: Most records of a transaction.
+        pace: How much is written at once.
     """
 
     def __init__(  # each by its name
@@ -44,8 +59,7 @@ class Sink(Generic[ItemT]):
         store: Store[ItemT],
         telemetry: Telemetry,
         system: System,
-        *,
-        batch_records: int = BATCH_RECORDS,
+        pace: Pace = Pace(),  # it cannot change
     ) -> None:
         self._consumer = consumer
         self._dead_letters = dead_letters
@@ -53,7 +67,8 @@ class Sink(Generic[ItemT]):
         self._store = store
         self._telemetry = telemetry
         self._system = system
-        self._batch_records = batch_records
+        self._pace = pace
+        self._next_read_s = 0.0
         self._patience = Patience(telemetry, system)
         # Read and not written, oldest first: one that is being written, and one behind it.
         self._in_hand: list[Batch[ItemT]] = []
@@ -104,9 +119,15 @@ class Sink(Generic[ItemT]):
                 await asyncio.gather(writing, return_exceptions=True)
 
     async def _next(self) -> Batch[ItemT] | None:
-        records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(self._batch_records, _POLL_S))
+        await self._patience.wait(self._next_read_s - self._system.monotonic())
+        if self._patience.is_stopping:
+            return None
+        most = self._pace.batch_records
+        records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(most, _POLL_S))
         if not records:
             return None
+        is_little = len(records) < min(_MANY_RECORDS, most)
+        self._next_read_s = self._system.monotonic() + (self._pace.linger_s if is_little else 0.0)
         found = await read_all(records, self._read)
         self._in_hand.append(found)
         return found

@@ -30,7 +30,7 @@ from interactions.sink.fake import MemoryStore
 from interactions.sink.metrics import SinkMetrics
 from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent, Written
 from interactions.sink.reading import read_event
-from interactions.sink.service import Sink
+from interactions.sink.service import Pace, Sink
 from interactions.system import System
 from tests.polling import until
 
@@ -73,10 +73,11 @@ class Bench:
             self.log.append(Record(INTERACTIONS, "u1", value, (("traceparent", b"x"),)))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Sink[StoredEvent]]:
+    async def running(self, linger_s: float = 0.0, batch_records: int = 500) -> AsyncIterator[Sink[StoredEvent]]:
         # No jitter and a clock that stands still: only the order of things is at stake.
         system = System(now=lambda: self.now, monotonic=lambda: self.monotonic_s, jitter=lambda: 0.9)
-        sink = Sink(self.consumer, self.dead_letters, read_event, self.store, self.told, system)
+        pace = Pace(batch_records, linger_s)
+        sink = Sink(self.consumer, self.dead_letters, read_event, self.store, self.told, system, pace)
         task = asyncio.create_task(sink.run())
         try:
             with capture_logs():
@@ -121,6 +122,28 @@ async def test_every_event_is_stored_once_with_its_offset() -> None:
     assert sum(each.written.inserted for each in bench.told.batches) == 1200
     assert sum(each.duplicates for each in bench.told.batches) == 10
     assert bench.consumer.committed == 1210
+
+
+async def test_where_little_comes_it_waits_for_more() -> None:
+    bench = Bench()
+    bench.put(*values(1))
+    async with bench.running(linger_s=60):
+        await until(bench.offset, 1)
+        bench.put(*values(3)[1:])
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert await bench.offset() == 1
+    async with bench.running():
+        await until(bench.offset, 3)
+    assert [each.written.inserted for each in bench.told.batches] == [1, 2]
+
+
+async def test_a_backlog_waits_for_nothing() -> None:
+    bench = Bench()
+    bench.put(*values(50))
+    async with bench.running(linger_s=60, batch_records=10):
+        await until(bench.offset, 50)
+    assert [each.written.inserted for each in bench.told.batches] == [10] * 5
 
 
 async def test_it_goes_on_where_the_last_transaction_left_off() -> None:
