@@ -9,6 +9,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
+from bridge.adapters.scorer_call import answer_of
 from bridge.adapters.scorer_channel import ScorerChannel
 from bridge.adapters.scorer_key_file import Metadata, no_metadata
 from bridge.domain.outcome import Outcome
@@ -100,14 +101,15 @@ class GrpcScorer:
         self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
     ) -> Sequence[scoring_pb2.RankResponse]:
         (request,) = requests
-        return [await self._stub.Rank(request, timeout=timeout_s, metadata=self._metadata(request.request_id))]
+        metadata = self._metadata(request.request_id)
+        return [await answer_of(self._stub.Rank(request, timeout=timeout_s, metadata=metadata))]
 
     async def _rank_batch(
         self, requests: Sequence[scoring_pb2.RankRequest], timeout_s: float
     ) -> Sequence[scoring_pb2.RankResponse]:
         batch = scoring_pb2.RankBatchRequest(requests=requests)
         try:
-            answer = await self._stub.RankBatch(batch, timeout=timeout_s, metadata=self._metadata(""))
+            answer = await answer_of(self._stub.RankBatch(batch, timeout=timeout_s, metadata=self._metadata("")))
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
@@ -125,7 +127,8 @@ class GrpcScorer:
             ScorerError: When that cannot be told.
         """
         try:
-            return await self._stub.Explain(request, timeout=timeout_s, metadata=self._metadata(request_id()))
+            call = self._stub.Explain(request, timeout=timeout_s, metadata=self._metadata(request_id()))
+            return await answer_of(call)
         except grpc.aio.AioRpcError as error:
             raise ScorerError(_failure(error)) from error
 
