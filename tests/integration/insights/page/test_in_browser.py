@@ -173,7 +173,9 @@ async def test_a_model_comes_to_serve_by_the_mouse_and_goes_by_the_keyboard(
         page.arrived("Roll back")
         say_who()
         page.press("Enter")
-        wait_for(lambda: page.run("location.search + document.readyState"), "?done=servescomplete".__eq__)
+        wait_for(
+            lambda: page.run("location.search + document.readyState"), lambda place: place == "?done=servescomplete"
+        )
 
     assert "It serves from now on" in await asyncio.to_thread(promote)
     assert store.live() == "m3"

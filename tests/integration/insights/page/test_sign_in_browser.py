@@ -52,7 +52,7 @@ async def test_somebody_signs_in_lets_a_model_serve_and_signs_out(
         page.press("Enter")
         wait_for(lambda: page.run("document.querySelector('[role=alert]')?.textContent"), bool)
         picture(page, "sign-in-wrong")
-        wait_for(lambda: page.run("document.activeElement.name"), "key".__eq__)
+        wait_for(lambda: page.run("document.activeElement.name"), lambda name: name == "key")
         page.type(key)
         page.press("Enter")
         page.arrived("Let a model serve")
