@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
+from deploy.processes import spec_of
 from storage.database import upgrade
 from tests.brokers import running
 from tests.chaos.conftest import Reporter
@@ -33,7 +34,6 @@ TARGET = "0 lost; no thread or connection leak; feed p99 < 150 ms"
 SLACK = 3
 THREADS_SLACK = min(32, (os.cpu_count() or 1) + 4)
 SETTLED_S = 20.0
-NICENESS = 10
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_database_is_killed_and_stays_away(
         ingest = IngestRig(rig.folder, closing, broker, events, long=long)
         interactions, sink = ingest.interactions(), ingest.sink()
         # As `feed up` has it where all share a machine: a sink that catches up stands back behind pages.
-        os.setpriority(os.PRIO_PROCESS, sink.pid, NICENESS)
+        os.setpriority(os.PRIO_PROCESS, sink.pid, spec_of("sink", {}).niceness)
         scorer = rig.scorer()
         bridge = rig.bridge(scorer.target, database_url=database.url)
         with ingest.under_load(interactions) as run, rig.under_load(bridge, sum(down_s) + 10 * len(down_s)) as feed:
