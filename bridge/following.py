@@ -92,12 +92,13 @@ class Follower(Generic[RowT]):
             self._take_new(await self._reader.rows_of(missing), self._overlap)
         place = self._overlap.floor if missing is None else self._overlap.newest
         most = self._policy.rows_a_read
-        # A read that was not filled is the last: where rows come without end, a look would have none either.
-        while len(rows := await self._reader.rows_after(place, most)) == most:
+        while True:
+            rows = await self._reader.rows_after(place, most)
             self._take_new(rows, self._overlap)
+            if len(rows) < most:  # where rows come without end, a look would have none either
+                break
             place = rows[-1].row
             await self._clock.sleep(self._policy.pause_s)  # requests first
-        self._take_new(rows, self._overlap)
         now = self._clock.monotonic()
         self._overlap.looked(now)
         self._looked = now

@@ -20,7 +20,7 @@ from interactions.sink.listeners import Listeners
 from interactions.sink.metrics import SinkMetrics
 from interactions.sink.ports import Store, StoredEvent, Telemetry
 from interactions.sink.reading import read_event, read_served
-from interactions.sink.service import Pace, Sink
+from interactions.sink.service import BatchPolicy, Sink
 from interactions.sink.settings import SinkSettings
 from interactions.sink.tracing import traced
 from interactions.system import System
@@ -140,7 +140,7 @@ def build(settings: SinkSettings) -> SinkApp:
         return counted if dogstatsd is None else Listeners(counted, dogstatsd.of(topic))
 
     of_events = Sink(events, letters, read_event, event_store, telemetry(INTERACTIONS), system)
-    of_pages = Sink(pages, letters, read_served, page_store, telemetry(SERVED), system, Pace(_SERVED_BATCH))
+    of_pages = Sink(pages, letters, read_served, page_store, telemetry(SERVED), system, BatchPolicy(_SERVED_BATCH))
     loops = (Loop(INTERACTIONS, events, of_events), Loop(SERVED, pages, of_pages))
     return SinkApp(loops, letters, database, registry, traces, dogstatsd)
 

@@ -25,8 +25,8 @@ _LAG_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How much is written at once.
+class BatchPolicy:
+    """How records are collected.
 
     Args:
         batch_records: Most records of a transaction; only a backlog fills one.
@@ -48,7 +48,7 @@ class Sink(Generic[ItemT]):
         store: Where the items go that are in the records.
         telemetry: Told of every batch.
         system: Time and chance.
-        pace: How much is written at once.
+        policy: How records are collected.
     """
 
     def __init__(  # each by its name
@@ -59,7 +59,7 @@ class Sink(Generic[ItemT]):
         store: Store[ItemT],
         telemetry: Telemetry,
         system: System,
-        pace: Pace = Pace(),  # it cannot change
+        policy: BatchPolicy = BatchPolicy(),  # it cannot change
     ) -> None:
         self._consumer = consumer
         self._dead_letters = dead_letters
@@ -67,7 +67,7 @@ class Sink(Generic[ItemT]):
         self._store = store
         self._telemetry = telemetry
         self._system = system
-        self._pace = pace
+        self._policy = policy
         self._next_read_s = 0.0
         self._patience = Patience(telemetry, system)
         # Read and not written, oldest first: one that is being written, and one behind it.
@@ -122,12 +122,12 @@ class Sink(Generic[ItemT]):
         await self._patience.wait(self._next_read_s - self._system.monotonic())
         if self._patience.is_stopping:
             return None
-        most = self._pace.batch_records
+        most = self._policy.batch_records
         records = await self._patience.persist(Step.POLL, lambda: self._consumer.poll(most, _POLL_S))
         if not records:
             return None
         is_little = len(records) < min(_MANY_RECORDS, most)
-        self._next_read_s = self._system.monotonic() + (self._pace.linger_s if is_little else 0.0)
+        self._next_read_s = self._system.monotonic() + (self._policy.linger_s if is_little else 0.0)
         found = await read_all(records, self._read)
         self._in_hand.append(found)
         return found

@@ -30,12 +30,14 @@ from interactions.sink.fake import MemoryStore
 from interactions.sink.metrics import SinkMetrics
 from interactions.sink.ports import BatchWritten, Fault, Lag, Step, StoredEvent, Written
 from interactions.sink.reading import read_event
-from interactions.sink.service import Pace, Sink
+from interactions.sink.service import BatchPolicy, Sink
 from interactions.system import System
 from tests.polling import until
 
 ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 EVENT = InteractionEvent("u1", "v1", InteractionType.LIKE, 0.0, datetime(2025, 9, 1, tzinfo=UTC), ID)
+# What comes is written as it comes.
+AT_ONCE = BatchPolicy(linger_s=0)
 
 
 class Told:
@@ -73,11 +75,10 @@ class Bench:
             self.log.append(Record(INTERACTIONS, "u1", value, (("traceparent", b"x"),)))
 
     @asynccontextmanager
-    async def running(self, linger_s: float = 0.0, batch_records: int = 500) -> AsyncIterator[Sink[StoredEvent]]:
+    async def running(self, policy: BatchPolicy = AT_ONCE) -> AsyncIterator[Sink[StoredEvent]]:
         # No jitter and a clock that stands still: only the order of things is at stake.
         system = System(now=lambda: self.now, monotonic=lambda: self.monotonic_s, jitter=lambda: 0.9)
-        pace = Pace(batch_records, linger_s)
-        sink = Sink(self.consumer, self.dead_letters, read_event, self.store, self.told, system, pace)
+        sink = Sink(self.consumer, self.dead_letters, read_event, self.store, self.told, system, policy)
         task = asyncio.create_task(sink.run())
         try:
             with capture_logs():
@@ -127,7 +128,7 @@ async def test_every_event_is_stored_once_with_its_offset() -> None:
 async def test_where_little_comes_it_waits_for_more() -> None:
     bench = Bench()
     bench.put(*values(1))
-    async with bench.running(linger_s=60):
+    async with bench.running(BatchPolicy(linger_s=60)):
         await until(bench.offset, 1)
         bench.put(*values(3)[1:])
         for _ in range(1000):
@@ -141,7 +142,7 @@ async def test_where_little_comes_it_waits_for_more() -> None:
 async def test_a_backlog_waits_for_nothing() -> None:
     bench = Bench()
     bench.put(*values(50))
-    async with bench.running(linger_s=60, batch_records=10):
+    async with bench.running(BatchPolicy(batch_records=10, linger_s=60)):
         await until(bench.offset, 50)
     assert [each.written.inserted for each in bench.told.batches] == [10] * 5
 
